@@ -1,0 +1,373 @@
+"""What was read from the machine: plain frozen types, no I/O and no judgement.
+
+Every top-level fact is a `Reading`: a value, or the reason why there is none. Quantities carry their unit in the
+name; bytes are ints, versions are strings. A new fact is one class and one field of `Facts` here, and one probe
+that fills it (see CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, Literal, TypeVar
+
+T = TypeVar("T")
+
+Outcome = Literal["known", "absent", "failed", "timeout", "not_run"]
+
+#: Changed when an old reading can no longer be decoded.
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(Generic[T]):
+    """One look at the world.
+
+    `known` has a value. `absent` means that we looked and it is not there (no driver, no torch). `failed` and
+    `timeout` mean that we tried and do not know; `not_run` that nobody tried. Only `known` may lead to a pass.
+    """
+
+    outcome: Outcome
+    value: T | None = None
+    why: str = ""
+    source: str = ""
+    seconds: float = 0.0
+
+
+def known(value: T, *, source: str = "", seconds: float = 0.0) -> Reading[T]:
+    """A reading that succeeded."""
+    return Reading(outcome="known", value=value, source=source, seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The operating system as the deployment sees it (inside a container: the container's)."""
+
+    system: str  # "Linux", "Windows", "Darwin"
+    machine: str  # "x86_64", "aarch64"
+    kernel: str
+    distribution: str = ""  # PRETTY_NAME of os-release
+    glibc: str | None = None  # None on musl and outside Linux
+    wsl: bool = False
+    container: str = ""  # "docker", "podman", "kubernetes", ...; "" outside of one
+    cpus: int = 0  # CPUs that this process may use (affinity, not the machine's total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PciGpu:
+    """An NVIDIA display or 3D controller on the PCI bus, seen without any driver."""
+
+    address: str  # "0000:01:00.0"
+    device_id: str  # "0x2684"
+    driver: str | None = None  # kernel driver bound to it: "nvidia", "nouveau", "vfio-pci", None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """The NVIDIA driver, from the best of NVML, libcuda, /proc and nvidia-smi that answered."""
+
+    version: str | None  # "570.124.06"; of the user-space libraries when NVML answered, else of the kernel module
+    kernel_version: str | None = None  # of the loaded kernel module (/proc/driver/nvidia/version)
+    library_version: str | None = None  # in the file name that libnvidia-ml.so.1 or libcuda.so.1 resolves to
+    cuda_version: str | None = None  # newest CUDA that the driver's libcuda knows, "12.8"
+    nvml_code: int | None = None  # return code of nvmlInit: 0 is success, 18 a library/kernel mismatch
+    nvml_error: str | None = None  # its text, or the dynamic loader's
+    read_by: tuple[str, ...] = ()  # the sources that answered, best first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuProcess:
+    """A process that holds GPU memory; its bytes are None where the driver does not tell (WSL, containers)."""
+
+    pid: int
+    name: str = ""
+    used_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One GPU as NVML sees it (all GPUs of the machine, whatever CUDA_VISIBLE_DEVICES says)."""
+
+    index: int
+    name: str
+    compute_capability: str  # "8.9"
+    total_bytes: int
+    free_bytes: int
+    reserved_bytes: int = 0  # held by the driver itself
+    uuid: str = ""
+    pci_bus_id: str = ""
+    mig: bool = False
+    compute_mode: int = 0  # 0 default, 1 exclusive thread, 2 prohibited, 3 exclusive process
+    processes: tuple[GpuProcess, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CudaDevice:
+    """One device as the CUDA driver API shows it to the deployment (after CUDA_VISIBLE_DEVICES)."""
+
+    index: int
+    name: str
+    compute_capability: str
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cuda:
+    """What libcuda says when it is really initialised in the deployment's environment."""
+
+    library: str | None  # path that libcuda.so.1 resolved to; None: it could not be loaded
+    load_error: str | None = None  # the dynamic loader's text
+    init_code: int | None = None  # cuInit's return code; 0 is success
+    init_error: str | None = None  # its name, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"
+    driver_cuda_version: str | None = None  # cuDriverGetVersion, "12.8"
+    devices: tuple[CudaDevice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One small matrix product on a GPU, held against the same product on the CPU."""
+
+    dtype: str  # "bfloat16", "float16"
+    error: str | None = None  # the exception's text
+    relative_error: float | None = None  # max |gpu - cpu| / max |cpu|; NaN where the result is not finite
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRun:
+    """What happened when torch used one visible GPU."""
+
+    index: int
+    allocation_error: str | None = None
+    products: tuple[Product, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchRun:
+    """torch really imported by the target interpreter, in a child process."""
+
+    version: str = ""
+    file: str = ""
+    import_error: str | None = None  # "ImportError: libcudart.so.12: cannot open shared object file ..."
+    import_seconds: float = 0.0
+    cuda_available: bool = False
+    cuda_error: str | None = None  # why torch cannot use CUDA, in its own words
+    devices: tuple[DeviceRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """The Python that the deployment will use, and why we think so."""
+
+    executable: str
+    version: str  # "3.11.7"
+    implementation: str = "cpython"
+    prefix: str = ""
+    base_prefix: str = ""
+    sys_path: tuple[str, ...] = ()  # as the deployment will see it, without the script's own folder
+    purelib: str = ""
+    chosen_by: str = ""  # one sentence for the report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """One installed distribution, from its METADATA header."""
+
+    name: str  # as written; compare with packaging.utils.canonicalize_name
+    version: str
+    location: str = ""  # the sys.path entry
+    requires_python: str | None = None
+    requires: tuple[str, ...] = ()  # raw Requires-Dist lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packages:
+    """The installed distributions in sys.path order; the first of a name is the one that imports."""
+
+    distributions: tuple[Distribution, ...] = ()
+    faults: tuple[str, ...] = ()  # metadata that cannot be read, one sentence each
+    shadowed: tuple[Distribution, ...] = ()  # later copies of a name, in another folder or the same one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Torch:
+    """torch as its files describe it; nothing is imported."""
+
+    version: str  # from torch/version.py, with the local part: "2.9.1+cu128"
+    cuda: str | None = None  # "12.8"; None: built without CUDA
+    hip: str | None = None
+    architectures: tuple[str, ...] | None = None  # ("sm_80", "sm_86", "compute_90"); None: could not be read
+    location: str = ""  # folder of the package
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Main memory, as the kernel and as our control group see it."""
+
+    total_bytes: int
+    available_bytes: int
+    swap_free_bytes: int = 0
+    cgroup_limit_bytes: int | None = None  # the tightest limit up the tree; None: no limit
+    cgroup_used_bytes: int | None = None  # what counts against that limit and cannot be reclaimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedMemory:
+    """The file system of /dev/shm."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """The file system that holds the model, or will hold it."""
+
+    path: str  # nearest existing folder
+    wanted: str  # where the weights are or will be downloaded to
+    why: str = ""  # "the model's folder", "HF_HOME", ...
+    fs_type: str = ""
+    mount_point: str = ""
+    total_bytes: int = 0
+    free_bytes: int = 0  # for an ordinary user
+    free_inodes: int | None = None  # None: the file system has no such limit
+    read_only: bool = False
+    writable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskSpeed:
+    """Reads measured on the storage of the model, past the page cache unless `cached` says otherwise."""
+
+    sample: str  # "weights" (a real file, only read) or "scratch" (a file of ours, removed again)
+    fs_type: str = ""
+    method: str = ""  # "libaio, O_DIRECT", "preadv, O_DIRECT", "preadv, buffered"
+    cached: bool = False  # True: O_DIRECT was refused, or the file system lives in memory: the figures are RAM's
+    random_iops: float | None = None  # 4 KiB random reads, queue depth 32
+    random_latency_us: float | None = None  # mean of one 4 KiB read at queue depth 1
+    sequential_bytes_per_s: float | None = None  # 1 MiB reads, queue depth 8
+    sample_bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """The TCP port that the server is to listen on."""
+
+    host: str
+    port: int
+    free: bool
+    error: str | None = None
+    holder_pid: int | None = None
+    holder_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightFile:
+    """One safetensors file of the model, judged by its header alone."""
+
+    name: str
+    size_bytes: int
+    tensor_bytes: int = 0
+    tensors: int = 0
+    fault: str | None = None  # "lfs_pointer", "truncated", "oversized", "header", "empty", "unreadable", "missing"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFiles:
+    """A model folder on this machine."""
+
+    path: str
+    found_by: str = ""  # "path", "hugging face cache", "modelscope cache"
+    config: Mapping[str, Any] | None = None  # config.json; None: missing or no JSON object
+    config_error: str | None = None
+    preprocessor: Mapping[str, Any] | None = None  # preprocessor_config.json
+    weights: tuple[WeightFile, ...] = ()
+    index_error: str | None = None
+    dtype_bytes: Mapping[str, int] = field(default_factory=dict)  # safetensors dtype name -> bytes of its tensors
+    missing_files: tuple[str, ...] = ()  # of tokenizer, preprocessor and the like: what this kind of model needs
+    broken_files: tuple[str, ...] = ()  # JSON that does not parse, LFS pointers
+    has_chat_template: bool = False
+    custom_code: bool = False  # auto_map: the repository wants its own code to run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An exception of the final stage."""
+
+    stage: str  # "import", "make", "load", "inputs", "warm-up", "generate", "audit"
+    exception: str  # class name
+    message: str  # first 2,000 characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """A model really loaded and run by the target interpreter."""
+
+    model: str  # "smoke" or the folder
+    device: str  # "cuda:0", "cpu"
+    device_name: str = ""
+    dtype: str = ""
+    torch_version: str = ""
+    transformers_version: str = ""
+    parameters: int = 0
+    weight_bytes: int = 0
+    load_seconds: float | None = None
+    load_bytes_per_s: float | None = None
+    missing_tensors: int = 0  # weights that the checkpoint lacks and the library filled with random numbers
+    prompt_tokens: int = 0
+    image_tokens: int = 0
+    new_tokens: int = 0
+    first_token_cold_seconds: float | None = None
+    first_token_seconds: float | None = None  # warm, with the image
+    prefill_tokens_per_s: float | None = None
+    decode_tokens_per_s: float | None = None
+    peak_bytes: int | None = None  # torch's peak on the GPU; the process's peak resident memory on a CPU
+    logits_finite: bool | None = None
+    logits_std: float | None = None
+    distinct_tokens: int | None = None
+    repeatable: bool | None = None
+    image_logit_change: float | None = None  # max |first logits with picture A - with picture B|; None: no vision
+    answer: str = ""  # what a trained model said, cut at 200 characters
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The variables of the deployment that checks look at; secrets are never collected."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def _not_run() -> Reading[Any]:
+    return Reading(outcome="not_run", why="no probe read this")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that a judgement may rest on. A check names the field it needs as a parameter."""
+
+    schema: int = SCHEMA
+    host: Reading[Host] = field(default_factory=_not_run)
+    environment: Reading[Environment] = field(default_factory=_not_run)
+    pci_gpus: Reading[tuple[PciGpu, ...]] = field(default_factory=_not_run)
+    driver: Reading[Driver] = field(default_factory=_not_run)
+    gpus: Reading[tuple[Gpu, ...]] = field(default_factory=_not_run)
+    cuda: Reading[Cuda] = field(default_factory=_not_run)
+    interpreter: Reading[Interpreter] = field(default_factory=_not_run)
+    packages: Reading[Packages] = field(default_factory=_not_run)
+    torch: Reading[Torch] = field(default_factory=_not_run)
+    torch_run: Reading[TorchRun] = field(default_factory=_not_run)
+    memory: Reading[Memory] = field(default_factory=_not_run)
+    shared_memory: Reading[SharedMemory] = field(default_factory=_not_run)
+    storage: Reading[Storage] = field(default_factory=_not_run)
+    disk_speed: Reading[DiskSpeed] = field(default_factory=_not_run)
+    port: Reading[Port] = field(default_factory=_not_run)
+    model_files: Reading[ModelFiles] = field(default_factory=_not_run)
+    inference: Reading[Inference] = field(default_factory=_not_run)
+
+
+def fact_names() -> tuple[str, ...]:
+    """The names of all facts, in the order of the report."""
+    return tuple(f.name for f in fields(Facts) if f.name != "schema")
