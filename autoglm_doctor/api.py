@@ -132,9 +132,7 @@ def check(
     def decorate(function: Callable[..., Findings]) -> Check:
         if not inspect.getdoc(function):
             raise ValueError(f"check {code} has no docstring")
-        return Check(
-            code=code, name=name, cause=cause, required=required, explained_by=explained_by, function=function
-        )
+        return Check(code=code, name=name, cause=cause, required=required, explained_by=explained_by, function=function)
 
     return decorate
 

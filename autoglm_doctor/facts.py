@@ -8,7 +8,7 @@ that fills it (see CONTRIBUTING.md).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
@@ -233,6 +233,7 @@ class Storage:
     free_inodes: int | None = None  # None: the file system has no such limit
     read_only: bool = False
     writable: bool = True
+    write_error: str = ""  # why a small test write failed, "Disk quota exceeded"; "": it went through or was not tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +271,8 @@ class WeightFile:
     size_bytes: int
     tensor_bytes: int = 0
     tensors: int = 0
-    fault: str | None = None  # "lfs_pointer", "truncated", "oversized", "header", "empty", "unreadable", "missing"
+    # "lfs_pointer", "truncated", "oversized", "header", "header_limit", "empty", "unreadable", "missing"
+    fault: str | None = None
     detail: str = ""
 
 
@@ -324,11 +326,13 @@ class Inference:
     prefill_tokens_per_s: float | None = None
     decode_tokens_per_s: float | None = None
     peak_bytes: int | None = None  # torch's peak on the GPU; the process's peak resident memory on a CPU
+    peak_host_bytes: int | None = None  # the process's peak resident memory
     logits_finite: bool | None = None
     logits_std: float | None = None
     distinct_tokens: int | None = None
     repeatable: bool | None = None
     image_logit_change: float | None = None  # max |first logits with picture A - with picture B|; None: no vision
+    reference_error: float | None = None  # smoke: max |logits - the same on the CPU in float32| / max |the latter|
     answer: str = ""  # what a trained model said, cut at 200 characters
     failure: Failure | None = None
 
@@ -371,3 +375,9 @@ class Facts:
 def fact_names() -> tuple[str, ...]:
     """The names of all facts, in the order of the report."""
     return tuple(f.name for f in fields(Facts) if f.name != "schema")
+
+
+def with_readings(facts: Facts, readings: Mapping[str, Reading[Any]]) -> Facts:
+    """The facts with some of them replaced, by name."""
+    changes: dict[str, Any] = dict(readings)
+    return replace(facts, **changes)

@@ -85,6 +85,7 @@ class Finding:
     evidence: Mapping[str, Scalar] = field(default_factory=dict)
     fixes: tuple[Fix, ...] = ()
     because: str = ""  # code of the check, or name of the fact, that explains a skipped or unknown one
+    ignored: bool = False  # shown, but the user asked not to count it
     seconds: float = 0.0
 
 

@@ -119,7 +119,7 @@ def _substitute(hint: Any, variables: dict[Any, Any]) -> Any:
         return variables.get(hint, Any)
     args = typing.get_args(hint)
     if variables and any(isinstance(a, TypeVar) for a in args):
-        return typing.Union[tuple(variables.get(a, a) for a in args)]  # only `T | None` occurs
+        return typing.Union[tuple(variables.get(a, a) for a in args)]  # noqa: UP007  only `T | None` occurs
     return hint
 
 

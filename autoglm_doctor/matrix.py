@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,14 @@ class TorchRelease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuModel:
+    """A card that a user may assume. A real one is read from the driver, never from here."""
+
+    capability: str
+    memory_gib: float  # nominal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """The whole table. Versions are strings; rows of engines are in ascending order."""
 
@@ -64,6 +72,7 @@ class Matrix:
     torch: Mapping[str, TorchRelease]  # by "major.minor"
     engines: Mapping[str, tuple[EngineRelease, ...]]
     models: Mapping[str, ModelSupport]  # by config.json's model_type
+    gpus: Mapping[str, GpuModel] = field(default_factory=dict)
 
     def minimum_driver(self, cuda: str) -> CudaMajor | None:
         """The row for a CUDA release such as "12.8"; None when the matrix does not know its major."""
@@ -106,7 +115,7 @@ def load_matrix(path: Path | None = None) -> Matrix:
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        data = yaml.load((path or find_matrix()).read_text(encoding="utf-8"), Loader=loader)
+        data = yaml.load((path or find_matrix()).read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  one of the two safe ones
     except (OSError, yaml.YAMLError) as error:
         raise DoctorError(f"compat_matrix.yaml: {error}") from error
     return decode(Matrix, data)

@@ -1,0 +1,80 @@
+"""The commands, and how every way to end becomes an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from autoglm_doctor.cli.check import check
+from autoglm_doctor.cli.explain import explain
+from autoglm_doctor.cli.list_checks import list_checks
+from autoglm_doctor.errors import DoctorError
+from autoglm_doctor.verdict import BUG, EXIT, USAGE
+
+app = typer.Typer(
+    name="autoglm-doctor",
+    help="Preflight doctor for machines that serve Open-AutoGLM and other models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("check")(check)
+app.command("explain")(explain)
+app.command("list")(list_checks)
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Preflight doctor for machines that serve Open-AutoGLM and other models."""  # `--version`: see __main__
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; nothing escapes as a traceback."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        code = app(args=list(arguments), standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except DoctorError as error:
+        return _say(str(error), USAGE)
+    except KeyboardInterrupt:
+        return _say("interrupted", EXIT["interrupted"])
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing to say, and nothing more to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _click_or_bug(error)
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _click_or_bug(error: Exception) -> int:
+    """click's own errors are usage errors; older and newer typer bring different clicks, so go by what they offer."""
+    if type(error).__name__ == "Abort":
+        return EXIT["interrupted"]
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        if callable(show):
+            show()
+            return USAGE
+        return code
+    from autoglm_doctor.cli.bug import write_log
+
+    return _say(write_log(error), BUG)
+
+
+def _say(text: str, code: int) -> int:
+    print(f"autoglm-doctor: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,256 @@
+"""Running probes: each in a process of its own, with a time limit, its whole process group killed at the end.
+
+A child that cannot be killed (uninterruptible sleep on a wedged GPU) is abandoned after a bounded wait: the doctor
+goes on and says so. `subprocess.run(timeout=)` would wait for it for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from autoglm_doctor.errors import DecodeError
+from autoglm_doctor.facts import Facts, Outcome, Reading
+from autoglm_doctor.jsonio import decode
+
+#: Output of a child that is kept for a message; the rest is read and thrown away.
+TAIL_BYTES = 16_384
+
+#: How long a killed process group may take to be gone before it is abandoned.
+REAP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One row of the table of probes."""
+
+    name: str
+    gives: tuple[str, ...]  # names of facts
+    module: str = ""  # "autoglm_doctor.probes.NAME": run by the doctor's interpreter
+    script: str = ""  # file under probes/target: run by the target's interpreter
+    limit_seconds: float = 10.0
+    hang_means: str = ""  # the likely cause when the limit is reached, for the report
+
+
+@dataclass(slots=True)
+class Session:
+    """What the probes of one run share: a scratch folder, the environment, the stop button."""
+
+    scratch: Path
+    environ: Mapping[str, str]
+    timeout_scale: float = 1.0
+    on_progress: Callable[[str, str], None] = lambda _probe, _text: None
+    _running: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: bool = False
+
+    def stop(self) -> None:
+        """Kill everything that runs and start nothing more."""
+        with self._lock:
+            self._stopped = True
+            for group in self._running:
+                _kill_group(group)
+
+    def start(self, command: list[str], cwd: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a child in a session of its own.
+
+        Raises:
+            OSError: the program cannot be run; InterruptedError after `stop`.
+        """
+        with self._lock:
+            if self._stopped:
+                raise InterruptedError("interrupted")
+            child = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running.add(child.pid)
+            return child
+
+    def ended(self, child: subprocess.Popen[bytes]) -> None:
+        """Kill what the child left in its group, and forget it."""
+        _kill_group(child.pid)
+        with self._lock:
+            self._running.discard(child.pid)
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def run_probe(
+    probe: Probe, arguments: Mapping[str, Any], session: Session, interpreter: str | None = None
+) -> dict[str, Reading[Any]]:
+    """Run one probe and decode what it wrote. Every fact that it gives gets a reading, whatever happens.
+
+    `interpreter` runs a target script; a module runs under the doctor's own.
+    """
+    folder = session.scratch / probe.name
+    folder.mkdir()
+    result = folder.parent / f"{probe.name}.jsonl"
+    started = time.monotonic()
+    try:
+        command, environ = _command(probe, folder, result, arguments, session, interpreter)
+        end = _watch(probe, session.start(command, folder, environ), result, session)
+    except OSError as error:
+        end = _End("failed", str(error))
+    seconds = round(time.monotonic() - started, 3)
+    found = _decode_lines(result)
+    missing: Reading[Any] = Reading(outcome=end.outcome, why=end.why, source=probe.name, seconds=seconds)
+    return {name: found.get(name, missing) for name in probe.gives}
+
+
+def _command(
+    probe: Probe, folder: Path, result: Path, arguments: Mapping[str, Any], session: Session, interpreter: str | None
+) -> tuple[list[str], Mapping[str, str]]:
+    words = [str(result), json.dumps(arguments)]
+    package = Path(__file__).resolve().parent
+    if probe.module:
+        # A bare checkout is not installed: our own children find the package where this file lies.
+        path = os.pathsep.join(filter(None, [str(package.parent), session.environ.get("PYTHONPATH", "")]))
+        return [sys.executable, "-m", probe.module, *words], {**session.environ, "PYTHONPATH": path}
+    script = folder / probe.script  # alone in its folder, so that nothing shadows what it imports
+    shutil.copyfile(package / "probes" / "target" / probe.script, script)
+    # Read-only towards the target: not even compiled files.
+    return [interpreter or "python3", str(script), *words], {**session.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    outcome: Outcome
+    why: str
+
+
+def _watch(probe: Probe, child: subprocess.Popen[bytes], result: Path, session: Session) -> _End:
+    """Drain the child's output until it ends or its time is up; then the whole group goes."""
+    limit = probe.limit_seconds * session.timeout_scale
+    tail = _Tail(child)
+    progress = _Progress(probe.name, result, session)
+    deadline = time.monotonic() + limit
+    try:
+        while child.poll() is None and time.monotonic() < deadline:
+            tail.read(min(0.05, max(0.0, deadline - time.monotonic())))
+            progress.report()
+        timed_out = child.poll() is None
+    finally:
+        session.ended(child)
+        abandoned = not _reap(child)
+        tail.close()
+    if timed_out:
+        stuck = "; it cannot even be killed (uninterruptible sleep) and was abandoned" if abandoned else ""
+        means = f": {probe.hang_means}" if probe.hang_means else ""
+        return _End("timeout", f"no answer within {limit:g} s{means}{stuck}")
+    return _End("failed", _death(child.returncode, tail.text()))
+
+
+def _reap(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        child.wait(timeout=REAP_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _death(code: int | None, tail: str) -> str:
+    last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
+    said = f": {last[:300]}" if last else ""
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}{said}"
+    return f"ended with exit code {code} and no answer{said}"
+
+
+class _Tail:
+    """The end of a child's output, read as it comes so that a flood neither blocks nor fills anything."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        assert child.stdout is not None  # noqa: S101  Popen was given PIPE
+        self._stream = child.stdout
+        os.set_blocking(self._stream.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._stream, selectors.EVENT_READ)
+        self._open = True
+        self._kept = b""
+
+    def read(self, wait: float) -> None:
+        """Wait at most `wait` seconds for output and keep its end."""
+        if not self._open:
+            time.sleep(min(wait, 0.01))
+            return
+        if self._selector.select(wait):
+            data = self._stream.read(1 << 20)
+            if data == b"":
+                self._open = False
+                self._selector.unregister(self._stream)
+            self._kept = (self._kept + (data or b""))[-TAIL_BYTES:]
+
+    def close(self) -> None:
+        """Take what is there without waiting, and let go."""
+        if self._open:
+            self.read(0)
+        self._selector.close()
+        self._stream.close()
+
+    def text(self) -> str:
+        """The kept end, decoded as well as it goes."""
+        return self._kept.decode("utf-8", "replace")
+
+
+class _Progress:
+    """Progress lines of the result file, passed on as they come."""
+
+    def __init__(self, name: str, result: Path, session: Session) -> None:
+        self._name, self._result, self._session, self._at = name, result, session, 0
+
+    def report(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._result.stat().st_size <= self._at:
+                return
+            with self._result.open("rb") as stream:
+                stream.seek(self._at)
+                data = stream.read()
+            lines = data[: data.rfind(b"\n") + 1]
+            self._at += len(lines)
+            for line in lines.splitlines():
+                entry = json.loads(line)
+                if isinstance(entry, dict) and "progress" in entry:
+                    self._session.on_progress(self._name, str(entry["progress"]))
+
+
+def _decode_lines(result: Path) -> dict[str, Reading[Any]]:
+    """The readings in a result file; a damaged line costs its own fact only."""
+    hints = get_type_hints(Facts)
+    found: dict[str, Reading[Any]] = {}
+    try:
+        lines = result.read_bytes().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            name = entry.pop("fact", None) if isinstance(entry, dict) else None
+            if name in hints:
+                found[name] = decode(hints[name], entry, f"$.{name}")
+        except DecodeError as error:
+            found[name] = Reading(outcome="failed", why=f"the probe's answer has the wrong form ({error})")
+        except ValueError:  # half a line of a probe that died while writing
+            continue
+    return found

@@ -1,0 +1,160 @@
+"""The command lines of the engines: which words start one, and what their flags mean to us.
+
+Sources: `vllm serve --help` of 0.12 to 0.33, `python -m sglang.launch_server --help` of 0.5, `transformers serve
+--help` of 5. Flags that change nothing we judge are only listed as known, so that a misspelt one can be told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autoglm_doctor.intent import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Syntax:
+    """One engine's command line."""
+
+    engine: Engine
+    modules: tuple[str, ...]  # after `python -m`
+    programs: Mapping[str, tuple[str, ...]]  # program -> its serving sub-commands
+    fields: Mapping[str, str]  # flag, without dashes -> field of Launch, or "model", "host", "port"
+    switches: frozenset[str]  # flags without a value
+    known: frozenset[str]  # flags with a value that we do not judge
+    default_host: str
+    default_port: int
+    positional_model: bool
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VLLM = Syntax(
+    engine="vllm",
+    modules=("vllm.entrypoints.openai.api_server", "vllm.entrypoints.cli.main"),
+    programs={"vllm": ("serve",)},
+    fields={
+        "model": "model",
+        "host": "host",
+        "port": "port",
+        "dtype": "dtype",
+        "quantization": "quantization",
+        "q": "quantization",
+        "load-format": "load_format",
+        "kv-cache-dtype": "kv_cache_dtype",
+        "max-model-len": "max_model_len",
+        "max-num-seqs": "max_num_seqs",
+        "max-num-batched-tokens": "max_num_batched_tokens",
+        "gpu-memory-utilization": "gpu_memory_utilization",
+        "tensor-parallel-size": "tensor_parallel",
+        "tp": "tensor_parallel",
+        "pipeline-parallel-size": "pipeline_parallel",
+        "pp": "pipeline_parallel",
+        "data-parallel-size": "data_parallel",
+        "dp": "data_parallel",
+        "limit-mm-per-prompt": "limit_mm_per_prompt",
+        "mm-processor-kwargs": "mm_processor_kwargs",
+        "cpu-offload-gb": "cpu_offload_gib",
+        "chat-template": "chat_template",
+        "download-dir": "download_dir",
+        "enforce-eager": "enforce_eager",
+        "trust-remote-code": "trust_remote_code",
+    },
+    switches=_words(
+        "enforce-eager trust-remote-code enable-prefix-caching no-enable-prefix-caching enable-chunked-prefill "
+        "no-enable-chunked-prefill enable-auto-tool-choice disable-log-requests enable-log-requests "
+        "disable-log-stats enable-lora skip-mm-profiling disable-custom-all-reduce enable-expert-parallel "
+        "async-scheduling no-async-scheduling enable-sleep-mode headless return-tokens-as-token-ids "
+        "disable-mm-preprocessor-cache language-model-only disable-uvicorn-access-log enable-server-load-tracking "
+        "calculate-kv-scales disable-sliding-window skip-tokenizer-init enable-request-id-headers allow-credentials"
+    ),
+    known=_words(
+        "served-model-name allowed-local-media-path mm-encoder-tp-mode mm-processor-cache-type "
+        "mm-processor-cache-gb chat-template-content-format api-key tokenizer tokenizer-mode revision code-revision "
+        "tokenizer-revision seed swap-space block-size hf-overrides hf-token hf-config-path config-format "
+        "tool-call-parser tool-parser-plugin reasoning-parser response-role ssl-keyfile ssl-certfile root-path "
+        "uvicorn-log-level allowed-origins allowed-methods allowed-headers middleware distributed-executor-backend "
+        "max-lora-rank max-loras lora-modules compilation-config O cc speculative-config kv-transfer-config "
+        "guided-decoding-backend structured-outputs-config max-logprobs generation-config "
+        "override-generation-config attention-backend attention-config kv-cache-memory-bytes "
+        "max-seq-len-to-capture nnodes node-rank master-addr master-port api-server-count config "
+        "mm-encoder-attn-backend "
+        "interleave-mm-strings limit-mm-per-prompt runner convert task allowed-media-domains additional-config "
+        "num-gpu-blocks-override rope-scaling rope-theta max-num-partial-prefills scheduling-policy profiler-config "
+        "max-log-len otlp-traces-endpoint model-loader-extra-config ignore-patterns video-pruning-rate"
+    ),
+    default_host="0.0.0.0",  # noqa: S104  what the engine binds when told nothing; we only try it
+    default_port=8000,
+    positional_model=True,
+)
+
+SGLANG = Syntax(
+    engine="sglang",
+    modules=("sglang.launch_server",),
+    programs={"sglang": ("serve",)},
+    fields={
+        "model-path": "model",
+        "model": "model",
+        "host": "host",
+        "port": "port",
+        "dtype": "dtype",
+        "quantization": "quantization",
+        "load-format": "load_format",
+        "kv-cache-dtype": "kv_cache_dtype",
+        "context-length": "max_model_len",
+        "max-running-requests": "max_num_seqs",
+        "chunked-prefill-size": "max_num_batched_tokens",
+        "mem-fraction-static": "gpu_memory_utilization",
+        "tp-size": "tensor_parallel",
+        "tensor-parallel-size": "tensor_parallel",
+        "tp": "tensor_parallel",
+        "pp-size": "pipeline_parallel",
+        "dp-size": "data_parallel",
+        "data-parallel-size": "data_parallel",
+        "dp": "data_parallel",
+        "mm-process-config": "mm_processor_kwargs",
+        "limit-mm-data-per-request": "limit_mm_per_prompt",
+        "chat-template": "chat_template",
+        "download-dir": "download_dir",
+        "disable-cuda-graph": "enforce_eager",
+        "trust-remote-code": "trust_remote_code",
+    },
+    switches=_words(
+        "disable-cuda-graph trust-remote-code mm-enable-dp-encoder enable-dp-attention disable-radix-cache "
+        "enable-torch-compile enable-metrics enable-multimodal skip-tokenizer-init log-requests enable-p2p-check "
+        "disable-custom-all-reduce disable-overlap-schedule enable-mixed-chunk keep-mm-feature-on-device"
+    ),
+    known=_words(
+        "served-model-name api-key tokenizer-path revision random-seed log-level attention-backend sampling-backend "
+        "mm-attention-backend cuda-graph-max-bs tool-call-parser reasoning-parser schedule-policy "
+        "schedule-conservativeness max-total-tokens max-prefill-tokens nnodes node-rank dist-init-addr "
+        "speculative-algorithm speculative-num-steps speculative-draft-model-path page-size grammar-backend device"
+    ),
+    default_host="127.0.0.1",
+    default_port=30000,
+    positional_model=False,
+)
+
+TRANSFORMERS = Syntax(
+    engine="transformers",
+    modules=("transformers.cli.transformers",),
+    programs={"transformers": ("serve",), "transformers-cli": ("serve",)},
+    fields={
+        "force-model": "model",
+        "host": "host",
+        "port": "port",
+        "dtype": "dtype",
+        "torch-dtype": "dtype",
+        "quantization": "quantization",
+        "trust-remote-code": "trust_remote_code",
+    },
+    switches=_words("trust-remote-code continuous-batching enable-cors non-blocking compile no-compile"),
+    known=_words("device attn-implementation model-timeout log-level default-seed reasoning processor"),
+    default_host="localhost",
+    default_port=8000,
+    positional_model=True,
+)
+
+SYNTAXES: Mapping[Engine, Syntax] = {s.engine: s for s in (VLLM, SGLANG, TRANSFORMERS)}

@@ -1,0 +1,25 @@
+"""How to look at the machine, as opposed to what for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinalStage = Literal["auto", "transformers", "smoke", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of one reading."""
+
+    interpreter: str | None = None  # the target's executable; None: none was found
+    interpreter_why: str = ""  # why it was chosen, or why there is none
+    final_stage: FinalStage = "auto"
+    disk_write: bool = True
+    disk_seconds: float = 1.0
+    force: bool = False
+    allow_remote_code: bool = False
+    timeout_scale: float = 1.0
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))

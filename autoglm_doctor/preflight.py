@@ -1,0 +1,197 @@
+"""One preflight from request to exit code: intent, target, facts, findings, verdict, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from autoglm_doctor import __version__
+from autoglm_doctor.api import Check
+from autoglm_doctor.errors import DoctorError
+from autoglm_doctor.facts import Facts, Reading, with_readings
+from autoglm_doctor.finding import Finding, Notice, Report, Text
+from autoglm_doctor.intent import Device, Engine, Intent
+from autoglm_doctor.launch import intent_from_options, parse_command
+from autoglm_doctor.matrix import Matrix, load_matrix
+from autoglm_doctor.options import FinalStage, Options
+from autoglm_doctor.output import Progress, deliver
+from autoglm_doctor.plan import gather, session
+from autoglm_doctor.reading import TARGET_FACTS, Saved, assume, load_reading, save_reading
+from autoglm_doctor.registry import Registry, choose, load_checks, matches, validate
+from autoglm_doctor.report import NAMES
+from autoglm_doctor.runner import facts_needed, run_checks
+from autoglm_doctor.target import choose_interpreter
+from autoglm_doctor.verdict import decide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of `check`, as typed by the user."""
+
+    command: tuple[str, ...] = ()
+    model: str | None = None
+    engine: str | None = None
+    profile: str = "autoglm-phone-9b"
+    device: str = "cuda"
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    require_model: bool = False
+    select: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    checks_dir: Path | None = None
+    python: str | None = None
+    final_stage: str = "auto"
+    disk_write: bool = True
+    offline: bool = False
+    allow_remote_code: bool = False
+    force: bool = False
+    timeout: float = 1.0
+    facts: Path | None = None
+    assume: str | None = None
+    format: str = "terminal"
+    out: Path | None = None
+    save_facts: Path | None = None
+    fail_on: str = "fail"
+    redact: bool = True
+
+
+def preflight(request: Request) -> int:
+    """Run a preflight and return its exit code.
+
+    Raises:
+        DoctorError: anything that the user has to mend first.
+    """
+    started_at, started = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
+    _validate(request)
+    matrix = load_matrix()
+    registry = load_checks(request.checks_dir)
+    saved = load_reading(request.facts) if request.facts else None
+    intent = _intent(request, saved)
+    checks = choose(registry.checks, request.select, request.skip)
+    validate(registry.checks, request.ignore)
+    facts, interrupted = _read(request, saved, intent, checks)
+    if request.assume:
+        facts = assume(facts, request.assume, matrix)
+        intent = dataclasses.replace(intent, assumed=(request.assume,))
+    if request.save_facts:
+        save_reading(request.save_facts, facts, intent, matrix)
+    if facts.inference.outcome == "not_run" and request.final_stage == "none":
+        checks = tuple(c for c in checks if not c.code.startswith("INF"))
+    findings = _marked(run_checks(checks, facts, intent, matrix), checks, request.ignore)
+    report = Report(
+        version=__version__,
+        started_at=started_at.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - started,
+        intent=intent,
+        facts=facts,
+        matrix_date=matrix.generated,
+        findings=findings,
+        verdict=decide(findings, intent, facts, fail_on_warning=request.fail_on == "warn", interrupted=interrupted),
+        notices=tuple(_notices(registry, intent, saved, matrix)),
+    )
+    deliver(report, request.format, request.out, redact=request.redact)
+    return report.verdict.exit_code
+
+
+def _validate(request: Request) -> None:
+    allowed: tuple[tuple[str, str | None, Sequence[str]], ...] = (
+        ("--engine", request.engine, get_args(Engine)),
+        ("--device", request.device, get_args(Device)),
+        ("--final-stage", request.final_stage, get_args(FinalStage)),
+        ("--format", request.format, tuple(NAMES)),
+        ("--fail-on", request.fail_on, ("fail", "warn")),
+    )
+    for option, value, choices in allowed:
+        if value is not None and value not in choices:
+            raise DoctorError(f"{option}: one of {', '.join(choices)} expected, got {value!r}")
+    if request.timeout <= 0:
+        raise DoctorError("--timeout: a positive factor expected")
+    said = [name for name, value in request.overrides.items() if value is not None]
+    if request.command and (said or request.model or request.engine):
+        raise DoctorError("a command after `--` says it all; put model and flags there, not before it")
+
+
+def _intent(request: Request, saved: Saved | None) -> Intent:
+    said = request.model or request.engine or any(v is not None for v in request.overrides.values())
+    if request.command:
+        intent = parse_command(request.command)
+    elif saved and saved.intent and not said:
+        intent = saved.intent
+    else:
+        engine: Any = request.engine
+        intent = intent_from_options(
+            model=request.model, engine=engine, overrides=request.overrides, profile=request.profile
+        )
+    device: Any = request.device
+    if saved and saved.intent and request.device == "cuda":
+        device = saved.intent.device
+    return dataclasses.replace(intent, device=device, require_model=request.require_model or intent.require_model)
+
+
+def _read(request: Request, saved: Saved | None, intent: Intent, checks: Sequence[Check]) -> tuple[Facts, bool]:
+    """The facts: from this machine, from a saved reading, or the machine from there and the packages from here."""
+    if saved and not request.python:
+        return saved.facts, False
+    environ = {**os.environ, **intent.environment}
+    choice = choose_interpreter(request.python, request.command if not saved else (), environ, Path.cwd())
+    final_stage: Any = request.final_stage
+    options = Options(
+        interpreter=choice.executable,
+        interpreter_why=choice.chosen_by if choice.executable else choice.why_not,
+        final_stage=final_stage,
+        disk_write=request.disk_write,
+        force=request.force,
+        allow_remote_code=request.allow_remote_code,
+        timeout_scale=request.timeout,
+    )
+    wanted = facts_needed(checks) | {"interpreter"}  # which one is judged stands in every report
+    if request.final_stage == "none":
+        wanted -= {"inference"}
+    start, only = Facts(), None
+    if saved:
+        start, only = _without_target(saved.facts), frozenset({"interpreter", "packages", "torch"})
+    with Progress() as progress, session(options, intent, progress.update) as one:
+        gathered = gather(wanted, start, intent, options, one, only=only)
+    return gathered.facts, gathered.interrupted
+
+
+def _without_target(facts: Facts) -> Facts:
+    """What was read from the old target does not speak for another one."""
+    reading: Reading[Any] = Reading(outcome="not_run", why="the machine comes from a saved reading")
+    return with_readings(facts, dict.fromkeys(TARGET_FACTS, reading))
+
+
+def _marked(findings: Sequence[Finding], checks: Sequence[Check], ignore: Sequence[str]) -> tuple[Finding, ...]:
+    by_code = {c.code: c for c in checks}
+    return tuple(dataclasses.replace(f, ignored=any(matches(by_code[f.code], p) for p in ignore)) for f in findings)
+
+
+def _notices(registry: Registry, intent: Intent, saved: Saved | None, matrix: Matrix) -> list[Notice]:
+    notices = [Notice(text=Text("{what}", {"what": trouble})) for trouble in registry.troubles]
+    if intent.unknown_flags:
+        notices.append(
+            Notice(
+                text=Text(
+                    "flags that this version does not know, not judged: {flags}",
+                    {"flags": ", ".join(intent.unknown_flags)},
+                )
+            )
+        )
+    if saved:
+        notices.append(Notice(text=Text("judged from a saved reading, not from this machine")))
+        if saved.matrix_date and saved.matrix_date != matrix.generated:
+            notices.append(
+                Notice(
+                    text=Text(
+                        "the reading was saved with the matrix of {then}, judged with that of {now}",
+                        {"then": saved.matrix_date, "now": matrix.generated},
+                    )
+                )
+            )
+    return notices

@@ -1,0 +1,129 @@
+"""A saved reading: facts, intent and the matrix's date in one JSON file; and facts assumed by the user."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoglm_doctor.errors import DecodeError, DoctorError
+from autoglm_doctor.facts import SCHEMA, Driver, Facts, Gpu, Memory, known
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.jsonio import decode, encode
+from autoglm_doctor.matrix import GpuModel, Matrix
+
+#: Facts of the target interpreter: read here when `--facts` and `--python` are given together.
+TARGET_FACTS = ("interpreter", "packages", "torch", "torch_run", "inference")
+
+#: What CUDA reports of a card's nominal memory: 23.5 of 24 GiB on an RTX 4090, 79.2 of 80 on an A100.
+USABLE_SHARE = 0.98
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The content of a reading's file. A report's JSON is one too: it has the same keys."""
+
+    facts: Facts
+    intent: Intent | None = None
+    matrix_date: str = ""
+    schema: int = field(default=SCHEMA)
+
+
+def load_reading(path: Path) -> Saved:
+    """Read a saved reading, or the facts of a JSON report.
+
+    Raises:
+        DoctorError: cannot be read or is no JSON; DecodeError: has the wrong form, with the place.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DoctorError(f"{path}: {error}") from error
+    saved = decode(Saved, data)
+    if saved.facts.schema > SCHEMA:
+        raise DecodeError(f"{path}: written by a newer autoglm-doctor (schema {saved.facts.schema})")
+    return saved
+
+
+def save_reading(path: Path, facts: Facts, intent: Intent, matrix: Matrix) -> None:
+    """Write a reading, raw: it is the user's own file, redacted only when it leaves as a report.
+
+    Raises:
+        DoctorError: cannot be written.
+    """
+    saved = Saved(facts=facts, intent=intent, matrix_date=matrix.generated)
+    try:
+        path.write_text(json.dumps(encode(saved), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DoctorError(f"--save-facts: {error}") from error
+
+
+def assume(facts: Facts, text: str, matrix: Matrix) -> Facts:
+    """Replace single facts: `gpu="RTX 4090",gpus=2,vram=22.5,driver=570.26,ram=64` (GiB).
+
+    Raises:
+        DoctorError: an unknown key or card, or a value that is no number.
+    """
+    given = _pairs(text)
+    if "gpu" in given or "vram" in given or "gpus" in given:
+        facts = dataclasses.replace(facts, gpus=known(_gpus(given, facts, matrix), source="assumed"))
+    if "driver" in given:
+        facts = dataclasses.replace(
+            facts, driver=known(Driver(version=given["driver"], read_by=("assumed",)), source="assumed")
+        )
+    if "ram" in given:
+        size = int(_number(given["ram"], "ram") * _GIB)
+        facts = dataclasses.replace(
+            facts, memory=known(Memory(total_bytes=size, available_bytes=size), source="assumed")
+        )
+    return facts
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pairs = {}
+    for item in text.split(","):
+        name, equals, value = item.partition("=")
+        if not equals or name.strip() not in ("gpu", "gpus", "vram", "driver", "ram"):
+            raise DoctorError(f"--assume: {item!r} is none of gpu=, gpus=, vram=, driver=, ram=")
+        pairs[name.strip()] = value.strip().strip("\"'")
+    return pairs
+
+
+def _gpus(given: dict[str, str], facts: Facts, matrix: Matrix) -> tuple[Gpu, ...]:
+    present = facts.gpus.value or ()
+    model = _model(given["gpu"], matrix) if "gpu" in given else None
+    if model is None and not present:
+        raise DoctorError("--assume: vram= and gpus= need gpu= where there is no GPU")
+    name = given["gpu"] if model else present[0].name
+    capability = model.capability if model else present[0].compute_capability
+    if "vram" in given:
+        total = int(_number(given["vram"], "vram") * _GIB)
+    else:
+        total = int(model.memory_gib * USABLE_SHARE * _GIB) if model else present[0].total_bytes
+    count = int(_number(given.get("gpus", "1"), "gpus")) if model or "gpus" in given else len(present)
+    return tuple(
+        Gpu(index=i, name=name, compute_capability=capability, total_bytes=total, free_bytes=total)
+        for i in range(count)
+    )
+
+
+def _model(name: str, matrix: Matrix) -> GpuModel:
+    wanted = _plain(name)
+    rows = {_plain(row): model for row, model in matrix.gpus.items()}
+    if wanted not in rows:
+        raise DoctorError(f"--assume: the matrix has no GPU {name!r}; known: {', '.join(sorted(matrix.gpus))}")
+    return rows[wanted]
+
+
+def _plain(name: str) -> str:
+    return name.lower().removeprefix("nvidia ").removeprefix("geforce ").replace(" ", "").replace("-", "")
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        return float(text.lower().removesuffix("gib").removesuffix("gb"))
+    except ValueError:
+        raise DoctorError(f"--assume: {what}: a number expected, got {text!r}") from None

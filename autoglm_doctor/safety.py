@@ -1,0 +1,106 @@
+"""Production is never at risk: when, and on what, the final stage may load a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autoglm_doctor.domain.model import weight_bytes
+from autoglm_doctor.facts import Facts, Gpu, Reading
+from autoglm_doctor.intent import SMOKE, Intent
+from autoglm_doctor.options import Options
+
+_GIB = 1 << 30
+
+#: Left free on the GPU for whoever else is there.
+SPARE_BYTES = _GIB
+
+#: What the smoke model takes on a GPU: the CUDA context, cuBLAS workspaces and a few MiB of tensors.
+SMOKE_BYTES = 2 * _GIB
+
+#: Weights, plus activations and workspaces of one sequence with one picture (transformers keeps no KV pool).
+OVERHEAD = 1.15
+
+
+def final_stage_arguments(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
+    """The arguments of the load probe, or the reason why no model is run."""
+    if options.final_stage == "none":
+        return Reading(outcome="not_run", why="--final-stage none")
+    if facts.interpreter.value is None:
+        return Reading(outcome="absent", why="there is no interpreter to run a model with")
+    missing = _missing_packages(facts)
+    if missing:
+        return Reading(outcome="absent", why=f"{missing} is not installed in {facts.interpreter.value.executable}")
+    model = _model(facts, intent, options)
+    if isinstance(model, Reading):
+        return model
+    device = _device(facts, intent)
+    if isinstance(device, Reading):
+        return device
+    refusal = _refusal(facts, intent, model, device, options)
+    if refusal:
+        return Reading(outcome="not_run", why=refusal)
+    return {
+        "model": model,
+        "device": device,
+        "dtype": None,
+        "new_tokens": 32,
+        "seconds": 600 * options.timeout_scale,
+        "allow_remote_code": options.allow_remote_code,
+    }
+
+
+def _missing_packages(facts: Facts) -> str:
+    packages = facts.packages.value
+    installed = {d.name.lower() for d in packages.distributions} if packages else set()
+    return next((name for name in ("torch", "transformers") if name not in installed), "")
+
+
+def _model(facts: Facts, intent: Intent, options: Options) -> str | Reading[Any]:
+    files = facts.model_files.value
+    whole = files is not None and not any(w.fault for w in files.weights) and bool(files.weights)
+    if intent.model == SMOKE or options.final_stage == "smoke":
+        return SMOKE
+    if whole and files is not None:
+        return files.path
+    if options.final_stage == "transformers":
+        return Reading(outcome="not_run", why="--final-stage transformers needs the whole model on this machine")
+    return SMOKE
+
+
+def _device(facts: Facts, intent: Intent) -> str | Reading[Any]:
+    run = facts.torch_run.value
+    if intent.device == "cpu":
+        return "cpu"
+    if run is not None and run.cuda_available:
+        return "cuda"
+    if intent.device == "auto" and not facts.gpus.value:
+        return "cpu"
+    return Reading(outcome="absent", why="torch cannot use a GPU here")
+
+
+def _refusal(facts: Facts, intent: Intent, model: str, device: str, options: Options) -> str:
+    """Why it would be unkind to load now; "" when nothing speaks against it."""
+    if device != "cuda" or options.force:
+        return ""
+    gpu = _first_visible(facts)
+    if gpu is None:
+        return "the memory of the GPU is not known; --force runs the model all the same"
+    if gpu.processes:
+        names = ", ".join(f"{p.name or 'process'} ({p.pid})" for p in gpu.processes[:3])
+        return f"GPU {gpu.index} is in use by {names}; --force runs the model all the same"
+    weights = SMOKE_BYTES if model == SMOKE else weight_bytes(intent, facts.model_files.value)
+    need = weights if model == SMOKE or weights is None else int(weights * OVERHEAD) + SMOKE_BYTES
+    if need is None or need > gpu.free_bytes - SPARE_BYTES:
+        size = "an unknown amount" if need is None else f"{need / _GIB:.1f} GiB"
+        return f"the run would take {size} of {gpu.free_bytes / _GIB:.1f} GiB free on GPU {gpu.index}"
+    return ""
+
+
+def _first_visible(facts: Facts) -> Gpu | None:
+    """The GPU that cuda:0 is: by name when CUDA_VISIBLE_DEVICES may have moved it, else the first."""
+    gpus = facts.gpus.value or ()
+    devices = facts.cuda.value.devices if facts.cuda.value else ()
+    same = [g for g in gpus if devices and g.name == devices[0].name]
+    # Several cards of one name: we cannot tell which is cuda:0; the one with the least free memory is the safe guess.
+    return min(same or list(gpus), key=lambda g: g.free_bytes, default=None)
