@@ -1,0 +1,65 @@
+"""Lines that fetch files of a model again, to where the engine looks for them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from autoglm_doctor.facts import ModelFiles
+from autoglm_doctor.finding import Fix, Text
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.profiles import PROFILES
+
+#: ModelFiles.found_by of a snapshot in the hub's cache.
+CACHE = "hugging face cache"
+
+
+def file_fixes(files: ModelFiles, intent: Intent, fault: str, names: Sequence[str]) -> tuple[Fix, ...]:
+    """What helps against one kind of fault (WeightFile.fault), best first; a download of these files last."""
+    again = download(files, intent, names)
+    folder = shlex.quote(files.path)
+    if fault == "lfs_pointer" and files.found_by == "path":
+        pull = Fix(
+            text=Text("fetch what the pointers stand for"),
+            commands=(f"git -C {folder} lfs install --local", f"git -C {folder} lfs pull"),
+            effort="install",
+        )
+        return (pull, again)
+    if fault == "unreadable":
+        allow = Fix(
+            text=Text("give the server's user the right to read them"),
+            commands=(f"ls -lL {folder}", f"chmod -R a+rX {folder}"),
+        )
+        return (allow, again)
+    if fault == "header_limit":
+        split = Fix(
+            text=Text("take a version of the checkpoint that is split into more files"),
+            commands=(f"ls -lS {folder}",),
+            effort="install",
+        )
+        return (split, again)
+    return (again,)
+
+
+def download(files: ModelFiles, intent: Intent, names: Sequence[str]) -> Fix:
+    """One line that fetches the named files, or the whole model for no names."""
+    folder = shlex.quote(files.path)
+    words = "".join(f" {shlex.quote(name)}" for name in names)
+    name = hub_name(files, intent)
+    if files.found_by == "modelscope cache":
+        line = f"modelscope download --model {name}{words} --local_dir {folder}"
+    else:
+        where = "" if files.found_by == CACHE else f" --local-dir {folder}"
+        force = " --force-download" if names else ""  # without it, a damaged file counts as there
+        line = f"hf download {name}{words}{where}{force}"
+    return Fix(
+        text=Text("download {what} again", {"what": "them" if names else "it"}), commands=(line,), effort="install"
+    )
+
+
+def hub_name(files: ModelFiles, intent: Intent) -> str:
+    """The name to download by. A folder does not tell its own: then that of the known profile, else a gap to fill."""
+    if files.found_by != "path":
+        return intent.model
+    profile = PROFILES.get(intent.profile)
+    return profile.hub_names[0] if profile else "ORG/MODEL"

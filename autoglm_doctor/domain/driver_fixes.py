@@ -1,0 +1,150 @@
+"""Ways out of a driver that is missing, does not answer or is too old for torch's CUDA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from packaging.version import InvalidVersion, Version
+
+from autoglm_doctor.domain.conflicts import install_line
+from autoglm_doctor.domain.wheels import engine_requirement, torch_choice
+from autoglm_doctor.facts import Driver, Gpu, Packages, Torch
+from autoglm_doctor.finding import Fix, Text
+from autoglm_doctor.matrix import Matrix
+
+Line = Callable[..., str]
+
+#: The newest branch that still knows every GPU since Maxwell, and old enough to be in every distribution: enough for
+#: CUDA 11, 12 and 13 (590 drops Maxwell, Pascal and Volta; see compat_matrix.yaml for the minimums).
+DRIVER_BRANCH = "580"
+
+INSTALL_DRIVER = Fix(
+    text=Text("install the NVIDIA driver and reboot"),
+    commands=(f"sudo apt-get install -y nvidia-driver-{DRIVER_BRANCH}", "sudo reboot"),
+    effort="reboot",
+    needs_root=True,
+    reboot=True,
+)
+REBOOT = Fix(
+    text=Text("reboot, so that the kernel module of the installed driver is loaded"),
+    commands=("sudo reboot",),
+    effort="reboot",
+    needs_root=True,
+    reboot=True,
+)
+GIVE_GPUS = Fix(
+    text=Text("start the container with its GPUs"),
+    commands=("docker run --gpus all --rm ubuntu nvidia-smi",),
+    effort="restart",
+)
+TOOLKIT = Fix(
+    text=Text("if that is refused, install the NVIDIA container toolkit on the host and configure docker"),
+    commands=(
+        "sudo apt-get install -y nvidia-container-toolkit",
+        "sudo nvidia-ctk runtime configure --runtime=docker",
+        "sudo systemctl restart docker",
+    ),
+    effort="install",
+    needs_root=True,
+)
+POD = Fix(
+    text=Text("ask for GPUs in the pod: resources.limits nvidia.com/gpu; then look at what the node offers"),
+    commands=("kubectl describe nodes | grep nvidia.com/gpu",),
+)
+NOUVEAU = Fix(
+    text=Text("keep the free driver from binding, install NVIDIA's and reboot"),
+    commands=(
+        "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/blacklist-nouveau.conf",
+        "sudo update-initramfs -u",
+        f"sudo apt-get install -y nvidia-driver-{DRIVER_BRANCH}",
+        "sudo reboot",
+    ),
+    effort="reboot",
+    needs_root=True,
+    reboot=True,
+)
+LOAD_MODULE = Fix(
+    text=Text("load the kernel module; if it is not there, build it for the running kernel"),
+    commands=(
+        "sudo modprobe nvidia",
+        'sudo apt-get install -y dkms "linux-headers-$(uname -r)"',
+        "sudo dkms autoinstall",
+        "sudo dmesg | grep -i -E 'nvidia|key was rejected' | tail",
+    ),
+    effort="install",
+    needs_root=True,
+)
+ON_WINDOWS = Fix(
+    text=Text("install the driver in Windows (never inside WSL), then restart WSL"),
+    commands=("wsl.exe --update", "wsl.exe --shutdown"),
+    effort="install",
+)
+USE_GPU_MACHINE = Fix(
+    text=Text("use a machine with an NVIDIA GPU, or judge for the CPU"),
+    commands=("lspci -d 10de:", "autoglm-doctor check --device cpu"),
+    effort="hardware",
+)
+
+
+def new_enough(driver: Driver, cuda: str, minimum: str) -> bool | None:
+    """By version or by the CUDA that libcuda knows; None when neither is known."""
+    answers = []
+    if driver.version:
+        with suppress(InvalidVersion):
+            answers.append(Version(driver.version) >= Version(minimum))
+    if driver.cuda_version and driver.cuda_version.split(".")[0].isdigit():
+        answers.append(int(driver.cuda_version.split(".")[0]) >= int(cuda.split(".")[0]))
+    return any(answers) if answers else None
+
+
+def driver_fixes(
+    driver: Driver,
+    torch: Torch,
+    packages: Packages | None,
+    gpus: tuple[Gpu, ...] | None,
+    matrix: Matrix,
+    executable: str | None = None,
+) -> tuple[Fix, ...]:
+    """What makes this driver and torch fit, the least invasive first; installs go into `executable`'s environment."""
+
+    def line(requirements: list[str], options: tuple[str, ...] = ()) -> str:
+        return install_line(executable, requirements, packages, options)
+
+    older = _engine_fix(driver, packages, gpus, matrix, line) or _wheel_fix(driver, torch, gpus, matrix, line)
+    newer = Fix(
+        text=Text("install a newer driver (on the host, not in a container) and reboot"),
+        commands=INSTALL_DRIVER.commands,
+        effort="reboot",
+        needs_root=True,
+        reboot=True,
+    )
+    return (older, newer) if older else (newer,)
+
+
+def _engine_fix(
+    driver: Driver, packages: Packages | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix, line: Line
+) -> Fix | None:
+    """An engine pins its torch: the way to another CUDA is an earlier engine, not another torch beside it."""
+    installed = {d.name.lower() for d in packages.distributions} if packages else set()
+    for name in matrix.engines:
+        requirement = engine_requirement(name, driver, gpus, matrix)
+        if name in installed and requirement != name:
+            return Fix(
+                text=Text("take the newest {engine} whose CUDA the driver runs", {"engine": name}),
+                commands=(line([requirement]),),
+                effort="install",
+            )
+    return None
+
+
+def _wheel_fix(driver: Driver, torch: Torch, gpus: tuple[Gpu, ...] | None, matrix: Matrix, line: Line) -> Fix | None:
+    choice = torch_choice(torch.version, driver, gpus, None, matrix)
+    row = matrix.minimum_driver(choice.cuda) if choice.cuda else None
+    if row is None or not new_enough(driver, choice.cuda, row.minimum_driver):
+        return None
+    return Fix(
+        text=Text("install torch built for CUDA {cuda}", {"cuda": choice.cuda}),
+        commands=(line([choice.requirement, "torchvision"], ("--force-reinstall", *choice.options)),),
+        effort="install",
+    )

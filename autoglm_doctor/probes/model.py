@@ -1,0 +1,189 @@
+"""The model's files on this machine: found, and judged by headers and JSON alone. No tensor is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoglm_doctor.facts import ModelFiles, Reading, known
+from autoglm_doctor.intent import SMOKE
+from autoglm_doctor.probes.modelcache import find_model, looks_like_path
+from autoglm_doctor.probes.protocol import Answers, run
+from autoglm_doctor.probes.safetensors_header import Header, is_lfs_pointer, read_header
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+
+#: One of these is enough to make a tokenizer (tekken.json and *.model: Mistral, SentencePiece, tiktoken).
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
+
+
+def probe(arguments: dict[str, Any]) -> Answers:
+    """Answer `model_files`.
+
+    Arguments: model (name of a hub or folder), environment (variables of the deployment; our own when missing),
+    download_dir (vLLM's flag).
+    """
+    model = str(arguments["model"])
+    if model == SMOKE:
+        yield "model_files", Reading(outcome="absent", why="the smoke model is made on the spot")
+        return
+    environ = arguments.get("environment")
+    found = find_model(model, dict(os.environ) if environ is None else environ, arguments.get("download_dir"))
+    if found is None:
+        what = f"there is no folder {model}" if looks_like_path(model) else f"{model} is not on this machine"
+        yield "model_files", Reading(outcome="absent", why=what)
+        return
+    try:
+        yield "model_files", known(read_folder(*found), source=found[1])
+    except OSError as error:
+        yield "model_files", Reading(outcome="failed", why=f"{found[0]} cannot be read: {error.strerror}")
+
+
+def read_folder(folder: Path, found_by: str) -> ModelFiles:
+    """Everything about one model folder.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    names = sorted(os.listdir(folder))
+    broken = _broken(folder, names)
+    config = _load(folder / "config.json")
+    headers, index_error = _weights(folder, names)
+    dtype_bytes: dict[str, int] = {}
+    for header in headers:
+        for dtype, size in header.dtype_bytes.items():
+            dtype_bytes[dtype] = dtype_bytes.get(dtype, 0) + size
+    return ModelFiles(
+        path=str(folder),
+        found_by=found_by,
+        config=config.value,
+        config_error=config.error,
+        preprocessor=_preprocessor(folder),
+        weights=tuple(header.file for header in headers),
+        index_error=index_error,
+        dtype_bytes=dtype_bytes,
+        missing_files=_missing(names, config.value or {}),
+        broken_files=broken,
+        has_chat_template=_has_chat_template(folder, names),
+        custom_code="auto_map" in (config.value or {}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Json:
+    value: dict[str, Any] | None
+    error: str | None
+
+
+def _load(path: Path) -> _Json:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return _Json(None, f"{path.name} is missing")
+    except OSError as error:
+        return _Json(None, f"{path.name} cannot be read: {error.strerror}")
+    except (ValueError, RecursionError):
+        is_pointer = is_lfs_pointer(path)
+        return _Json(None, f"{path.name} is {'a git-lfs pointer' if is_pointer else 'no valid JSON'}")
+    return _Json(value, None) if isinstance(value, dict) else _Json(None, f"{path.name} is no JSON object")
+
+
+def _broken(folder: Path, names: list[str]) -> tuple[str, ...]:
+    """Small files that are not what they should be. The index and config.json have fields of their own."""
+    faults = []
+    for name in names:
+        path = folder / name
+        if name.endswith((".json", ".jinja", ".model", ".txt")) and is_lfs_pointer(path):
+            faults.append(f"{name}: a git-lfs pointer")
+        elif name.endswith(".json") and name not in (INDEX, "config.json") and path.is_file():
+            faults += [f"{name}: {fault}" for fault in _json_fault(path)]
+    return tuple(faults)
+
+
+def _json_fault(path: Path) -> list[str]:
+    try:
+        json.loads(path.read_bytes())
+    except OSError as error:
+        return [f"cannot be read: {error.strerror}"]
+    except (ValueError, RecursionError):
+        return ["empty" if path.stat().st_size == 0 else "no valid JSON"]
+    return []
+
+
+def _weights(folder: Path, names: list[str]) -> tuple[list[Header], str | None]:
+    """The files that a loader would take, and what is wrong with their list."""
+    if INDEX in names:
+        index = _load(folder / INDEX)
+        shards = (index.value or {}).get("weight_map")
+        if isinstance(shards, dict) and shards and all(isinstance(name, str) for name in shards.values()):
+            wanted = sorted(set(shards.values()))
+            if any(os.path.isabs(name) or ".." in name.split("/") for name in wanted):
+                return [], f"{INDEX} names files outside of the folder"
+            return [read_header(folder / name, name) for name in wanted], None
+        return _unlisted(folder, names), index.error or f"{INDEX} has no weight_map"
+    if SINGLE in names:
+        return [read_header(folder / SINGLE, SINGLE)], None
+    headers = _unlisted(folder, names)
+    if headers:
+        return headers, f"{INDEX} is missing" if len(headers) > 1 else None
+    return [], _other_formats(names)
+
+
+def _unlisted(folder: Path, names: list[str]) -> list[Header]:
+    """Without an index: what lies there, and the gaps in "-00003-of-00005" names."""
+    present = [name for name in names if name.endswith(".safetensors")]
+    wanted = set(present)
+    for name in present:
+        numbered = _NUMBERED.search(name)
+        if numbered and int(numbered[2]) < 10_000:
+            stem, total = name[: numbered.start()], numbered[2]
+            wanted |= {f"{stem}-{i:05d}-of-{total}.safetensors" for i in range(1, int(total) + 1)}
+    return [read_header(folder / name, name) for name in sorted(wanted)]
+
+
+def _other_formats(names: list[str]) -> str:
+    for ending in (".gguf", ".bin", ".pt", ".pth"):
+        found = [name for name in names if name.endswith(ending) and not name.startswith("training_args")]
+        if found:
+            return f"the weights are {ending} files ({found[0]}), which are not looked into"
+    return "the folder holds no weights"
+
+
+def _preprocessor(folder: Path) -> Mapping[str, Any] | None:
+    """preprocessor_config.json; transformers 5 writes it as a part of processor_config.json."""
+    own = _load(folder / "preprocessor_config.json").value
+    if own is not None:
+        return own
+    part = (_load(folder / "processor_config.json").value or {}).get("image_processor")
+    return part if isinstance(part, dict) else None
+
+
+def _missing(names: list[str], config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What this kind of model cannot do without."""
+    missing = []
+    has_tokenizer = any(name in names for name in _TOKENIZERS) or any(n.endswith(".tiktoken") for n in names)
+    if not has_tokenizer:
+        missing.append("tokenizer.json")
+    elif "tokenizer_config.json" not in names and "tekken.json" not in names:
+        missing.append("tokenizer_config.json")
+    if "vision_config" in config and not any(name in names for name in _PROCESSORS):
+        missing.append("preprocessor_config.json")
+    return tuple(missing)
+
+
+def _has_chat_template(folder: Path, names: list[str]) -> bool:
+    if any(name in names for name in ("chat_template.jinja", "chat_template.json", "tekken.json")):
+        return True
+    return any((_load(folder / n).value or {}).get("chat_template") for n in ("tokenizer_config.json", *_PROCESSORS))
+
+
+if __name__ == "__main__":
+    run(probe)

@@ -1,0 +1,257 @@
+"""The driver and the GPUs: NVML first, then libcuda, the kernel's files and nvidia-smi.
+
+Every getter is guarded on its own: what a GPU does not support leaves a default, a GPU that is lost fails the reading
+of the GPUs, and a library that hangs or crashes takes only this process with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoglm_doctor.facts import Driver, Gpu, GpuProcess, Reading, known
+from autoglm_doctor.probes.driverfiles import (
+    cuda_text,
+    kernel_version,
+    libcuda_version,
+    library_version,
+    load_library,
+)
+from autoglm_doctor.probes.protocol import Answers, run
+from autoglm_doctor.probes.smi import smi_versions
+
+#: NVML_ERROR_LIBRARY_NOT_FOUND: what we report when libnvidia-ml.so.1 cannot be loaded.
+NOT_FOUND = 12
+#: NVML_ERROR_GPU_IS_LOST and NVML_ERROR_RESET_REQUIRED (nvml.h).
+LOST = {15: "fell off the bus (GPU is lost)", 16: "needs a reset"}
+#: NVML_ERROR_UNKNOWN, for failures that carry no code.
+UNKNOWN = 999
+
+
+class _GpuLostError(Exception):
+    """A getter said that the GPU is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Nvml:
+    """The outcome of nvmlInit: `module` is pynvml when the code is 0."""
+
+    module: Any
+    code: int
+    error: str | None
+
+
+def probe(arguments: dict[str, Any]) -> Answers:
+    """Answer `driver`, then `gpus`. Arguments: root, the folder that stands for "/" (tests)."""
+    root = Path(arguments.get("root", "/"))
+    kernel = kernel_version(root)
+    if kernel:
+        # Stands if NVML hangs or crashes: a later line about the same fact replaces this one.
+        yield (
+            "driver",
+            known(
+                Driver(
+                    version=kernel,
+                    kernel_version=kernel,
+                    nvml_error="NVML did not answer",
+                    read_by=("kernel module",),
+                ),
+                source="kernel module",
+            ),
+        )
+    nvml = _initialise()
+    driver = _driver(nvml, kernel)
+    yield "driver", driver
+    yield "gpus", _gpus(nvml, driver)
+    if nvml.code == 0:
+        with contextlib.suppress(Exception):
+            nvml.module.nvmlShutdown()
+
+
+def _initialise() -> _Nvml:
+    """nvmlInit through pynvml, after loading the library ourselves: pynvml hides the loader's words."""
+    import sys
+
+    if not sys.platform.startswith("win"):
+        library, words = load_library("libnvidia-ml.so.1")
+        if library is None:
+            return _Nvml(None, NOT_FOUND, words)
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception as error:  # NVMLError, and NVMLLibraryMismatchError, which is none
+        return _Nvml(None, _code(error), _text(str(error)))
+    return _Nvml(pynvml, 0, None)
+
+
+def _code(error: Exception) -> int:
+    value = getattr(error, "value", None)
+    return value if isinstance(value, int) else UNKNOWN
+
+
+def _text(value: Any) -> str:
+    """pynvml 11 answers bytes, newer ones str."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _driver(nvml: _Nvml, kernel: str | None) -> Reading[Driver]:
+    version = cuda = None
+    read_by = []
+    if nvml.code == 0:
+        version = _ask(nvml.module.nvmlSystemGetDriverVersion, convert=_text)
+        cuda = _ask(nvml.module.nvmlSystemGetCudaDriverVersion_v2, convert=cuda_text)
+        read_by.append("NVML")
+    if cuda is None:
+        cuda = libcuda_version()
+        if cuda:
+            read_by.append("libcuda")
+    library = library_version()
+    if kernel:
+        read_by.append("kernel module")
+        version = version or kernel
+    error = nvml.error
+    if version is None:
+        version, smi_cuda, said = smi_versions()
+        cuda = cuda or smi_cuda
+        if version:
+            read_by.append("nvidia-smi")
+        error = f"{error}; nvidia-smi: {said}" if said else error
+    if not read_by and library is None and nvml.code == NOT_FOUND and _is_missing(nvml.error or ""):
+        why = f"neither NVML, libcuda, the kernel nor nvidia-smi shows an NVIDIA driver ({error})"
+        return Reading(outcome="absent", why=why)
+    return known(
+        Driver(
+            version=version,
+            kernel_version=kernel,
+            library_version=library,
+            cuda_version=cuda,
+            nvml_code=nvml.code,
+            nvml_error=error,
+            read_by=tuple(read_by),
+        ),
+        source=", ".join(read_by) or "libnvidia-ml.so.1",
+    )
+
+
+def _is_missing(words: str) -> bool:
+    """The loader found no library at all; an empty or damaged one is the trace of a driver."""
+    words = words.casefold()
+    return "not found" in words or ("libnvidia-ml" in words and "no such file" in words)
+
+
+def _gpus(nvml: _Nvml, driver: Reading[Driver]) -> Reading[tuple[Gpu, ...]]:
+    if driver.outcome == "absent":
+        return Reading(outcome="absent", why="there is no NVIDIA driver")
+    if nvml.code != 0:
+        return Reading(outcome="failed", why=f"NVML does not start: {nvml.error} (code {nvml.code})")
+    try:
+        count = nvml.module.nvmlDeviceGetCount()
+    except Exception as error:
+        return Reading(outcome="failed", why=f"NVML does not tell the number of GPUs: {_text(str(error))}")
+    found = []
+    for index in range(count):
+        try:
+            found.append(_gpu(nvml.module, index))
+        except Exception as error:
+            return Reading(outcome="failed", why=f"GPU {index} {_reason(error)}", source="NVML")
+    return known(tuple(found), source="NVML")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _GpuLostError):
+        return str(error)
+    lost = LOST.get(_code(error))
+    return lost or f"cannot be read through NVML: {_text(str(error))}"
+
+
+def _ask(
+    getter: Callable[..., Any], *args: Any, default: Any = None, convert: Callable[[Any], Any] = lambda value: value
+) -> Any:
+    """One getter's answer; the default when the GPU, the driver or pynvml does not know the question.
+
+    Raises:
+        _GpuLostError: the GPU is gone, so no default would be true.
+    """
+    try:
+        return convert(getter(*args))
+    except Exception as error:
+        if _code(error) in LOST:
+            raise _GpuLostError(LOST[_code(error)]) from error
+        return default
+
+
+def _gpu(nvml: Any, index: int) -> Gpu:
+    """One GPU. Its name, memory and capability are demanded, since a default would be a false fact."""
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    mig = bool(_ask(nvml.nvmlDeviceGetMigMode, handle, default=(0, 0))[0])
+    total, free, reserved = _memory(nvml, handle, mig)
+    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+    return Gpu(
+        index=index,
+        name=_text(nvml.nvmlDeviceGetName(handle)),
+        compute_capability=f"{major}.{minor}",
+        total_bytes=total,
+        free_bytes=free,
+        reserved_bytes=reserved,
+        uuid=_ask(nvml.nvmlDeviceGetUUID, handle, default="", convert=_text),
+        pci_bus_id=_ask(nvml.nvmlDeviceGetPciInfo, handle, default="", convert=lambda info: _text(info.busId)),
+        mig=mig,
+        compute_mode=_ask(nvml.nvmlDeviceGetComputeMode, handle, default=0),
+        processes=_processes(nvml, handle),
+    )
+
+
+def _memory(nvml: Any, handle: Any, mig: bool) -> tuple[int, int, int]:
+    """(total, free, reserved) bytes. A process gets one slice of a GPU in MIG mode: then those of the largest."""
+    slices = _mig_slices(nvml, handle) if mig else []
+    if slices:
+        return max(slices)
+    info = _memory_v2(nvml, handle)
+    if info is not None:
+        return int(info.total), int(info.free), int(info.reserved)
+    info = nvml.nvmlDeviceGetMemoryInfo(handle)
+    return int(info.total), int(info.free), 0
+
+
+def _memory_v2(nvml: Any, handle: Any) -> Any:
+    """Version 2 tells apart what the driver keeps for itself; drivers before R510 do not know it."""
+    version = getattr(nvml, "nvmlMemory_v2", None)
+    return None if version is None else _ask(nvml.nvmlDeviceGetMemoryInfo, handle, version)
+
+
+def _mig_slices(nvml: Any, handle: Any) -> list[tuple[int, int, int]]:
+    found = []
+    for index in range(_ask(nvml.nvmlDeviceGetMaxMigDeviceCount, handle, default=0)):
+        part = _ask(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index)
+        info = None if part is None else _ask(nvml.nvmlDeviceGetMemoryInfo, part)
+        if info is not None:
+            found.append((int(info.total), int(info.free), 0))
+    return found
+
+
+def _processes(nvml: Any, handle: Any) -> tuple[GpuProcess, ...]:
+    """Compute and graphics processes, each once, with the larger of its two figures."""
+    used: dict[int, int | None] = {}
+    for getter in (nvml.nvmlDeviceGetComputeRunningProcesses, nvml.nvmlDeviceGetGraphicsRunningProcesses):
+        for process in _ask(getter, handle, default=()):
+            figures = [f for f in (used.get(process.pid), process.usedGpuMemory) if f is not None]
+            used[process.pid] = max(figures, default=None)
+    return tuple(GpuProcess(pid=pid, name=_process_name(pid), used_bytes=used[pid]) for pid in sorted(used))
+
+
+def _process_name(pid: int) -> str:
+    """The name of a process; "" when it lives in another PID namespace or is gone."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).name()
+    except (psutil.Error, OSError):
+        return ""
+
+
+if __name__ == "__main__":
+    run(probe)

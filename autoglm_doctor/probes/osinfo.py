@@ -1,0 +1,125 @@
+"""The operating system as the deployment sees it, and the variables of its environment that checks look at."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from autoglm_doctor.facts import Environment, Host
+
+#: Nothing else is ever collected.
+_NAMES = frozenset(
+    {
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_DEVICE_ORDER",
+        "NVIDIA_VISIBLE_DEVICES",
+        "NVIDIA_DRIVER_CAPABILITIES",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "CUDA_HOME",
+        "CUDA_PATH",
+        "HF_HOME",
+        "HF_HUB_CACHE",
+        "HF_ENDPOINT",
+        "HF_HUB_OFFLINE",
+        "TRANSFORMERS_OFFLINE",
+        "MODELSCOPE_CACHE",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "PYTORCH_CUDA_ALLOC_CONF",
+        "PYTORCH_ALLOC_CONF",
+        "PYTHONPATH",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "TMPDIR",
+        "OMP_NUM_THREADS",
+    }
+)
+_PREFIXES = ("VLLM_", "NCCL_", "SGLANG_")
+_SECRET = re.compile(r"key|token|secret|password|passwd|auth|credential", re.IGNORECASE)
+
+
+def read_environment(environ: Mapping[str, str], overrides: Mapping[str, str]) -> Environment:
+    """The variables on the list, without secrets, the overrides over them."""
+    merged = {**environ, **overrides}
+    return Environment(variables={k: _without_credentials(v) for k, v in sorted(merged.items()) if _is_wanted(k)})
+
+
+def _is_wanted(name: str) -> bool:
+    listed = name.upper() in _NAMES if name.lower().endswith("_proxy") else name in _NAMES
+    return (listed or name.startswith(_PREFIXES)) and not _SECRET.search(name)
+
+
+def _without_credentials(value: str) -> str:
+    """http://user:password@proxy:3128 -> http://proxy:3128; what is no such URL stays as it is."""
+    if "@" not in value or "://" not in value:
+        return re.sub(r"^[^/@\s]+:[^/@\s]+@", "", value)  # "user:password@proxy:3128", which curl takes too
+    parts = urlsplit(value)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def read_host(root: Path, environ: Mapping[str, str]) -> Host:
+    """Files are read under `root`; kernel, machine and CPUs are those of this process."""
+    name = platform.uname()
+    return Host(
+        system=name.system,
+        machine=name.machine,
+        kernel=name.release,
+        distribution=_distribution(root),
+        glibc=_glibc(),
+        wsl="microsoft" in _read(root / "proc/version").lower(),
+        container=_container(root, environ),
+        cpus=_cpus(),
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _distribution(root: Path) -> str:
+    text = _read(root / "etc/os-release") or _read(root / "usr/lib/os-release")
+    found = re.search(r"""^PRETTY_NAME=["']?([^"'\n]*)""", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _glibc() -> str | None:
+    try:
+        words = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()  # "glibc 2.36"
+    except (AttributeError, ValueError, OSError):  # Windows, musl, macOS
+        return None
+    return words[1] if len(words) == 2 else None
+
+
+def _cpus() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 0
+
+
+def _container(root: Path, environ: Mapping[str, str]) -> str:
+    """The innermost kind that shows; "" when nothing does."""
+    if "KUBERNETES_SERVICE_HOST" in environ:
+        return "kubernetes"
+    groups = _read(root / "proc/1/cgroup")
+    if "kubepods" in groups:
+        return "kubernetes"
+    if (root / "run/.containerenv").exists():
+        return "podman"
+    if (root / ".dockerenv").exists():
+        return "docker"
+    named = environ.get("container", "") or _read(root / "run/systemd/container").strip()
+    if named and named != "wsl":  # systemd counts WSL as a container; for us it is a host
+        return named
+    found = re.search(r"docker|libpod|containerd|lxc", groups)
+    return {"libpod": "podman"}.get(found[0], found[0]) if found else ""

@@ -1,0 +1,309 @@
+"""The NVIDIA driver: is it there, does it fit itself, is it new enough for torch's CUDA."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from packaging.version import InvalidVersion, Version
+
+from autoglm_doctor.api import (
+    Driver,
+    Findings,
+    Fix,
+    Gpu,
+    Host,
+    Intent,
+    Interpreter,
+    Judgement,
+    Matrix,
+    Packages,
+    PciGpu,
+    Reading,
+    Text,
+    Threshold,
+    Torch,
+    TorchRun,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+    warn,
+)
+from autoglm_doctor.domain.driver_fixes import (
+    GIVE_GPUS,
+    INSTALL_DRIVER,
+    LOAD_MODULE,
+    NOUVEAU,
+    ON_WINDOWS,
+    POD,
+    REBOOT,
+    TOOLKIT,
+    USE_GPU_MACHINE,
+    driver_fixes,
+    new_enough,
+)
+
+#: Kernel drivers that keep NVIDIA's own from binding.
+FREE_DRIVERS = ("nouveau", "nova_core", "nova-core", "nova")
+
+#: nvmlReturn_t (nvml.h): no permission, driver not loaded, library not found, library/kernel mismatch, unknown.
+NO_PERMISSION, NOT_LOADED, NOT_FOUND, MISMATCH, UNKNOWN = 4, 9, 12, 18, 999
+
+
+@check("DRV001", "driver-present", cause="DRIVER_NOT_INSTALLED", required=True)
+def driver_present(
+    driver: Reading[Driver], pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent
+) -> Findings:
+    """An NVIDIA driver is installed, loaded and answers.
+
+    Without a driver no CUDA program runs. NVML (the library behind nvidia-smi) is asked first; then the loaded kernel
+    module, libcuda and nvidia-smi itself. A GPU on the PCI bus without a driver, a free driver bound to it
+    (nouveau, nova), a container without devices and a machine without a GPU need different remedies and are told
+    apart. With `--device auto` a machine without a GPU is judged for the CPU instead.
+
+    No threshold: NVML's return code decides (nvml.h: 0 success, 4 no permission, 9 driver not loaded, 999 unknown).
+
+    ## Fix
+
+    Install the driver of the distribution and reboot; in a container, start it with `--gpus all`.
+    """
+    if intent.device == "cpu":
+        yield not_applicable(Text("the deployment runs on the CPU"))
+    elif driver.value is not None and driver.outcome == "known":
+        yield _known(driver.value, pci_gpus, host, intent)
+    elif driver.outcome == "absent":
+        yield _absent(pci_gpus, host, intent)
+    else:
+        yield unknown(Text("the driver could not be read: {why}", {"why": driver.why or driver.outcome}))
+
+
+def _known(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent) -> Judgement:
+    evidence: dict[str, str | int | None] = {
+        "nvml_code": driver.nvml_code,
+        "nvml_error": driver.nvml_error,
+        "read_by": ", ".join(driver.read_by),
+    }
+    if driver.nvml_code == 0:
+        return ok(Text("driver {version} answers", {"version": driver.version or "?"}), observed=driver.version)
+    if driver.nvml_code is None and driver.nvml_error is None and driver.version:
+        return ok(Text("driver {version}", {"version": driver.version}), observed=driver.version, evidence=evidence)
+    if driver.nvml_code is None:
+        return unknown(Text("the driver is there, but NVML did not answer"), evidence=evidence)
+    if driver.nvml_code == MISMATCH:  # DRV002 judges that: the driver itself is there
+        version = driver.kernel_version or driver.version
+        words = "the kernel module of driver {version} is loaded" if version else "the driver's kernel module is loaded"
+        return ok(Text(words, {"version": version}), evidence=evidence)
+    if "nvidia-smi" in driver.read_by:
+        return ok(Text("driver {version}, says nvidia-smi", {"version": driver.version or "?"}), evidence=evidence)
+    cause, text, fixes = _no_answer(driver, pci_gpus, host)
+    return _red(intent, True, cause, text, fixes, evidence)
+
+
+def _no_answer(
+    driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | None
+) -> tuple[str, Text, tuple[Fix, ...]]:
+    """Parts of a driver are there and NVML does not start: why, and what helps."""
+    said = {"error": driver.nvml_error or f"code {driver.nvml_code}", "version": driver.kernel_version}
+    inside = host is not None and bool(host.container)
+    free = _free_driver(pci_gpus)
+    if free:
+        return _nouveau(free)
+    if inside and driver.nvml_code == UNKNOWN:
+        text = Text("the container has lost its GPUs ({error}), as after a `systemctl daemon-reload`", said)
+        return "CONTAINER_GPU_CGROUP_LOST", text, (GIVE_GPUS, TOOLKIT)
+    if inside and driver.nvml_code in (NOT_FOUND, NOT_LOADED, NO_PERMISSION):
+        text = Text("the container was started without GPUs: {error}", said)
+        return "CONTAINER_WITHOUT_GPU", text, _container_fixes(host)
+    if driver.nvml_code == NOT_FOUND and driver.kernel_version:
+        text = Text("the kernel module {version} is loaded, but its libraries are missing: {error}", said)
+        return "DRIVER_NOT_INSTALLED", text, (INSTALL_DRIVER,)
+    if driver.nvml_code in (NOT_LOADED, NOT_FOUND):
+        text = Text("the driver's libraries are installed, but its kernel module is not loaded: {error}", said)
+        return "KERNEL_MODULE_NOT_BUILT", text, (LOAD_MODULE, REBOOT)
+    return "DRIVER_NOT_INSTALLED", Text("the driver does not answer: {error}", said), (REBOOT, INSTALL_DRIVER)
+
+
+def _absent(pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent) -> Judgement:
+    if not pci_gpus and intent.device == "auto":
+        return not_applicable(Text("there is no NVIDIA GPU here: everything is judged for the CPU"))
+    seen = bool(pci_gpus)
+    free = _free_driver(pci_gpus)
+    if host is not None and host.container:
+        text = Text("the container sees no GPU: it was started without GPUs, or its host has none")
+        return _red(intent, seen, "CONTAINER_WITHOUT_GPU", text, _container_fixes(host))
+    if host is not None and host.wsl:
+        text = Text("no driver shows in WSL; it comes with the driver of Windows")
+        return _red(intent, seen, "DRIVER_NOT_INSTALLED", text, (ON_WINDOWS,))
+    if free:
+        return _red(intent, seen, *_nouveau(free))
+    if pci_gpus:
+        return _red(intent, seen, "DRIVER_NOT_INSTALLED", *_bare(pci_gpus))
+    if pci_gpus is None:
+        text = Text("there is no NVIDIA driver; whether there is a GPU could not be read")
+        return _red(intent, seen, "DRIVER_NOT_INSTALLED", text, (INSTALL_DRIVER, USE_GPU_MACHINE))
+    return _red(intent, seen, "NO_GPU", Text("there is no NVIDIA GPU on the PCI bus"), (USE_GPU_MACHINE,))
+
+
+def _bare(pci_gpus: tuple[PciGpu, ...]) -> tuple[Text, tuple[Fix, ...]]:
+    reserved = next((gpu.address for gpu in pci_gpus if gpu.driver == "vfio-pci"), None)
+    if reserved is None:
+        return Text("{n} NVIDIA GPU(s) on the PCI bus, but no driver", {"n": len(pci_gpus)}), (INSTALL_DRIVER,)
+    give_back = Fix(
+        text=Text("give the GPU back to this machine, if no virtual machine needs it, and install the driver"),
+        commands=(f"sudo driverctl unset-override {reserved}", *INSTALL_DRIVER.commands),
+        effort="reboot",
+        needs_root=True,
+        reboot=True,
+    )
+    return Text("the GPU at {address} is reserved for virtual machines (vfio-pci)", {"address": reserved}), (give_back,)
+
+
+def _free_driver(pci_gpus: tuple[PciGpu, ...] | None) -> PciGpu | None:
+    return next((gpu for gpu in pci_gpus or () if gpu.driver in FREE_DRIVERS), None)
+
+
+def _nouveau(gpu: PciGpu) -> tuple[str, Text, tuple[Fix, ...]]:
+    text = Text("the free driver {driver} holds the GPU at {address}", {"driver": gpu.driver, "address": gpu.address})
+    return "NOUVEAU_OR_NOVA_HOLDS_GPU", text, (NOUVEAU,)
+
+
+def _container_fixes(host: Host | None) -> tuple[Fix, ...]:
+    return (POD,) if host is not None and host.container == "kubernetes" else (GIVE_GPUS, TOOLKIT)
+
+
+def _red(
+    intent: Intent,
+    seen: bool,
+    cause: str,
+    text: Text,
+    fixes: tuple[Fix, ...],
+    evidence: Mapping[str, str | int | None] | None = None,
+) -> Judgement:
+    """Red; yellow with --device auto and a GPU that nobody can use: the CPU is there to run on."""
+    judge = warn if intent.device == "auto" and seen else fail
+    return judge(text, fix=fixes, cause=cause, evidence=evidence)
+
+
+@check("DRV002", "driver-libraries-match", cause="NVML_DRIVER_LIBRARY_MISMATCH", explained_by=("DRV001",))
+def driver_libraries_match(driver: Driver) -> Findings:
+    """The driver's libraries belong to the loaded kernel module.
+
+    After an update of the packages (often an unattended one) the old kernel module stays loaded until the next boot,
+    and every new CUDA program dies while the running ones go on. NVML says so with code 18; where NVML gives no
+    answer, the version in the libraries' file name is held against the one of the loaded module.
+
+    ## Fix
+
+    Reboot. Where that has to wait: stop everything on the GPUs and reload the modules.
+    """
+    kernel, library = driver.kernel_version, driver.library_version
+    versions: dict[str, object] = {"kernel": kernel or "?", "library": library or "?"}
+    mismatch = bool(kernel and library and not _same(kernel, library))
+    if driver.nvml_code == 0 and not mismatch:
+        yield ok(Text("libraries and kernel module agree"), observed=driver.version)
+    elif driver.nvml_code == MISMATCH or (mismatch and driver.nvml_code != 0):
+        both = "the kernel module is {kernel}, the libraries are {library}"
+        text = Text(both if kernel and library else "NVML says that kernel module and libraries differ", versions)
+        yield fail(text, fix=_reload(), observed=library, expected=kernel)
+    elif kernel and library:
+        # NVML itself compares when it starts and was content: another copy of the library lies on the path.
+        yield ok(Text("NVML accepts the kernel module {kernel} (its file says {library})", versions))
+    else:
+        yield unknown(Text("NVML did not start and only one of the two versions is known"))
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return one == other
+
+
+def _reload() -> tuple[Fix, ...]:
+    modules = "nvidia_uvm nvidia_drm nvidia_modeset nvidia"
+    reload_modules = Fix(
+        text=Text("without a reboot: stop every program on the GPUs, then reload the modules"),
+        commands=("sudo lsof /dev/nvidia*", f"sudo rmmod {modules}", "sudo modprobe nvidia"),
+        effort="restart",
+        needs_root=True,
+    )
+    return (REBOOT, reload_modules)
+
+
+@check(
+    "DRV003",
+    "driver-runs-torch-cuda",
+    cause="DRIVER_TOO_OLD",
+    required=True,
+    explained_by=("DRV001", "TOR001", "TOR003"),
+)
+def driver_runs_torch_cuda(
+    driver: Driver,
+    torch: Torch,
+    torch_run: TorchRun | None,
+    packages: Packages | None,
+    gpus: tuple[Gpu, ...] | None,
+    interpreter: Interpreter | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The driver is new enough for the CUDA that torch was built with.
+
+    Every release of a CUDA major runs on the oldest driver of that major (minor-version compatibility): a CUDA 12.8
+    wheel runs on driver 535, a CUDA 13 wheel does not. A driver whose libcuda knows the major, or on which a real
+    product succeeded on every GPU, is new enough whatever the table says (forward-compatibility package).
+
+    Minimum drivers: 11.x 450.80.02, 12.x 525.60.13, 13.x 580.65.06 (NVIDIA CUDA release notes, table 2).
+
+    ## Fix
+
+    Least invasive first: the engine's last release for the driver's CUDA major, or torch's wheel for it; a newer
+    driver last, since it takes a reboot.
+    """
+    if intent.device == "cpu" or torch.cuda is None:
+        yield not_applicable(Text("this torch does not use CUDA" if torch.cuda is None else "runs on the CPU"))
+        return
+    row = matrix.minimum_driver(torch.cuda)
+    facts: dict[str, object] = {"driver": _named(driver), "cuda": torch.cuda}
+    if torch_run is not None and ran_everywhere(torch_run):
+        yield ok(Text("torch for CUDA {cuda} computed on every GPU with {driver}", facts))
+        return
+    if row is None:
+        yield unknown(Text("the matrix does not know which driver CUDA {cuda} needs", facts))
+        return
+    threshold = Threshold(value=row.minimum_driver, unit="driver", source=row.source)
+    facts["minimum"] = row.minimum_driver
+    fits = new_enough(driver, torch.cuda, row.minimum_driver)
+    if fits is None:
+        yield unknown(Text("the driver's version is not known"))
+    elif fits:
+        by_version = new_enough(dataclasses.replace(driver, cuda_version=None), torch.cuda, row.minimum_driver)
+        why = "which needs {minimum}" if by_version else "since its libcuda knows CUDA {newest}"
+        text = Text("{driver} runs CUDA {cuda}, " + why, {**facts, "newest": driver.cuda_version})
+        yield ok(text, observed=driver.version, expected=row.minimum_driver, threshold=threshold)
+    else:
+        yield fail(
+            Text("torch was built for CUDA {cuda}, which needs driver {minimum}; here is {driver}", facts),
+            fix=driver_fixes(driver, torch, packages, gpus, matrix, interpreter.executable if interpreter else None),
+            observed=driver.version,
+            expected=row.minimum_driver,
+            threshold=threshold,
+        )
+
+
+def _named(driver: Driver) -> str:
+    if driver.version:
+        return f"driver {driver.version}"
+    return f"a driver for CUDA {driver.cuda_version}" if driver.cuda_version else "a driver of unknown version"
+
+
+def ran_everywhere(run: TorchRun) -> bool:
+    """Whether a real product succeeded on every GPU that torch sees."""
+    return bool(run.devices) and all(
+        device.allocation_error is None
+        and device.products
+        and all(product.error is None and product.relative_error is not None for product in device.products)
+        for device in run.devices
+    )

@@ -1,0 +1,114 @@
+"""The network as far as it lies on this machine: the server's port, and proxies that catch local requests."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from autoglm_doctor.api import (
+    SMOKE,
+    Environment,
+    Findings,
+    Fix,
+    Intent,
+    Judgement,
+    Port,
+    Reading,
+    Text,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+    warn,
+)
+
+#: Variables that send requests to http://localhost through a proxy (HTTPS_PROXY does not).
+PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+LOCAL = ("localhost", "127.0.0.1")
+
+
+@check("NET001", "port-free", cause="PORT_IN_USE")
+def port_free(port: Reading[Port], intent: Intent) -> Findings:
+    """The server's port is free.
+
+    An engine binds its port after minutes of loading, or (vLLM) at once and then dies. So it is tried now: a real bind
+    on the same address, with SO_REUSEADDR as the servers set it, let go at once.
+
+    ## Fix
+
+    Another --port, or stop the process that has it. For a redeploy that replaces this very process, nothing.
+    """
+    if intent.model == SMOKE or port.outcome == "absent":
+        yield not_applicable(Text("this run needs no port"))
+    elif port.value is None:
+        yield unknown(Text("whether it is free is not known: {why}", {"why": port.why or port.outcome}))
+    elif port.value.free:
+        yield ok(Text("{host}:{port} is free", {"host": port.value.host, "port": port.value.port}))
+    else:
+        yield _taken(port.value, intent)
+
+
+def _taken(port: Port, intent: Intent) -> Judgement:
+    holder = f"{port.holder_name or 'process'} {port.holder_pid}" if port.holder_pid else ""
+    said = {"host": port.host, "port": port.port, "holder": holder, "error": port.error or "in use"}
+    other = port.port + 1 if port.port < 65535 else 8001
+    fixes = [Fix(text=Text("see who has it"), commands=(f"sudo ss -ltnp 'sport = :{port.port}'",), needs_root=True)]
+    if holder:
+        stop = f"kill {port.holder_pid}"
+        fixes = [Fix(text=Text("stop {holder}, if it is not needed", said), commands=(stop,), effort="restart")]
+    moved = _with_port(intent.command, other)
+    if moved:
+        fixes.insert(0, Fix(text=Text("take another port"), commands=(moved,), effort="flag"))
+    words = "{host}:{port} is taken by {holder}" if holder else "the server cannot listen on {host}:{port}: {error}"
+    return fail(Text(words, said), fix=tuple(fixes), observed=port.error, evidence={"holder": port.holder_pid})
+
+
+def _with_port(command: tuple[str, ...], port: int) -> str:
+    """The user's line with another port; "" when there is no line."""
+    words = list(command)
+    for at, word in enumerate(words):
+        if word == "--port" and at + 1 < len(words):
+            return shlex.join([*words[: at + 1], str(port), *words[at + 2 :]])
+        if word.startswith("--port="):
+            return shlex.join([*words[:at], f"--port={port}", *words[at + 1 :]])
+    return shlex.join([*words, "--port", str(port)]) if words else ""
+
+
+@check("NET002", "proxy-spares-localhost", cause="PROXY_INTERCEPTS_LOCALHOST")
+def proxy_spares_localhost(environment: Environment) -> Findings:
+    """Requests to this machine itself do not go through a proxy.
+
+    With http_proxy (or all_proxy) set, Python's and most other clients send even http://localhost:8000 to the proxy,
+    which answers 502 or 503: the server looks broken and is not. no_proxy names the exceptions.
+
+    ## Fix
+
+    Add localhost and 127.0.0.1 to no_proxy, in both spellings.
+    """
+    variables = environment.variables
+    proxy = next((name for name in PROXIES if variables.get(name)), None)
+    if proxy is None:
+        yield ok(Text("no proxy is set for HTTP"))
+        return
+    missing = [name for name in LOCAL if not spared(name, variables)]
+    if not missing:
+        yield ok(Text("{proxy} is set, and no_proxy spares this machine", {"proxy": proxy}))
+        return
+    current = variables.get("no_proxy") or variables.get("NO_PROXY") or ""
+    value = ",".join(filter(None, [current, *missing]))
+    yield warn(
+        Text("{proxy} is set and no_proxy lacks {missing}", {"proxy": proxy, "missing": " and ".join(missing)}),
+        fix=Fix(
+            text=Text("spare this machine"), commands=(f"export no_proxy={value} NO_PROXY={value}",), effort="setting"
+        ),
+        observed=current,
+        expected=",".join(LOCAL),
+    )
+
+
+def spared(host: str, variables: Mapping[str, str]) -> bool:
+    """Whether no_proxy names a host: "*", the name itself, with or without a leading dot."""
+    value = variables.get("no_proxy") or variables.get("NO_PROXY") or ""
+    names = [word.strip().lstrip(".").lower() for word in value.split(",")]
+    return "*" in names or host in names

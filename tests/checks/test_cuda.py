@@ -1,0 +1,156 @@
+"""CUD: libcuda starts, and every GPU computes right."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.cuda import cuda_initialises, gpus_compute, limit
+from autoglm_doctor.facts import (
+    Cuda,
+    CudaDevice,
+    DeviceRun,
+    Driver,
+    Environment,
+    Host,
+    Product,
+    Reading,
+    Torch,
+    TorchRun,
+)
+from autoglm_doctor.intent import Device
+from autoglm_doctor.launch import default_intent
+from autoglm_doctor.testing import judge
+
+HOST = Host(system="Linux", machine="x86_64", kernel="6.8")
+DOCKER = dataclasses.replace(HOST, container="docker")
+DRIVER = Driver(version="570.124.06", nvml_code=0)
+NONE: Reading[Any] = Reading(outcome="absent", why="nothing found")
+TIMEOUT: Reading[Any] = Reading(outcome="timeout", why="no answer within 30 s")
+GPU = CudaDevice(index=0, name="RTX", compute_capability="8.9", total_bytes=1)
+LIBRARY = "/usr/lib/x86_64-linux-gnu/libcuda.so.570.124.06"
+COMPAT = "/usr/local/cuda-12.9/compat/libcuda.so.575.57.08"
+
+
+def code(number: int | None, library: str = LIBRARY, **rest: Any) -> Cuda:
+    return Cuda(library=library, init_code=number, init_error="NAME", **rest)
+
+
+STARTED = code(0, devices=(GPU,), driver_cuda_version="12.8")
+
+CUD001 = {
+    "starts": (STARTED, DRIVER, HOST, {}, "cuda", "pass", ""),
+    "for the CPU nothing is asked": (NONE, NONE, HOST, {}, "cpu", "not_applicable", ""),
+    "no library, the CPU will do": (NONE, NONE, HOST, {}, "auto", "not_applicable", ""),
+    "no device and no driver, the CPU will do": (code(100), NONE, HOST, {}, "auto", "not_applicable", ""),
+    "a driver but no library": (NONE, DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"),
+    "a driver but no library in a container": (NONE, DRIVER, DOCKER, {}, "auto", "fail", "CONTAINER_WITHOUT_GPU"),
+    "library does not load": (
+        Cuda(library=None, load_error="file too short"), DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"
+    ),
+    "probe died": (TIMEOUT, DRIVER, HOST, {}, "cuda", "unknown", ""),
+    "cuInit gave no answer": (code(None), DRIVER, HOST, {}, "cuda", "unknown", ""),
+    "34 stub": (code(34, "/usr/lib/stubs/libcuda.so"), DRIVER, HOST, {}, "cuda", "fail", "CUDA_STUB_LIBRARY"),
+    "46 busy": (code(46), DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"),
+    "100 no device": (code(100), DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"),
+    "100 hidden": (
+        code(100), DRIVER, HOST, {"CUDA_VISIBLE_DEVICES": ""}, "cuda", "fail", "CUDA_VISIBLE_DEVICES_HIDES_GPUS"
+    ),
+    "100 in a container": (code(100), DRIVER, DOCKER, {}, "cuda", "fail", "CONTAINER_WITHOUT_GPU"),
+    "0 and no device": (code(0), DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"),
+    "802 fabric": (code(802), DRIVER, HOST, {}, "cuda", "fail", "FABRIC_MANAGER_MISSING"),
+    "803 compat": (code(803, COMPAT), DRIVER, DOCKER, {}, "cuda", "fail", "CUDA_COMPAT_LIB_SHADOWS_DRIVER"),
+    "803 no compat": (code(803), DRIVER, HOST, {}, "cuda", "fail", "NVML_DRIVER_LIBRARY_MISMATCH"),
+    "804 compat": (code(804, COMPAT), DRIVER, HOST, {}, "cuda", "fail", "CUDA_FORWARD_COMPAT_UNSUPPORTED_GPU"),
+    "999 UVM": (code(999), DRIVER, HOST, {}, "cuda", "fail", "UVM_MODULE_BROKEN"),
+    "3 UVM": (code(3), DRIVER, HOST, {}, "cuda", "fail", "UVM_MODULE_BROKEN"),
+    "another code": (code(304), DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cuda", "driver", "host", "env", "device", "status", "cause"), CUD001.values(), ids=CUD001)
+def test_initialises(
+    cuda: Any, driver: Any, host: Host, env: dict[str, str], device: Device, status: str, cause: str
+) -> None:
+    intent = dataclasses.replace(default_intent(), device=device)
+    (found,) = judge(
+        cuda_initialises, intent=intent, cuda=cuda, driver=driver, host=host, environment=Environment(variables=env)
+    )
+    assert (found.status, found.cause) == (status, cause)
+    if status == "fail":
+        assert all(fix.commands for fix in found.fixes)
+
+
+def test_the_fabric_manager_has_the_version_of_the_driver() -> None:
+    (found,) = judge(cuda_initialises, cuda=code(802), driver=DRIVER)
+    assert "nvidia-fabricmanager-570" in found.fixes[0].commands[0]
+
+
+def product(dtype: str = "bfloat16", error: float | None = 0.002, text: str | None = None) -> Product:
+    return Product(dtype=dtype, relative_error=error, error=text)
+
+
+def run(*products: Product, allocation: str | None = None) -> TorchRun:
+    return TorchRun(cuda_available=True, devices=(DeviceRun(index=0, allocation_error=allocation, products=products),))
+
+
+NAN = float("nan")
+KERNEL = "RuntimeError: CUDA error: no kernel image is available for execution on the device"
+OOM = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 MiB"
+
+CUD002 = {
+    "right": (run(product(), product("float16", 0.0003)), "pass", ""),
+    "bf16 at the limit": (run(product(error=limit("bfloat16"))), "pass", ""),
+    "bf16 over the limit": (run(product(error=0.07)), "fail", "GPU_HARDWARE_ERROR"),
+    "fp16 over the limit": (run(product(), product("float16", 0.01)), "fail", "GPU_HARDWARE_ERROR"),
+    "not finite": (run(product(error=NAN)), "fail", "GPU_HARDWARE_ERROR"),
+    "no code for the GPU": (run(product(error=None, text=KERNEL)), "fail", "GPU_ARCH_NOT_IN_WHEEL"),
+    "no code, seen when allocating": (run(allocation=KERNEL), "fail", "GPU_ARCH_NOT_IN_WHEEL"),
+    "memory full": (run(allocation=OOM), "fail", "GPU_MEMORY_TAKEN_BY_OTHERS"),
+    "anything else": (run(product(error=None, text="CUBLAS_STATUS_NOT_INITIALIZED")), "fail", "GPU_COMPUTE_FAILED"),
+    "nothing computed": (run(), "unknown", ""),
+    "a type that nobody knows": (run(product("float3", 0.001)), "unknown", ""),
+    "import fails": (TorchRun(import_error="ImportError: boom"), "unknown", ""),
+    "no CUDA": (TorchRun(cuda_error="CUDA driver initialization failed"), "fail", "CUDA_INIT_FAILED"),
+    "GPUs left alone": (TorchRun(cuda_available=True), "unknown", ""),
+}
+
+
+@pytest.mark.parametrize(("torch_run", "status", "cause"), CUD002.values(), ids=CUD002)
+def test_computes(torch_run: TorchRun, status: str, cause: str) -> None:
+    torch = Torch(version="2.9.1+cu128", cuda="12.8")
+    (found,) = judge(gpus_compute, torch_run=torch_run, torch=torch, driver=DRIVER)
+    assert (found.status, found.cause) == (status, cause)
+
+
+def test_every_gpu_has_its_own_finding() -> None:
+    devices = (DeviceRun(index=0, products=(product(),)), DeviceRun(index=1, products=(product(error=NAN),)))
+    found = judge(gpus_compute, torch_run=TorchRun(cuda_available=True, devices=devices), driver=DRIVER)
+    assert [(f.subject, f.status) for f in found] == [("gpu:0", "pass"), ("gpu:1", "fail")]
+
+
+@pytest.mark.parametrize(
+    ("device", "torch", "driver"),
+    [
+        ("cuda", Torch(version="2.13.0+cpu"), DRIVER),
+        ("cpu", Torch(version="2.9.1", cuda="12.8"), DRIVER),
+        ("auto", Torch(version="2.9.1", cuda="12.8"), NONE),
+    ],
+    ids=["torch for the CPU", "runs on the CPU", "no GPU, the CPU will do"],
+)
+def test_not_asked(device: Device, torch: Torch, driver: Any) -> None:
+    intent = dataclasses.replace(default_intent(), device=device)
+    (found,) = judge(gpus_compute, intent=intent, torch_run=TorchRun(), torch=torch, driver=driver)
+    assert found.status == "not_applicable"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_real_product_stays_far_below_the_limit(dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(256, 256, generator=generator).to(getattr(torch, dtype)) for _ in range(2))
+    exact = left.double() @ right.double()
+    error = float(((left @ right).double() - exact).abs().max() / exact.abs().max())
+    assert 0 < error < limit(dtype) / 5

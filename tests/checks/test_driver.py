@@ -1,0 +1,199 @@
+"""DRV: present, matching itself, new enough for torch's CUDA."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.driver import driver_libraries_match, driver_present, driver_runs_torch_cuda
+from autoglm_doctor.facts import (
+    DeviceRun,
+    Distribution,
+    Driver,
+    Gpu,
+    Host,
+    Packages,
+    PciGpu,
+    Product,
+    Reading,
+    Torch,
+    TorchRun,
+)
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Device
+from autoglm_doctor.launch import default_intent
+from autoglm_doctor.testing import judge
+
+HOST = Host(system="Linux", machine="x86_64", kernel="6.8")
+DOCKER = dataclasses.replace(HOST, container="docker")
+POD = dataclasses.replace(HOST, container="kubernetes")
+WSL = dataclasses.replace(HOST, wsl=True)
+ABSENT: Reading[Any] = Reading(outcome="absent", why="nothing found")
+FAILED: Reading[Any] = Reading(outcome="timeout", why="no answer within 30 s")
+GOOD = Driver(version="570.124.06", nvml_code=0, cuda_version="12.8", read_by=("NVML",))
+
+
+def pci(driver: str | None = None) -> tuple[PciGpu, ...]:
+    return (PciGpu(address="0000:01:00.0", device_id="0x2684", driver=driver),)
+
+
+def nvml(code: int, **rest: Any) -> Driver:
+    return Driver(version=rest.pop("version", None), nvml_code=code, nvml_error="some words", **rest)
+
+
+def one(found: list[Finding]) -> Finding:
+    (finding,) = found
+    if finding.status in ("warn", "fail"):
+        assert finding.fixes
+        assert all(fix.commands for fix in finding.fixes)
+    return finding
+
+
+DRV001 = {
+    "NVML answers": (GOOD, pci("nvidia"), HOST, "cuda", "pass", ""),
+    "NVML answers in a container": (GOOD, None, DOCKER, "cuda", "pass", ""),
+    "assumed by the user": (Driver(version="570.26"), None, None, "cuda", "pass", ""),
+    "for the CPU nothing is asked": (ABSENT, (), HOST, "cpu", "not_applicable", ""),
+    "mismatch is DRV002's": (nvml(18, kernel_version="570.26"), pci("nvidia"), HOST, "cuda", "pass", ""),
+    "nvidia-smi answers": (nvml(12, version="535.1.1", read_by=("nvidia-smi",)), None, WSL, "cuda", "pass", ""),
+    "NVML hangs": (Driver(version="570.26", nvml_error="NVML did not answer"), None, HOST, "cuda", "unknown", ""),
+    "probe timed out": (FAILED, None, HOST, "cuda", "unknown", ""),
+    "module not loaded": (nvml(9), pci(), HOST, "cuda", "fail", "KERNEL_MODULE_NOT_BUILT"),
+    "damaged library": (nvml(12), pci(), HOST, "cuda", "fail", "KERNEL_MODULE_NOT_BUILT"),
+    "libraries missing": (
+        nvml(12, kernel_version="570.26"),
+        pci("nvidia"),
+        HOST,
+        "cuda",
+        "fail",
+        "DRIVER_NOT_INSTALLED",
+    ),
+    "module without nodes": (nvml(12, kernel_version="570.26"), None, DOCKER, "cuda", "fail", "CONTAINER_WITHOUT_GPU"),
+    "lost in a container": (nvml(999), None, DOCKER, "cuda", "fail", "CONTAINER_GPU_CGROUP_LOST"),
+    "unknown error": (nvml(999, kernel_version="570.26"), None, HOST, "cuda", "fail", "DRIVER_NOT_INSTALLED"),
+    "nouveau and libraries": (nvml(9), pci("nouveau"), HOST, "cuda", "fail", "NOUVEAU_OR_NOVA_HOLDS_GPU"),
+    "no GPU": (ABSENT, (), HOST, "cuda", "fail", "NO_GPU"),
+    "no GPU, the CPU will do": (ABSENT, (), HOST, "auto", "not_applicable", ""),
+    "GPU without driver": (ABSENT, pci(), HOST, "cuda", "fail", "DRIVER_NOT_INSTALLED"),
+    "GPU without driver, the CPU will do": (ABSENT, pci(), HOST, "auto", "warn", "DRIVER_NOT_INSTALLED"),
+    "GPU of a virtual machine": (ABSENT, pci("vfio-pci"), HOST, "cuda", "fail", "DRIVER_NOT_INSTALLED"),
+    "nouveau": (ABSENT, pci("nouveau"), HOST, "cuda", "fail", "NOUVEAU_OR_NOVA_HOLDS_GPU"),
+    "bus not readable": (ABSENT, None, HOST, "cuda", "fail", "DRIVER_NOT_INSTALLED"),
+    "bus not readable, the CPU will do": (ABSENT, None, HOST, "auto", "not_applicable", ""),
+    "container without devices": (ABSENT, pci("nvidia"), DOCKER, "cuda", "fail", "CONTAINER_WITHOUT_GPU"),
+    "pod without devices": (ABSENT, (), POD, "cuda", "fail", "CONTAINER_WITHOUT_GPU"),
+    "WSL without driver": (ABSENT, None, WSL, "cuda", "fail", "DRIVER_NOT_INSTALLED"),
+}
+
+
+@pytest.mark.parametrize(("driver", "bus", "host", "device", "status", "cause"), DRV001.values(), ids=DRV001)
+def test_present(driver: Any, bus: Any, host: Host | None, device: Device, status: str, cause: str) -> None:
+    intent = dataclasses.replace(default_intent(), device=device)
+    given = {"driver": driver, "pci_gpus": FAILED if bus is None else bus, "host": FAILED if host is None else host}
+    finding = one(judge(driver_present, intent=intent, **given))
+    assert (finding.status, finding.cause) == (status, cause)
+
+
+def test_a_pod_is_not_told_to_run_docker() -> None:
+    finding = one(judge(driver_present, driver=ABSENT, pci_gpus=(), host=POD))
+    assert "docker" not in str(finding.fixes)
+
+
+DRV002 = {
+    "NVML started": (GOOD, "pass"),
+    "NVML started, both known": (
+        dataclasses.replace(GOOD, kernel_version="570.124.06", library_version="570.124.06"),
+        "pass",
+    ),
+    "code 18": (nvml(18, kernel_version="535.1", library_version="570.26"), "fail"),
+    "code 18, versions hidden": (nvml(18), "fail"),
+    "files disagree": (nvml(4, kernel_version="535.1", library_version="570.26"), "fail"),
+    "files agree": (nvml(4, kernel_version="570.26", library_version="570.26"), "pass"),
+    "same number, other spelling": (nvml(4, kernel_version="570.86.10", library_version="570.86.10"), "pass"),
+    "another copy on the path": (dataclasses.replace(GOOD, kernel_version="570.26", library_version="535.1"), "pass"),
+    "only one known": (nvml(12, kernel_version="570.26"), "unknown"),
+}
+
+
+@pytest.mark.parametrize(("driver", "status"), DRV002.values(), ids=DRV002)
+def test_libraries(driver: Driver, status: str) -> None:
+    finding = one(judge(driver_libraries_match, driver=driver))
+    assert finding.status == status
+    assert finding.cause == ("NVML_DRIVER_LIBRARY_MISMATCH" if status == "fail" else "")
+
+
+def test_no_driver_skips_the_comparison() -> None:
+    assert one(judge(driver_libraries_match, driver=ABSENT)).status == "skipped"
+
+
+def ran(error: str | None = None) -> TorchRun:
+    product = Product(dtype="float16", error=error, relative_error=None if error else 0.001)
+    return TorchRun(cuda_available=True, devices=(DeviceRun(index=0, products=(product,)),))
+
+
+def torch(version: str, cuda: str | None) -> Torch:
+    return Torch(version=version, cuda=cuda)
+
+
+DRV003 = {
+    "12.8 on 570": (Driver(version="570.26"), torch("2.9.1+cu128", "12.8"), None, "pass"),
+    "12.8 on 535: minor-version compatibility": (
+        Driver(version="535.129.03"),
+        torch("2.9.1+cu128", "12.8"),
+        None,
+        "pass",
+    ),
+    "12.8 on 525.60.13: just enough": (Driver(version="525.60.13"), torch("2.9.1+cu128", "12.8"), None, "pass"),
+    "12.8 on 525.60.11: just not": (Driver(version="525.60.11"), torch("2.9.1+cu128", "12.8"), None, "fail"),
+    "13.0 on 535": (Driver(version="535.129.03"), torch("2.13.0+cu130", "13.0"), None, "fail"),
+    "13.0 on 580": (Driver(version="580.65.06"), torch("2.13.0+cu130", "13.0"), None, "pass"),
+    "11.8 on 470": (Driver(version="470.82.01"), torch("2.3.0+cu118", "11.8"), None, "pass"),
+    "13.0 on 535, but it computes": (Driver(version="535.1"), torch("2.13.0+cu130", "13.0"), ran(), "pass"),
+    "13.0 on 535, and it does not": (Driver(version="535.1"), torch("2.13.0+cu130", "13.0"), ran("boom"), "fail"),
+    "libcuda knows 13 (compat)": (Driver(version="535.1", cuda_version="13.0"), torch("2.13", "13.0"), None, "pass"),
+    "only libcuda answers": (Driver(version=None, cuda_version="12.8"), torch("2.13.0+cu130", "13.0"), None, "fail"),
+    "nothing known": (Driver(version=None), torch("2.13.0+cu130", "13.0"), None, "unknown"),
+    "a CUDA of the future": (Driver(version="900.1"), torch("3.0", "19.0"), None, "unknown"),
+    "torch for the CPU": (Driver(version="570.26"), torch("2.13.0+cpu", None), None, "not_applicable"),
+}
+
+
+@pytest.mark.parametrize(("driver", "installed", "run", "status"), DRV003.values(), ids=DRV003)
+def test_new_enough(driver: Driver, installed: Torch, run: TorchRun | None, status: str) -> None:
+    finding = one(judge(driver_runs_torch_cuda, driver=driver, torch=installed, torch_run=run or FAILED))
+    assert finding.status == status
+    if status == "fail":
+        assert finding.cause == "DRIVER_TOO_OLD"
+        assert finding.threshold is not None
+
+
+def commands(**given: Any) -> list[str]:
+    finding = one(judge(driver_runs_torch_cuda, **given))
+    assert finding.status == "fail"
+    assert finding.fixes[-1].reboot
+    return [command for fix in finding.fixes for command in fix.commands]
+
+
+def test_another_wheel_comes_before_another_driver() -> None:
+    first = commands(driver=Driver(version="535.129.03"), torch=torch("2.9.1+cu130", "13.0"))[0]
+    assert "torch==2.9.1 " in first
+    assert "download.pytorch.org/whl/cu126" in first or "--index-url" not in first
+
+
+def test_an_engine_brings_its_torch_with_it() -> None:
+    packages = Packages(distributions=(Distribution(name="vllm", version="0.27.0"),))
+    found = commands(driver=Driver(version="535.129.03"), torch=torch("2.13.0+cu130", "13.0"), packages=packages)
+    assert found[0] == "python3 -m pip install 'vllm<0.20'"
+
+
+def test_a_new_gpu_is_not_sent_to_a_wheel_without_code_for_it() -> None:
+    gpu = Gpu(index=0, name="RTX 5090", compute_capability="12.0", total_bytes=1, free_bytes=1)
+    found = commands(driver=Driver(version="570.26"), torch=torch("2.9.1+cu130", "13.0"), gpus=(gpu,))
+    assert not any(index in found[0] for index in ("cu118", "cu121", "cu124", "cu126"))
+
+
+def test_a_driver_for_no_known_cuda_gets_a_new_driver_only() -> None:
+    found = commands(driver=Driver(version="390.1"), torch=torch("2.13.0+cu130", "13.0"))
+    assert all("pip" not in command for command in found)

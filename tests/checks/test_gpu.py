@@ -1,0 +1,109 @@
+"""GPU: enough of them visible, and open to new programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoglm_doctor.checks.gpu import gpus_visible, select
+from autoglm_doctor.facts import Cuda, CudaDevice, Environment, Gpu, GpuProcess, Reading
+from autoglm_doctor.intent import Device, Intent
+from autoglm_doctor.launch import default_intent
+from autoglm_doctor.testing import judge
+
+NOT_RUN: Reading[Any] = Reading(outcome="not_run")
+
+
+def gpu(index: int, **rest: Any) -> Gpu:
+    uuid = f"GPU-{index}0000000-abcd"
+    values = {"name": "RTX", "compute_capability": "8.9", "total_bytes": 1, "free_bytes": 1, "uuid": uuid, **rest}
+    return Gpu(index=index, **values)
+
+
+TWO = (gpu(0), gpu(1))
+
+
+def counted(n: int) -> Cuda:
+    device = CudaDevice(index=0, name="RTX", compute_capability="8.9", total_bytes=1)
+    return Cuda(library="libcuda.so.1", init_code=0, devices=(device,) * n)
+
+
+def wants(n: int, device: Device = "cuda") -> Intent:
+    intent = default_intent()
+    return dataclasses.replace(intent, device=device, launch=dataclasses.replace(intent.launch, tensor_parallel=n))
+
+
+HIDES = "CUDA_VISIBLE_DEVICES_HIDES_GPUS"
+CASES = {
+    "one of two": (TWO, None, None, wants(1), "pass", ""),
+    "two of two": (TWO, None, None, wants(2), "pass", ""),
+    "two of one": (TWO[:1], None, None, wants(2), "fail", "TOO_FEW_GPUS"),
+    "none at all": ((), None, None, wants(1), "fail", "NO_GPU"),
+    "variable leaves enough": (TWO, "1", None, wants(1), "pass", ""),
+    "variable by UUID": (TWO, "GPU-1", None, wants(1), "pass", ""),
+    "variable leaves too few": (TWO, "1", None, wants(2), "fail", HIDES),
+    "variable is empty": (TWO, "", None, wants(1), "fail", HIDES),
+    "variable is -1": (TWO, "-1", None, wants(1), "fail", HIDES),
+    "variable is empty, the CPU will do": (TWO, "", None, wants(1, "auto"), "not_applicable", ""),
+    "variable names a GPU that is not there": (TWO, "7", None, wants(1), "fail", HIDES),
+    "variable ends in one that is not there": (TWO, "0,7", None, wants(1), "warn", HIDES),
+    "one named twice counts once": (TWO, "0,0", None, wants(2), "fail", HIDES),
+    "CUDA's own count decides": (TWO, None, counted(1), wants(2), "fail", "TOO_FEW_GPUS"),
+    "CUDA's own count of hidden ones": (TWO, "1", counted(1), wants(2), "fail", HIDES),
+    "CUDA counts other names": (TWO, "MIG-1234", counted(1), wants(1), "pass", ""),
+    "for the CPU nothing is asked": (TWO, "", None, wants(1, "cpu"), "not_applicable", ""),
+}
+
+
+@pytest.mark.parametrize(("gpus", "variable", "cuda", "intent", "status", "cause"), CASES.values(), ids=CASES)
+def test_enough(
+    gpus: tuple[Gpu, ...], variable: str | None, cuda: Cuda | None, intent: Intent, status: str, cause: str
+) -> None:
+    environment = Environment(variables={} if variable is None else {"CUDA_VISIBLE_DEVICES": variable})
+    (found,) = judge(gpus_visible, intent=intent, gpus=gpus, environment=environment, cuda=cuda or NOT_RUN)
+    assert (found.status, found.cause) == (status, cause)
+
+
+def test_fewer_gpus_is_offered_as_a_line_to_paste() -> None:
+    (found,) = judge(gpus_visible, intent=wants(4), gpus=(gpu(0), gpu(1), gpu(2)))
+    (command,) = found.fixes[0].commands
+    assert "vllm" in command
+    assert "--tensor-parallel-size 2" in command
+
+
+MODES = {
+    "default": (0, (), []),
+    "prohibited": (2, (), ["fail"]),
+    "exclusive process, idle": (3, (), ["warn"]),
+    "exclusive process, taken": (3, (GpuProcess(pid=1, used_bytes=5),), ["fail"]),
+    "exclusive thread": (1, (), ["warn"]),
+}
+
+
+@pytest.mark.parametrize(("mode", "processes", "statuses"), MODES.values(), ids=MODES)
+def test_compute_modes(mode: int, processes: tuple[GpuProcess, ...], statuses: list[str]) -> None:
+    first, *rest = judge(gpus_visible, gpus=(gpu(0, compute_mode=mode, processes=processes),))
+    assert first.status == "pass"
+    assert [(f.status, f.cause, f.subject) for f in rest] == [(s, "GPU_COMPUTE_MODE", "gpu:0") for s in statuses]
+
+
+def test_the_mode_of_a_gpu_that_is_not_used_does_not_matter() -> None:
+    gpus = (gpu(0), gpu(1, compute_mode=2))
+    (found,) = judge(gpus_visible, gpus=gpus, environment=Environment(variables={"CUDA_VISIBLE_DEVICES": "0"}))
+    assert found.status == "pass"
+
+
+def test_gpus_that_could_not_be_read_are_no_pass() -> None:
+    (found,) = judge(gpus_visible, gpus=Reading(outcome="failed", why="GPU 1 fell off the bus"))
+    assert found.status == "unknown"
+
+
+@given(st.lists(st.sampled_from(["0", "1", "2", "9", "-1", "GPU-0", "x", ""]), max_size=5))
+def test_a_longer_variable_never_shows_fewer(words: list[str]) -> None:
+    gpus = (gpu(0), gpu(1), gpu(2))
+    sizes = [len(select(gpus, ",".join(words[:n])).gpus) for n in range(1, len(words) + 1)]
+    assert sizes == sorted(sizes)

@@ -1,0 +1,270 @@
+"""The driver and the GPUs, read by the real probe in a child through stand-ins for the driver's libraries."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.collect import Probe, Session, run_probe
+from autoglm_doctor.facts import Driver, Gpu, GpuProcess, Reading
+from autoglm_doctor.probes.driverfiles import cuda_text, kernel_version
+from autoglm_doctor.probes.smi import smi_versions
+from tests.stubs import NEW_BANNER, OLD_BANNER, build_stubs, fake_tool
+
+MIB = 2**20
+PROBE = Probe(name="nvml", gives=("driver", "gpus"), module="autoglm_doctor.probes.nvml", limit_seconds=20)
+
+RTX = "NVIDIA GeForce RTX 4090|8.9|24564|24000|300"
+OLD_KERNEL = (
+    "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023\nGCC version: 12\n"
+)
+OPEN_KERNEL = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.26  Release Build  (dvs-builder@U16)\n"
+
+
+#: A driver of the machine itself would answer where the test takes everything away.
+bare = pytest.mark.skipif(ctypes.util.find_library("nvidia-ml") is not None, reason="this machine has a driver")
+
+
+@pytest.fixture(scope="session")
+def driver_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_stubs(tmp_path_factory.mktemp("stubs"))
+
+
+Answer = tuple[Reading[Driver], Reading[tuple[Gpu, ...]]]
+Look = Callable[..., Answer]
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Look:
+    """Run the probe on a machine made of a library folder, tools, a root and variables."""
+
+    def run(library: Path | None = None, *, limit: float = 20, **variables: str) -> Answer:
+        root = tmp_path / "root"
+        root.mkdir(exist_ok=True)
+        environ = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"} | variables
+        environ["PATH"] = f"{tmp_path / 'tools'}:{environ['PATH']}"
+        if library is not None:
+            environ["LD_LIBRARY_PATH"] = str(library)
+        session = Session(
+            scratch=Path(os.fspath(tmp_path / f"scratch{len(list(tmp_path.iterdir()))}")), environ=environ
+        )
+        session.scratch.mkdir()
+        found = run_probe(_limited(limit), {"root": str(root)}, session)
+        return found["driver"], found["gpus"]
+
+    return run
+
+
+def _limited(seconds: float) -> Probe:
+    return Probe(name=PROBE.name, gives=PROBE.gives, module=PROBE.module, limit_seconds=seconds)
+
+
+def _kernel(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "root/proc/driver/nvidia/version"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+
+
+def _value(reading: Reading[Any]) -> Any:
+    assert reading.outcome == "known", reading
+    return reading.value
+
+
+def test_a_healthy_gpu_is_read_in_full(look: Look, driver_folder: Path, tmp_path: Path) -> None:
+    _kernel(tmp_path, OPEN_KERNEL.replace("570.26", "570.124.06"))
+    own = os.getpid()
+    driver, gpus = look(
+        driver_folder, STUB_GPUS=RTX + "|3", STUB_COMPUTE=f"0:{own}:500", STUB_GRAPHICS=f"0:{own}:200,0:4194303:N/A"
+    )
+    found = _value(driver)
+    assert (found.version, found.kernel_version, found.library_version) == ("570.124.06",) * 3
+    assert (found.cuda_version, found.nvml_code, found.nvml_error) == ("12.8", 0, None)
+    assert found.read_by[0] == "NVML"
+    (gpu,) = _value(gpus)
+    assert gpu.name == "NVIDIA GeForce RTX 4090"
+    assert (gpu.compute_capability, gpu.uuid, gpu.pci_bus_id) == ("8.9", "GPU-00000000-stub", "00000000:01:00.0")
+    assert (gpu.total_bytes, gpu.free_bytes, gpu.reserved_bytes) == (24564 * MIB, 24000 * MIB, 300 * MIB)
+    assert (gpu.mig, gpu.compute_mode) == (False, 3)
+    assert [(p.pid, p.used_bytes) for p in gpu.processes] == [(own, 500 * MIB), (4194303, None)]
+    assert gpu.processes[0].name
+    assert gpu.processes[1] == GpuProcess(pid=4194303)
+
+
+def test_two_gpus_keep_their_order(look: Look, driver_folder: Path) -> None:
+    _, gpus = look(driver_folder, STUB_GPUS=f"{RTX};Tesla T4|7.5|15360|15000")
+    assert [(g.index, g.name, g.compute_capability) for g in _value(gpus)] == [
+        (0, "NVIDIA GeForce RTX 4090", "8.9"),
+        (1, "Tesla T4", "7.5"),
+    ]
+
+
+def test_no_gpu_is_a_known_zero(look: Look, driver_folder: Path) -> None:
+    assert _value(look(driver_folder)[1]) == ()
+
+
+@pytest.mark.parametrize("missing", ["uuid", "pci", "compute_mode", "v2", "mig", "processes", "cuda_version"])
+def test_a_getter_that_is_not_supported_leaves_a_default(look: Look, driver_folder: Path, missing: str) -> None:
+    driver, gpus = look(driver_folder, STUB_GPUS=RTX + "|1", STUB_COMPUTE="0:1:5", STUB_UNSUPPORTED=missing)
+    (gpu,) = _value(gpus)
+    assert gpu.free_bytes == 24000 * MIB
+    assert _value(driver).cuda_version == "12.8"  # libcuda answers where NVML does not
+    expected = {
+        "uuid": gpu.uuid == "",
+        "pci": gpu.pci_bus_id == "",
+        "compute_mode": gpu.compute_mode == 0,
+        "v2": gpu.reserved_bytes == 0,
+        "mig": not gpu.mig,
+        "processes": gpu.processes == (),
+        "cuda_version": "libcuda" in _value(driver).read_by,
+    }
+    assert expected[missing]
+
+
+@pytest.mark.parametrize("demanded", ["name", "capability", "memory"])
+def test_what_must_be_known_is_never_invented(look: Look, driver_folder: Path, demanded: str) -> None:
+    _, gpus = look(driver_folder, STUB_GPUS=RTX, STUB_UNSUPPORTED=demanded)
+    assert gpus.outcome == "failed"
+    assert "GPU 0" in gpus.why
+    assert "Not Supported" in gpus.why
+
+
+@pytest.mark.parametrize("error", ["1:15", "1:15:uuid", "1:15:processes"], ids=["at once", "midway", "at the end"])
+def test_a_lost_gpu_fails_the_gpus_and_is_named(look: Look, driver_folder: Path, error: str) -> None:
+    driver, gpus = look(driver_folder, STUB_GPUS=f"{RTX};{RTX}", STUB_GPU_ERROR=error)
+    assert _value(driver).nvml_code == 0
+    assert gpus.outcome == "failed"
+    assert gpus.why == "GPU 1 fell off the bus (GPU is lost)"
+
+
+def test_a_handle_that_is_refused_fails_the_gpus(look: Look, driver_folder: Path) -> None:
+    _, gpus = look(driver_folder, STUB_GPUS=RTX, STUB_HANDLE_ERROR="4")
+    assert gpus.outcome == "failed"
+    assert "Insufficient Permissions" in gpus.why
+
+
+def test_in_mig_mode_the_slice_counts(look: Look, driver_folder: Path) -> None:
+    _, gpus = look(driver_folder, STUB_GPUS="NVIDIA H100|9.0|81559|81000", STUB_MIG="1")
+    (gpu,) = _value(gpus)
+    assert gpu.mig
+    assert gpu.total_bytes == 10240 * MIB
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("18", "RM has detected an NVML/RM version mismatch."), ("9", "Driver Not Loaded"), ("999", "Unknown Error")],
+    ids=["mismatch", "module not loaded", "lost in the container"],
+)
+def test_nvml_that_does_not_start(look: Look, driver_folder: Path, tmp_path: Path, code: str, words: str) -> None:
+    _kernel(tmp_path, OLD_KERNEL)
+    driver, gpus = look(driver_folder, STUB_INIT=code)
+    found = _value(driver)
+    assert (found.nvml_code, found.nvml_error) == (int(code), words)
+    assert (found.kernel_version, found.library_version) == ("535.129.03", "570.124.06")
+    assert gpus.outcome == "failed"
+    assert words in gpus.why
+
+
+@pytest.mark.parametrize(
+    ("variables", "outcome", "word"),
+    [({"STUB_CRASH": "1"}, "failed", "SIGSEGV"), ({"STUB_HANG": "1"}, "timeout", "no answer")],
+    ids=["crash", "hang"],
+)
+def test_a_library_that_dies_leaves_the_kernel_module(
+    look: Look, driver_folder: Path, tmp_path: Path, variables: Mapping[str, str], outcome: str, word: str
+) -> None:
+    _kernel(tmp_path, OLD_KERNEL)
+    driver, gpus = look(driver_folder, limit=2, **variables)
+    found = _value(driver)
+    assert (found.version, found.nvml_code) == ("535.129.03", None)
+    assert gpus.outcome == outcome
+    assert word in gpus.why
+
+
+@bare
+def test_nothing_at_all_is_absent(look: Look) -> None:
+    driver, gpus = look()
+    assert (driver.outcome, gpus.outcome) == ("absent", "absent")
+    assert "libnvidia-ml.so.1" in driver.why
+
+
+@pytest.mark.parametrize("content", [b"", b"not a library" * 100], ids=["empty", "no ELF"])
+def test_a_damaged_library_is_no_absent_driver(look: Look, tmp_path: Path, content: bytes) -> None:
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    (folder / "libnvidia-ml.so.1").write_bytes(content)
+    driver, gpus = look(folder)
+    found = _value(driver)
+    assert found.nvml_code == 12
+    assert "libnvidia-ml.so.1" in (found.nvml_error or "")
+    assert gpus.outcome == "failed"
+
+
+@bare
+def test_a_kernel_module_without_libraries_is_a_driver(look: Look, tmp_path: Path) -> None:
+    _kernel(tmp_path, OPEN_KERNEL)
+    driver, gpus = look()
+    assert (_value(driver).version, _value(driver).nvml_code) == ("570.26", 12)
+    assert gpus.outcome == "failed"
+
+
+@bare
+@pytest.mark.parametrize(
+    ("script", "version", "cuda"),
+    [
+        (f'case "$1" in --query*) echo 535.129.03;; *) echo "{OLD_BANNER}";; esac', "535.129.03", "12.2"),
+        (f'case "$1" in --query*) exit 1;; *) echo "{OLD_BANNER}";; esac', "535.129.03", "12.2"),
+        (f'case "$1" in --query*) exit 1;; *) echo "{NEW_BANNER}";; esac', "610.43.02", "13.3"),
+    ],
+    ids=["query", "old banner", "R610 banner"],
+)
+def test_nvidia_smi_is_the_last_resort(look: Look, tmp_path: Path, script: str, version: str, cuda: str) -> None:
+    fake_tool(tmp_path / "tools", "nvidia-smi", script)
+    driver, _ = look()
+    assert (_value(driver).version, _value(driver).cuda_version) == (version, cuda)
+    assert _value(driver).read_by == ("nvidia-smi",)
+
+
+def test_nvidia_smi_is_not_asked_when_nvml_answers(look: Look, driver_folder: Path, tmp_path: Path) -> None:
+    fake_tool(tmp_path / "tools", "nvidia-smi", f"touch {tmp_path}/asked; echo 1.2.3")
+    assert _value(look(driver_folder, STUB_GPUS=RTX)[0]).version == "570.124.06"
+    assert not (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo NVIDIA-SMI has failed; exit 9", "NVIDIA-SMI has failed"),
+        ("printf '\\377\\376garbage'", "garbage"),
+        ("exit 0", "said nothing"),
+        ("exec sleep 30", "did not answer within"),
+    ],
+    ids=["refuses", "no UTF-8", "silent", "hangs"],
+)
+def test_nvidia_smi_in_trouble_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, words: str
+) -> None:
+    fake_tool(tmp_path, "nvidia-smi", script)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    version, cuda, said = smi_versions(limit_seconds=1)
+    assert (version, cuda) == (None, None)
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [(OLD_KERNEL, "535.129.03"), (OPEN_KERNEL, "570.26"), ("something else\n", None)],
+    ids=["proprietary", "open", "neither"],
+)
+def test_both_flavours_of_the_kernel_module(tmp_path: Path, text: str, version: str | None) -> None:
+    _kernel(tmp_path, text)
+    assert kernel_version(tmp_path / "root") == version
+
+
+@pytest.mark.parametrize(("number", "text"), [(12080, "12.8"), (13000, "13.0"), (11040, "11.4"), (0, None)])
+def test_cuda_numbers(number: int, text: str | None) -> None:
+    assert cuda_text(number) == text
