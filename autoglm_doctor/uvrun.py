@@ -137,8 +137,8 @@ def project_root(start: Path) -> Path | None:
         return None
     data = _pyproject(member)
     uv = data.get("tool", {}).get("uv", {})
-    if uv.get("managed") is False or not ("project" in data or "workspace" in uv):
-        return None
+    if uv.get("managed") is False:
+        return None  # any other pyproject.toml makes a project, with or without [project]
     if "workspace" in uv:
         return member
     for folder in member.parents:
@@ -173,15 +173,12 @@ def _pyproject(folder: Path) -> dict[str, Any]:
 
 
 def _rough(text: str) -> dict[str, Any]:
-    """The presence of [project], of [tool.uv.workspace] with its members, and of managed = false."""
+    """[tool.uv.workspace] with its members, and managed = false."""
     uv: dict[str, Any] = {}
     if re.search(r"^\s*managed\s*=\s*false", text, re.MULTILINE):
         uv["managed"] = False
-    table = re.search(r"^\[tool\.uv\.workspace\]([^\[]*(?:=\s*\[[^\]]*\][^\[]*)*)", text, re.MULTILINE)
-    if table:
-        lists = dict(re.findall(r"(members|exclude)\s*=\s*\[([^\]]*)\]", table.group(1)))
-        uv["workspace"] = {key: re.findall(r"""["']([^"']+)["']""", value) for key, value in lists.items()}
-    data: dict[str, Any] = {"tool": {"uv": uv}}
-    if re.search(r"^\[project\]", text, re.MULTILINE):
-        data["project"] = {}
-    return data
+    _, is_workspace, rest = text.partition("[tool.uv.workspace]")
+    if is_workspace:
+        lists = re.findall(r"^(members|exclude)\s*=\s*\[([^\]]*)\]", rest.split("\n[")[0], re.MULTILINE)
+        uv["workspace"] = {key: re.findall(r"""["']([^"']+)["']""", value) for key, value in lists}
+    return {"tool": {"uv": uv}}

@@ -1,0 +1,314 @@
+"""ENG: the engine that the user means to run is there, in a release that knows the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from autoglm_doctor.api import (
+    SMOKE,
+    Driver,
+    Findings,
+    Fix,
+    Gpu,
+    Host,
+    Intent,
+    Interpreter,
+    Judgement,
+    Matrix,
+    ModelFiles,
+    Packages,
+    Text,
+    Threshold,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+)
+from autoglm_doctor.domain.conflicts import demand, install_line, installed_version, satisfiable
+from autoglm_doctor.domain.wheels import engine_requirement, engine_rows, number
+from autoglm_doctor.matrix import ModelSupport
+from autoglm_doctor.profiles import find_profile
+
+#: How the engines write themselves.
+NAMES = {"vllm": "vLLM", "sglang": "SGLang", "transformers": "transformers"}
+
+#: The model that the doctor makes for its own final stage has this type.
+SMOKE_TYPE = "glm4v"
+
+#: What the fix offers where the Python is of no use to the engine: the middle of what all releases take.
+GOOD_PYTHON = "3.12"
+
+
+def model_type(model_files: ModelFiles | None, intent: Intent) -> str:
+    """The model's type by its own config.json, else by the profile; "" when neither tells."""
+    if intent.model == SMOKE:
+        return SMOKE_TYPE
+    profile = find_profile(intent.profile or intent.model)
+    for config in (model_files.config if model_files else None, profile.config if profile else None):
+        if config and isinstance(config.get("model_type"), str):
+            return str(config["model_type"])
+    return ""
+
+
+def engine_install(
+    intent: Intent,
+    interpreter: Interpreter | None,
+    packages: Packages | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    matrix: Matrix,
+    *,
+    upgrade: bool = False,
+) -> str:
+    """The line that installs the newest release of the engine that this machine can run."""
+    wanted = engine_requirement(intent.engine, driver, gpus, matrix)
+    support = matrix.models.get(SMOKE_TYPE) if intent.model == SMOKE else None
+    if intent.engine == "transformers":
+        wanted = f"transformers>={support.transformers}" if support else "transformers"
+    executable = interpreter.executable if interpreter else None
+    return install_line(executable, [wanted], packages, ["--upgrade"] if upgrade else [])
+
+
+@check("ENG001", "engine-installed", cause="ENGINE_NOT_INSTALLED", required=True, explained_by=("ENG003",))
+def engine_installed(
+    packages: Packages,
+    interpreter: Interpreter | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The engine is installed in the Python that the deployment will use.
+
+    Without it the server does not start: "No module named vllm", "command not found". A machine often has several
+    Pythons, and the engine may well be installed in another one than the one that the command runs.
+
+    Measured by reading the metadata of the packages on that interpreter's sys.path; the report's head says which
+    interpreter that is and why.
+
+    ## Fix
+    Install the engine into that interpreter. The line names the newest release whose CUDA the driver can run: from
+    vLLM 0.20 and SGLang 0.5.11 on the wheels need CUDA 13, which means driver 580 or newer. If the engine is in
+    another environment, name that one with `--python`.
+    """
+    name = NAMES[intent.engine]
+    version = installed_version(packages, intent.engine)
+    where = interpreter.executable if interpreter else "the deployment's Python"
+    if version is not None:
+        yield ok(Text("{engine} {version} is installed", {"engine": name, "version": version}), observed=version)
+        return
+    fixes = [
+        Fix(
+            text=Text("install {engine} into the Python that the deployment uses", {"engine": name}),
+            commands=(engine_install(intent, interpreter, packages, driver, gpus, matrix),),
+            effort="install",
+        ),
+        Fix(
+            text=Text("point to the environment that holds it"),
+            commands=("autoglm-doctor check --python PATH_OF_ENVIRONMENT",),
+            effort="flag",
+        ),
+    ]
+    yield fail(
+        Text("{engine} is not installed for {python}", {"engine": name, "python": where}),
+        fix=tuple(fixes),
+        observed="not installed",
+        expected=intent.engine,
+        evidence={"chosen_by": interpreter.chosen_by if interpreter else ""},
+    )
+
+
+@check("ENG002", "engine-knows-model", cause="TRANSFORMERS_TOO_OLD_FOR_MODEL", required=True, explained_by=("ENG001",))
+def engine_knows_model(
+    packages: Packages,
+    model_files: ModelFiles | None,
+    interpreter: Interpreter | None,
+    host: Host | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The engine and transformers know this type of model.
+
+    A release from before the model ends with "model type `glm4v` is not recognized" or "architectures are not
+    supported"; some releases know the type and are broken for it (transformers 4.53.0 and 4.53.1 for GLM-4.1V).
+
+    Measured by comparing the installed versions with the first release that contains the model's code, by
+    config.json's `model_type` (of the model's folder, else of the known profile). The numbers come from the files
+    inside the wheels; each row of the table names its source.
+
+    ## Fix
+    A newer transformers, within what the engine allows; where the engine forbids it, a newer engine.
+    """
+    kind = model_type(model_files, intent)
+    support = matrix.models.get(kind)
+    if support is None:
+        # Not "unknown": most of the world's model types are in no table of ours, and calling each of their
+        # deployments incomplete would say nothing about them. The final stage still loads the model for real.
+        reason = f"the model type {kind} is in no table of ours" if kind else "the model's type is not known here"
+        yield not_applicable(Text("{reason}; loading it will tell", {"reason": reason}))
+        return
+    if installed_version(packages, intent.engine) is None:
+        yield unknown(Text("{engine} is not installed", {"engine": NAMES[intent.engine]}))
+        return
+    transformers = installed_version(packages, "transformers")
+    limit = demand(packages, "transformers", interpreter.version if interpreter else "3.12", host)
+    lines = _Lines(
+        newer_engine=engine_install(intent, interpreter, packages, driver, gpus, matrix, upgrade=True),
+        transformers=_transformers_line(support, limit, interpreter, packages),
+    )
+    yield _judge_transformers(transformers, kind, support, lines)
+    if intent.engine != "transformers":
+        yield from _judge_engine(installed_version(packages, intent.engine), kind, support, intent, lines)
+
+
+class _Lines:
+    """The two lines that a fix is made of; the one for transformers is "" where the engine forbids it."""
+
+    def __init__(self, *, newer_engine: str, transformers: str) -> None:
+        self.newer_engine = newer_engine
+        self.transformers = transformers
+
+    def fixes(self, engine: str) -> tuple[Fix, ...]:
+        newer = Fix(
+            text=Text("a newer {engine}, which brings a transformers that fits", {"engine": engine}),
+            commands=(self.newer_engine,),
+            effort="install",
+        )
+        if not self.transformers:
+            return (newer,)
+        text = Text("a transformers that knows the model, within what the other packages allow")
+        return Fix(text=text, commands=(self.transformers,), effort="install"), newer
+
+
+def _transformers_line(support: ModelSupport, limit: str, interpreter: Interpreter | None, packages: Packages) -> str:
+    specifier = ",".join(part for part in (f">={support.transformers}", limit) if part)
+    if not satisfiable(specifier):
+        return ""
+    executable = interpreter.executable if interpreter else None
+    return install_line(executable, [f"transformers{specifier}"], packages)
+
+
+def _judge_transformers(version: str | None, kind: str, support: ModelSupport, lines: _Lines) -> Judgement:
+    found, first = number(version), Version(support.transformers)
+    threshold = Threshold(value=support.transformers, unit="version", source=support.source)
+    values = {"version": version, "type": kind, "first": support.transformers}
+    if found is None:
+        return unknown(Text("the version of transformers is not known"), subject="transformers")
+    if version in support.bad_transformers:
+        return fail(
+            Text("transformers {version} is known to fail with {type} models; {first} works", values),
+            cause="KNOWN_BAD_RELEASE",
+            fix=lines.fixes("engine"),
+            subject="transformers",
+            observed=version,
+            expected=f">={support.transformers}",
+            threshold=threshold,
+        )
+    if found < first and not _source_build(found, first):
+        return fail(
+            Text("transformers {version} does not know {type} models, which need {first}", values),
+            fix=lines.fixes("engine"),
+            subject="transformers",
+            observed=version,
+            expected=f">={support.transformers}",
+            threshold=threshold,
+        )
+    return ok(
+        Text("transformers {version} knows {type} models (since {first})", values),
+        subject="transformers",
+        observed=version,
+        expected=f">={support.transformers}",
+        threshold=threshold,
+    )
+
+
+def _source_build(found: Version, first: Version) -> bool:
+    """A development build of the very release that brought the model counts as that release."""
+    return found.is_devrelease and Version(found.base_version) >= first
+
+
+def _judge_engine(
+    version: str | None, kind: str, support: ModelSupport, intent: Intent, lines: _Lines
+) -> Iterator[Judgement]:
+    name = NAMES[intent.engine]
+    needed = support.vllm if intent.engine == "vllm" else support.sglang
+    found = number(version)
+    values = {"engine": name, "version": version, "type": kind, "first": needed}
+    if not needed:
+        text = Text("which release of {engine} first knows {type} models is in no table of ours", values)
+        yield not_applicable(text, subject=intent.engine)
+    elif found is None:
+        yield unknown(Text("the version of {engine} is not known", values), subject=intent.engine)
+    elif found.is_devrelease and found < Version("0.2"):
+        text = Text("{engine} {version} is a source build whose number says nothing", values)
+        yield not_applicable(text, subject=intent.engine)
+    elif found < Version(needed) and not _source_build(found, Version(needed)):
+        yield fail(
+            Text("{engine} {version} does not know {type} models, which need {first}", values),
+            cause="ENGINE_TOO_OLD_FOR_MODEL",
+            fix=lines.fixes(name)[-1],
+            subject=intent.engine,
+            observed=version,
+            expected=f">={needed}",
+            threshold=Threshold(value=needed, unit="version", source=support.source),
+        )
+    else:
+        text = Text("{engine} {version} knows {type} models (since {first})", values)
+        yield ok(text, subject=intent.engine, observed=version, expected=f">={needed}")
+
+
+@check("ENG003", "engine-python", cause="PYTHON_UNSUPPORTED")
+def engine_python(
+    packages: Packages,
+    interpreter: Interpreter,
+    model_files: ModelFiles | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The engine can be installed for this version of Python.
+
+    An engine that is not installed yet has wheels for some versions of Python only; pip then takes an old release or
+    tries to build one from source, and fails after minutes. (For an engine that is installed, its own metadata says
+    more: see PKG001.)
+
+    Measured by comparing the interpreter's version with Requires-Python of the releases that the driver can run and
+    that know the model.
+
+    ## Fix
+    A new environment with Python 3.12, and the engine in there.
+    """
+    rows = matrix.engines.get(intent.engine, ())
+    if installed_version(packages, intent.engine) is not None or not rows:
+        why = "it is installed already" if rows else "it runs on every Python that we know of"
+        yield not_applicable(Text("{engine}: {why}", {"engine": NAMES[intent.engine], "why": why}))
+        return
+    support = matrix.models.get(model_type(model_files, intent))
+    first = number((support.vllm if intent.engine == "vllm" else support.sglang) if support else None)
+    usable = engine_rows(intent.engine, driver, gpus, matrix) or rows
+    new_enough = [row for row in usable if first is None or Version(row.since) >= first] or [usable[-1]]
+    fitting = [row for row in new_enough if SpecifierSet(row.python).contains(interpreter.version, prereleases=True)]
+    values = {"engine": NAMES[intent.engine], "python": interpreter.version, "needed": new_enough[-1].python}
+    if fitting:
+        text = Text("{engine} can be installed for Python {python}", values)
+        yield ok(text, observed=interpreter.version, expected=fitting[-1].python)
+        return
+    wanted = engine_requirement(intent.engine, driver, gpus, matrix)
+    yield fail(
+        Text("{engine} has no release for Python {python}; it needs {needed}", values),
+        fix=Fix(
+            text=Text("make an environment with Python {version}", {"version": GOOD_PYTHON}),
+            commands=(f"uv venv --python {GOOD_PYTHON} serve", f"uv pip install --python serve/bin/python '{wanted}'"),
+            effort="install",
+        ),
+        observed=interpreter.version,
+        expected=new_enough[-1].python,
+        threshold=Threshold(value=new_enough[-1].python, unit="Python", source=new_enough[-1].source),
+    )

@@ -1,0 +1,287 @@
+"""PKG: the installed packages agree with each other, and their metadata can be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from packaging.utils import canonicalize_name
+
+from autoglm_doctor.api import (
+    Findings,
+    Fix,
+    Host,
+    Intent,
+    Interpreter,
+    Judgement,
+    Packages,
+    Text,
+    Torch,
+    check,
+    fail,
+    ok,
+    warn,
+)
+from autoglm_doctor.domain.conflicts import (
+    Conflict,
+    Survey,
+    excluded_by_name,
+    install_line,
+    installed_version,
+    satisfiable,
+    survey,
+    too_new,
+)
+
+#: Packages whose damage breaks a deployment.
+WATCHED = ("torch", "transformers", "numpy", "tokenizers", "huggingface-hub", "safetensors")
+
+#: Conflicts shown one by one in the finding that gathers the harmless ones.
+SHOWN = 5
+
+
+@check("PKG001", "dependency-conflicts", cause="DEPENDENCY_CONFLICT")
+def dependency_conflicts(packages: Packages, interpreter: Interpreter, host: Host | None, intent: Intent) -> Findings:
+    """The installed packages agree about each other's versions.
+
+    pip lets a later install break an earlier one with a warning that scrolls away. The engine then fails at start
+    with an import error, or worse, runs with a kernel that was built for another torch.
+
+    Measured like `pip check`, on the metadata of everything installed, with markers evaluated for the deployment's
+    Python and platform, and extras only where somebody asks for them. What the engine, torch or transformers demand
+    is red; other conflicts are gathered in one yellow finding, and so are the CUDA libraries that torch pins, since
+    a newer one is often put there on purpose. A missing torch is left to TOR001, torchvision's demand
+    on torch to TOR004.
+
+    ## Fix
+    One line per conflict, with all demands on the package joined, so that settling one does not open the next.
+    """
+    found = survey(packages, interpreter.version, host)
+    conflicts = [c for c in found.conflicts if not _belongs_elsewhere(c)]
+    roots = {c.name for c in conflicts if _is_grave(c, intent)}
+    for name in sorted(roots):
+        edges = [c for c in conflicts if c.name == name and (name != "python" or _is_grave(c, intent))]
+        edges.sort(key=lambda c: (not _is_grave(c, intent), c.parent != intent.engine))
+        yield _red(name, edges, found, interpreter, packages, intent)
+    rest = [c for c in conflicts if c.name not in roots]
+    if rest:
+        yield _yellow(rest, found, interpreter, packages)
+    if not conflicts:
+        values = {"requirements": found.requirements, "packages": len(packages.distributions)}
+        text = Text("{requirements:count} requirements of {packages:count} packages hold", values)
+        yield ok(text, evidence={"unreadable_requirements": found.invalid_lines})
+
+
+def _belongs_elsewhere(conflict: Conflict) -> bool:
+    """One root cause, one red: TOR001 says that torch is missing, TOR004 that torchvision has another torch."""
+    is_missing_torch = conflict.name == "torch" and conflict.kind == "missing"
+    return is_missing_torch or (conflict.parent, conflict.name) == ("torchvision", "torch")
+
+
+def _is_grave(conflict: Conflict, intent: Intent) -> bool:
+    """Does it start at something that the server cannot run without?"""
+    if conflict.parent == "torch" and conflict.name.startswith("nvidia-"):
+        return False
+    return conflict.parent in (intent.engine, "torch", "transformers")
+
+
+def _cause(conflict: Conflict) -> str:
+    installed = conflict.installed or ""
+    if conflict.kind == "python":
+        return "PYTHON_UNSUPPORTED"
+    if conflict.kind == "missing":
+        return "DEPENDENCY_CONFLICT"
+    if conflict.name == "transformers":
+        if excluded_by_name(conflict.specifier, installed):
+            return "KNOWN_BAD_RELEASE"
+        new = too_new(conflict.specifier, installed)
+        return "TRANSFORMERS_TOO_NEW_FOR_ENGINE" if new else "TRANSFORMERS_TOO_OLD_FOR_ENGINE"
+    if conflict.name == "numpy" and too_new(conflict.specifier, installed) and not installed.startswith("1."):
+        return "NUMPY2_ABI"
+    return {
+        "torch": "VLLM_TORCH_MISMATCH" if conflict.parent in ("vllm", "sglang") else "TORCH_COMPANION_MISMATCH",
+        "triton": "TRITON_TORCH_MISMATCH",
+        "huggingface-hub": "HF_LIBS_CONFLICT",
+        "tokenizers": "HF_LIBS_CONFLICT",
+    }.get(conflict.name, "DEPENDENCY_CONFLICT")
+
+
+def _words(conflict: Conflict) -> str:
+    """ "vllm 0.12.0 wants transformers<5,>=4.56; 5.0.0rc0 is installed"."""
+    state = f"{conflict.installed} is installed" if conflict.installed else "it is not installed"
+    if conflict.kind == "python":
+        state = f"this is {conflict.installed}"
+    wanted = f"{conflict.name}{'' if conflict.kind != 'python' else ' '}{conflict.specifier}"
+    return f"{conflict.parent} {conflict.parent_version} wants {wanted}; {state}"
+
+
+def _red(
+    name: str,
+    edges: list[Conflict],
+    found: Survey,
+    interpreter: Interpreter,
+    packages: Packages,
+    intent: Intent,
+) -> Judgement:
+    root = edges[0]
+    more = f" (and {len(edges) - 1} more want another one)" if len(edges) > 1 else ""
+    return fail(
+        Text("{conflict}{more}", {"conflict": _words(root), "more": more}),
+        cause=_cause(root),
+        fix=_fixes(root, found, interpreter, packages, intent),
+        subject=name,
+        observed=root.installed or "not installed",
+        expected=found.wanted.get(name) or root.specifier,
+        evidence={edge.parent: edge.specifier for edge in edges},
+    )
+
+
+def _fixes(
+    root: Conflict, found: Survey, interpreter: Interpreter, packages: Packages, intent: Intent
+) -> tuple[Fix, ...]:
+    python = interpreter.executable
+    if root.kind == "python":
+        text = Text("an environment with a Python that {parent} supports", {"parent": root.parent})
+        install = f"uv pip install --python serve/bin/python '{root.parent}=={root.parent_version}'"
+        return (Fix(text=text, commands=("uv venv --python 3.12 serve", install), effort="install"),)
+    wanted = found.wanted.get(root.name, root.specifier)
+    again = Fix(
+        text=Text(
+            "let pip bring what {parent} {version} needs", {"parent": root.parent, "version": root.parent_version}
+        ),
+        commands=(install_line(python, [f"{root.parent}=={root.parent_version}"], packages),),
+        effort="install",
+    )
+    upgrade = Fix(
+        text=Text("a release of {parent} that goes with what is installed", {"parent": root.parent}),
+        commands=(install_line(python, [root.parent], packages, ["--upgrade"]),),
+        effort="install",
+    )
+    if not satisfiable(wanted) or root.name in ("torch", "triton"):
+        # Nothing pleases all of them, or companions move along with it: the engine's own pins decide.
+        return (again, upgrade) if root.parent == intent.engine else (again,)
+    direct = Fix(
+        text=Text("install a {name} that everything here can live with", {"name": root.name}),
+        commands=(install_line(python, [f"{root.name}{wanted}"], packages),),
+        effort="install",
+    )
+    return (direct, upgrade) if root.parent == intent.engine else (direct, again)
+
+
+def _yellow(rest: list[Conflict], found: Survey, interpreter: Interpreter, packages: Packages) -> Judgement:
+    lines = [_words(conflict) for conflict in rest[:SHOWN]]
+    more = f"; and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
+    causes = {_cause(conflict) for conflict in rest}
+    names = dict.fromkeys(c.name for c in rest if c.kind != "python" and satisfiable(found.wanted.get(c.name, "")))
+    wanted = [f"{name}{found.wanted.get(name, '')}" for name in names]
+    if wanted:
+        command = install_line(interpreter.executable, wanted, packages)
+    else:  # nothing can please them all: look at the list and drop what is not needed
+        command = f"{interpreter.executable} -m pip check"
+    return warn(
+        Text(
+            "{count} packages besides the engine disagree: {list}{more}",
+            {
+                "count": len(rest),
+                "list": "; ".join(lines),
+                "more": more,
+            },
+        ),
+        cause=causes.pop() if len(causes) == 1 else "DEPENDENCY_CONFLICT",
+        fix=Fix(text=Text("settle them, if you use these packages"), commands=(command,), effort="install"),
+        observed=len(rest),
+        expected=0,
+    )
+
+
+@check("PKG002", "metadata-readable", cause="PACKAGE_METADATA_BROKEN")
+def metadata_readable(
+    packages: Packages, torch: Torch | None, interpreter: Interpreter | None, intent: Intent
+) -> Findings:
+    """The packages that matter are installed once, and whole.
+
+    An interrupted pip leaves folders such as `~orch` and metadata without a file; a second torch in another folder of
+    sys.path means that what imports is not what was installed or upgraded last.
+
+    Measured by reading the metadata in every folder of the interpreter's sys.path and, for torch, comparing it with
+    torch/version.py. Only the engine, torch, transformers, numpy, tokenizers, huggingface-hub and safetensors count;
+    another package in two folders is common and harmless, since the first one wins.
+
+    ## Fix
+    Install the damaged package again; remove the copy that is not meant.
+    """
+    watched = {*WATCHED, intent.engine}
+    python = interpreter.executable if interpreter else None
+    found = [
+        *_faults(packages, watched, python),
+        *_duplicates(packages, watched, python),
+        *_strange_torch(packages, torch, python),
+    ]
+    yield from found
+    if not found:
+        aside = len(packages.faults)
+        note = f"; {aside} faults in packages that do not matter here" if aside else ""
+        values = {"packages": len(packages.distributions), "note": note}
+        yield ok(Text("the metadata of {packages:count} packages was read{note}", values))
+
+
+def _again(name: str, packages: Packages, python: str | None) -> Fix:
+    version = installed_version(packages, name)
+    wanted = f"{name}=={version.split('+')[0]}" if version else name
+    command = install_line(python, [wanted], packages, ["--force-reinstall", "--no-deps"])
+    return Fix(text=Text("install {name} again", {"name": name}), commands=(command,), effort="install")
+
+
+def _faults(packages: Packages, watched: Iterable[str], python: str | None) -> Iterator[Judgement]:
+    seen = set()
+    for fault in packages.faults:
+        name = next((name for name in sorted(watched) if _concerns(fault, name)), None)
+        if name is not None and name not in seen:
+            seen.add(name)
+            text = Text("the installation of {name} is damaged: {fault}", {"name": name, "fault": fault})
+            yield warn(text, fix=_again(name, packages, python), subject=name, observed=fault)
+
+
+def _concerns(fault: str, name: str) -> bool:
+    """Is the package named by a folder in the sentence? pip turns the first letter of what it removes into "~"."""
+    for folder in re.findall(r"[^/\s]+(?=\.(?:dist|egg)-info\b)|~[^/\s]+", fault):
+        stem = canonicalize_name(folder.lstrip("~").removesuffix(".dist-info").split("-")[0])
+        if stem == name or (folder.startswith("~") and len(stem) > 2 and name.endswith(stem)):
+            return True
+    return False
+
+
+def _duplicates(packages: Packages, watched: Iterable[str], python: str | None) -> Iterator[Judgement]:
+    """Another copy in the same folder is a broken upgrade; one further down the path matters for torch alone."""
+    first = {canonicalize_name(d.name): d for d in packages.distributions}
+    for other in packages.shadowed:
+        name = canonicalize_name(other.name)
+        same_folder = other.location == first[name].location
+        if name not in watched or not (same_folder or name == "torch"):
+            continue
+        values = {"name": name, "version": other.version, "folder": other.location, "used": first[name].version}
+        template = "{name} is installed twice: {used} is used, {version} lies in {folder}"
+        yield warn(
+            Text(template + (" as well" if same_folder else " and is hidden"), values),
+            cause="DUPLICATE_TORCH_INSTALL" if name == "torch" else "",
+            fix=_again(name, packages, python),
+            subject=name,
+            observed=other.version,
+            expected=first[name].version,
+        )
+
+
+def _strange_torch(packages: Packages, torch: Torch | None, python: str | None) -> Iterator[Judgement]:
+    """The torch that imports is another release than the one that is installed."""
+    listed = installed_version(packages, "torch")
+    if torch is None or listed is None or listed.split("+")[0] == torch.version.split("+")[0]:
+        return
+    values = {"version": torch.version, "folder": torch.location, "listed": listed}
+    yield warn(
+        Text("torch {version} in {folder} is what imports, but {listed} is what was installed", values),
+        cause="DUPLICATE_TORCH_INSTALL",
+        fix=_again("torch", packages, python),
+        subject="torch",
+        observed=torch.version,
+        expected=listed,
+    )

@@ -1,0 +1,181 @@
+"""ENG: the engine is there, its Python fits, and it knows the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.engine import engine_installed, engine_knows_model, engine_python
+from autoglm_doctor.checks.torch import torch_installed
+from autoglm_doctor.facts import Distribution, Driver, Facts, Gpu, Interpreter, ModelFiles, Packages, Reading, known
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import SMOKE, Intent
+from autoglm_doctor.launch import default_intent
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.runner import run_checks
+from autoglm_doctor.testing import judge
+
+PYTHON = Interpreter(executable="/v/bin/python", version="3.11.7", chosen_by="$VIRTUAL_ENV")
+PIP = "/v/bin/python -m pip "
+D570, D580 = Driver(version="570.124.06", cuda_version="12.8"), Driver(version="580.65.06", cuda_version="13.0")
+
+
+def gpu(capability: str) -> Gpu:
+    return Gpu(index=0, name="x", compute_capability=capability, total_bytes=1, free_bytes=1)
+
+
+def installed(requires: tuple[str, ...] = (), **versions: str) -> Packages:
+    rows = [Distribution(name=name, version=version) for name, version in versions.items()]
+    return Packages(distributions=(Distribution(name="pip", version="25", requires=requires), *rows))
+
+
+def intent(engine: Any = "vllm", model: str = "zai-org/AutoGLM-Phone-9B", **values: Any) -> Intent:
+    return Intent(model=model, engine=engine, **values)
+
+
+def one(check: Any, **given: Any) -> Finding:
+    (finding,) = judge(check, **{"interpreter": PYTHON, **given})
+    return finding
+
+
+LINES = {
+    "vLLM on a CUDA 13 driver": ("vllm", D580, "8.9", "install vllm"),
+    "vLLM on a CUDA 12 driver": ("vllm", D570, "8.9", "install 'vllm<0.20'"),
+    "vLLM just below": ("vllm", Driver(version="580.65.05"), "8.9", "install 'vllm<0.20'"),
+    "vLLM on a Volta": ("vllm", D580, "7.0", "install 'vllm<0.20'"),
+    "vLLM on an unknown driver": ("vllm", None, "8.9", "install vllm"),
+    "SGLang on a CUDA 12 driver": ("sglang", D570, "8.9", "install 'sglang<0.5.11'"),
+    "SGLang on a CUDA 13 driver": ("sglang", D580, "8.9", "install sglang"),
+    "transformers": ("transformers", D570, "8.9", "install transformers"),
+}
+
+
+@pytest.mark.parametrize(("engine", "driver", "capability", "line"), LINES.values(), ids=LINES.keys())
+def test_a_missing_engine_gets_the_release_that_the_driver_runs(
+    engine: str, driver: Driver | None, capability: str, line: str
+) -> None:
+    given: dict[str, Any] = {"driver": driver} if driver else {}
+    finding = one(engine_installed, packages=installed(), gpus=(gpu(capability),), intent=intent(engine), **given)
+    assert (finding.status, finding.cause, finding.required) == ("fail", "ENGINE_NOT_INSTALLED", True)
+    assert finding.fixes[0].commands == (PIP + line,)
+    assert finding.text.params["python"] == "/v/bin/python"
+
+
+def test_an_installed_engine() -> None:
+    assert one(engine_installed, packages=installed(vllm="0.12.0")).status == "pass"
+    assert one(engine_installed, packages=installed(vllm="0.12.0"), intent=intent("sglang")).status == "fail"
+    assert one(engine_installed).status == "unknown"
+
+
+def test_the_smoke_model_asks_for_a_transformers_that_can_make_it() -> None:
+    finding = one(engine_installed, packages=installed(), intent=intent("transformers", SMOKE))
+    assert finding.fixes[0].commands == (PIP + "install 'transformers>=4.53.2'",)
+
+
+KNOWS = {
+    "both new enough": ({"vllm": "0.12.0", "transformers": "4.57.1"}, ["pass", "pass"], ["", ""]),
+    "the first ones": ({"vllm": "0.9.2", "transformers": "4.53.2"}, ["pass", "pass"], ["", ""]),
+    "transformers too old": (
+        {"vllm": "0.12.0", "transformers": "4.51.3"},
+        ["fail", "pass"],
+        ["TRANSFORMERS_TOO_OLD_FOR_MODEL", ""],
+    ),
+    "a broken transformers": (
+        {"vllm": "0.12.0", "transformers": "4.53.1"},
+        ["fail", "pass"],
+        ["KNOWN_BAD_RELEASE", ""],
+    ),
+    "vLLM too old": ({"vllm": "0.9.1", "transformers": "4.57.1"}, ["pass", "fail"], ["", "ENGINE_TOO_OLD_FOR_MODEL"]),
+    "a nightly of the first release": (
+        {"vllm": "0.9.2.dev12+gabc", "transformers": "4.53.2.dev0"},
+        ["pass", "pass"],
+        ["", ""],
+    ),
+    "a source build without a number": (
+        {"vllm": "0.1.dev1+gabc", "transformers": "4.57.1"},
+        ["pass", "not_applicable"],
+        ["", ""],
+    ),
+    "no transformers": ({"vllm": "0.12.0"}, ["unknown", "pass"], ["", ""]),
+}
+
+
+@pytest.mark.parametrize(("versions", "statuses", "causes"), KNOWS.values(), ids=KNOWS.keys())
+def test_engine_knows_model(versions: dict[str, str], statuses: list[str], causes: list[str]) -> None:
+    found = judge(engine_knows_model, packages=installed(**versions), interpreter=PYTHON, driver=D570)
+    assert [f.status for f in found] == statuses
+    assert [f.cause for f in found] == causes
+
+
+def test_the_fix_stays_within_what_the_engine_allows() -> None:
+    old = {"vllm": "0.12.0", "transformers": "4.51.3"}
+    allowed, _ = judge(engine_knows_model, packages=installed(("transformers<5,>=4.50",), **old), interpreter=PYTHON)
+    assert allowed.fixes[0].commands == (PIP + "install 'transformers>=4.53.2,<5,>=4.50'",)
+    forbidden, _ = judge(
+        engine_knows_model, packages=installed(("transformers<4.52",), **old), interpreter=PYTHON, driver=D570
+    )
+    assert forbidden.fixes[0].commands == (PIP + "install --upgrade 'vllm<0.20'",)
+
+
+def test_the_models_own_config_comes_before_the_profile() -> None:
+    old = installed(vllm="0.12.0", transformers="4.53.2")
+    newer = ModelFiles(path="/m", config={"model_type": "glm4v_moe"})
+    first, second = judge(engine_knows_model, packages=old, model_files=newer)
+    assert (first.status, first.expected) == ("fail", ">=4.56.0")
+    assert second.status == "not_applicable"  # no table says which vLLM first knew it
+
+
+UNLISTED = {
+    "a type in no table": ModelFiles(path="/m", config={"model_type": "llama_of_tomorrow"}),
+    "no config at all": None,
+}
+
+
+@pytest.mark.parametrize("files", UNLISTED.values(), ids=UNLISTED.keys())
+def test_an_unlisted_model_is_no_gap_of_the_machine(files: ModelFiles | None) -> None:
+    given = {"model_files": files} if files else {}
+    finding = one(engine_knows_model, packages=installed(vllm="0.12.0"), intent=intent(model="me/mine"), **given)
+    assert finding.status == "not_applicable"
+
+
+PYTHONS = {
+    "a usual one": ("3.11.7", D580, "pass"),
+    "one that older releases take": ("3.9.18", D570, "pass"),
+    "too old": ("3.8.10", D570, "fail"),
+    "too new for what the driver runs": ("3.14.0", D570, "fail"),
+    "not too new for what this driver runs": ("3.14.0", D580, "pass"),
+}
+
+
+@pytest.mark.parametrize(("version", "driver", "status"), PYTHONS.values(), ids=PYTHONS.keys())
+def test_python(version: str, driver: Driver, status: str) -> None:
+    python = Interpreter(executable="/v/bin/python", version=version)
+    finding = one(engine_python, packages=installed(), interpreter=python, driver=driver)
+    assert finding.status == status
+    if status == "fail":
+        assert finding.cause == "PYTHON_UNSUPPORTED"
+        assert finding.fixes[0].commands[1].endswith("'vllm<0.20'")
+
+
+def test_python_is_no_question_once_the_engine_is_there() -> None:
+    old = Interpreter(executable="/v/bin/python", version="3.8.10")
+    assert one(engine_python, packages=installed(vllm="0.12.0"), interpreter=old).status == "not_applicable"
+
+
+def test_one_root_cause_gives_one_red() -> None:
+    """An empty environment of a Python that no engine takes: the Python is the root, the rest follows."""
+    facts = Facts(
+        interpreter=known(Interpreter(executable="/v/bin/python", version="3.8.10")),
+        packages=known(installed()),
+        torch=Reading(outcome="absent", why="torch is not installed for this Python"),
+        driver=known(D570),
+    )
+    checks = [engine_installed, engine_python, engine_knows_model, torch_installed]
+    found = run_checks(checks, facts, default_intent(), load_matrix())
+    assert [(f.code, f.status, f.because) for f in found] == [
+        ("ENG001", "skipped", "ENG003"),
+        ("ENG003", "fail", ""),
+        ("ENG002", "skipped", "ENG003"),
+        ("TOR001", "skipped", "ENG003"),
+    ]

@@ -1,0 +1,194 @@
+"""PKG: which disagreement is red, under which name, and what line settles it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.packages import dependency_conflicts, metadata_readable
+from autoglm_doctor.facts import Distribution, Host, Interpreter, Packages, Torch
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.testing import judge
+
+LINUX = Host(system="Linux", machine="x86_64", kernel="6.1")
+PYTHON = Interpreter(executable="/v/bin/python", version="3.11.7")
+PIP = ("pip", "25.0")
+
+
+def installed(*rows: tuple[Any, ...], **more: Any) -> Packages:
+    return Packages(distributions=tuple(Distribution(name=r[0], version=r[1], requires=r[2:]) for r in rows), **more)
+
+
+def conflicts(*rows: tuple[Any, ...]) -> list[Finding]:
+    return judge(dependency_conflicts, packages=installed(PIP, *rows), interpreter=PYTHON, host=LINUX)
+
+
+RED = {
+    "transformers too new, the pair of Open-AutoGLM's README": (
+        [("vllm", "0.12.0", "transformers<5,>=4.56.0"), ("transformers", "5.0.0rc0")],
+        "TRANSFORMERS_TOO_NEW_FOR_ENGINE",
+        "/v/bin/python -m pip install 'transformers<5,>=4.56.0'",
+    ),
+    "transformers too old": (
+        [("vllm", "0.24.0", "transformers>=5.5.3"), ("transformers", "4.57.1")],
+        "TRANSFORMERS_TOO_OLD_FOR_ENGINE",
+        "/v/bin/python -m pip install 'transformers>=5.5.3'",
+    ),
+    "a release that the engine excludes": (
+        [("vllm", "0.20.0", "transformers!=5.5.0,>=5"), ("transformers", "5.5.0")],
+        "KNOWN_BAD_RELEASE",
+        "/v/bin/python -m pip install 'transformers!=5.5.0,>=5'",
+    ),
+    "torch replaced after the engine": (
+        [("vllm", "0.12.0", "torch==2.9.0"), ("torch", "2.11.0+cu130")],
+        "VLLM_TORCH_MISMATCH",
+        "/v/bin/python -m pip install vllm==0.12.0",
+    ),
+    "triton moved": (
+        [("torch", "2.9.0", "triton==3.5.0"), ("triton", "3.6.0")],
+        "TRITON_TORCH_MISMATCH",
+        "/v/bin/python -m pip install torch==2.9.0",
+    ),
+    "numpy 2": (
+        [("vllm", "0.8.0", "numpy<2.0.0"), ("numpy", "2.1.0")],
+        "NUMPY2_ABI",
+        "/v/bin/python -m pip install 'numpy<2.0.0'",
+    ),
+    "huggingface-hub": (
+        [("transformers", "4.57.1", "huggingface-hub<1.0,>=0.34"), ("huggingface_hub", "1.3.0")],
+        "HF_LIBS_CONFLICT",
+        "/v/bin/python -m pip install 'huggingface-hub<1.0,>=0.34'",
+    ),
+    "tokenizers": (
+        [("transformers", "4.57.1", "tokenizers<=0.23,>=0.22"), ("tokenizers", "0.21.0")],
+        "HF_LIBS_CONFLICT",
+        "/v/bin/python -m pip install 'tokenizers<=0.23,>=0.22'",
+    ),
+    "a dependency that is gone": (
+        [("vllm", "0.12.0", "msgspec")],
+        "DEPENDENCY_CONFLICT",
+        "/v/bin/python -m pip install msgspec",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "cause", "line"), RED.values(), ids=RED.keys())
+def test_red(rows: list[Any], cause: str, line: str) -> None:
+    (finding,) = conflicts(*rows)
+    assert (finding.status, finding.cause) == ("fail", cause)
+    assert finding.fixes[0].commands == (line,)
+
+
+def test_one_finding_for_one_root_and_one_line_for_all_demands() -> None:
+    (finding,) = conflicts(
+        ("vllm", "0.12.0", "transformers<5,>=4.56.0"),
+        ("compressed-tensors", "0.12", "transformers<4.60"),
+        ("transformers", "5.1.0"),
+    )
+    assert finding.evidence == {"vllm": "<5,>=4.56.0", "compressed-tensors": "<4.60"}
+    assert finding.fixes[0].commands == ("/v/bin/python -m pip install 'transformers<4.60,<5,>=4.56.0'",)
+
+
+def test_demands_that_exclude_each_other_leave_it_to_the_engine() -> None:
+    (finding,) = conflicts(
+        ("vllm", "0.12.0", "transformers<5"), ("other", "1", "transformers>=5.2"), ("transformers", "5.3.0")
+    )
+    assert finding.status == "fail"
+    assert finding.fixes[0].commands == ("/v/bin/python -m pip install vllm==0.12.0",)
+
+
+def test_what_the_server_does_not_run_on_is_one_yellow_line() -> None:
+    (finding,) = conflicts(
+        ("notebook", "7", "jupyterlab<4"), ("jupyterlab", "5"), ("datasets", "2", "fsspec<2024"), ("fsspec", "2025")
+    )
+    assert (finding.status, finding.observed) == ("warn", 2)
+    assert finding.fixes[0].commands == ("/v/bin/python -m pip install 'jupyterlab<4' 'fsspec<2024'",)
+
+
+def test_another_engine_beside_ours_is_not_red() -> None:
+    (finding,) = conflicts(("sglang", "0.5.9", "transformers==4.57.1"), ("transformers", "4.57.3"))
+    assert finding.status == "warn"
+
+
+def test_a_newer_cudnn_is_often_put_there_on_purpose() -> None:
+    (finding,) = conflicts(("torch", "2.9.1", "nvidia-cudnn-cu12==9.10.2.21"), ("nvidia-cudnn-cu12", "9.16.0.29"))
+    assert finding.status == "warn"
+
+
+def test_what_other_checks_say_is_not_said_twice() -> None:
+    (finding,) = conflicts(
+        ("vllm", "0.12.0", "torchvision"), ("torchvision", "0.24.0", "torch==2.9.0"), ("torch", "2.8.0")
+    )
+    assert finding.status == "pass"
+    (finding,) = conflicts(("vllm", "0.12.0", "torch==2.9.0"))
+    assert finding.status == "pass"  # TOR001 says that torch is missing
+
+
+def test_python_that_the_engine_does_not_take() -> None:
+    vllm = Distribution(name="vllm", version="0.12.0", requires_python="<3.14,>=3.10")
+    packages = Packages(distributions=(vllm,))
+    python = Interpreter(executable="/v/bin/python", version="3.14.0")
+    (finding,) = judge(dependency_conflicts, packages=packages, interpreter=python, host=LINUX)
+    assert (finding.status, finding.cause, finding.subject) == ("fail", "PYTHON_UNSUPPORTED", "python")
+
+
+def test_healthy_and_unknown() -> None:
+    (finding,) = conflicts(("vllm", "0.12.0", "torch==2.9.0", 'ray; extra == "ray"'), ("torch", "2.9.0+cu128"))
+    assert finding.status == "pass"
+    (finding,) = judge(dependency_conflicts, interpreter=PYTHON)
+    assert finding.status == "unknown"
+
+
+# --- PKG002 ----------------------------------------------------------------------------------------------------------
+
+
+TORCH = Torch(version="2.9.1+cu128", cuda="12.8", location="/v/lib/torch")
+
+
+def metadata(packages: Packages, torch: Torch | None = TORCH) -> list[Finding]:
+    readings = {"torch": torch} if torch else {}
+    return judge(metadata_readable, packages=packages, interpreter=PYTHON, **readings)
+
+
+FAULTS = {
+    "half of torch": ("/v/lib/~orch is left over from an interrupted pip run", "torch"),
+    "half of torch's metadata": ("/v/lib/~orch-2.9.1.dist-info is left over from an interrupted pip run", "torch"),
+    "the engine": ("/v/lib/vllm-0.12.0.dist-info has no METADATA", "vllm"),
+    "an underscore": ("/v/lib/huggingface_hub-1.0.dist-info/METADATA is not valid UTF-8", "huggingface-hub"),
+    "a package that does not matter": ("/v/lib/jupyter-1.0.dist-info has no METADATA", None),
+    "a name that only looks alike": ("/v/lib/torchmetrics-1.0.dist-info has no METADATA", None),
+    "another half-removed package": ("/v/lib/~andas is left over from an interrupted pip run", None),
+}
+
+
+@pytest.mark.parametrize(("fault", "name"), FAULTS.values(), ids=FAULTS.keys())
+def test_damage_counts_where_it_hurts(fault: str, name: str | None) -> None:
+    (finding,) = metadata(installed(PIP, ("torch", "2.9.1"), faults=(fault,)))
+    assert (finding.status, finding.subject) == (("warn", name) if name else ("pass", ""))
+
+
+def copy(name: str, version: str, location: str) -> Distribution:
+    return Distribution(name=name, version=version, location=location)
+
+
+COPIES = {
+    "torch further down the path": (copy("torch", "2.8.0", "/home/u/.local"), "DUPLICATE_TORCH_INSTALL"),
+    "numpy further down the path": (copy("numpy", "1.26", "/usr/lib/python3/dist-packages"), None),
+    "numpy twice in one folder": (copy("numpy", "1.26", ""), "PACKAGE_METADATA_BROKEN"),
+    "something else twice in one folder": (copy("rich", "13", ""), None),
+}
+
+
+@pytest.mark.parametrize(("other", "cause"), COPIES.values(), ids=COPIES.keys())
+def test_copies(other: Distribution, cause: str | None) -> None:
+    packages = installed(PIP, ("torch", "2.9.1"), ("numpy", "2.1"), ("rich", "14"), shadowed=(other,))
+    (finding,) = metadata(packages)
+    assert (finding.status, finding.cause) == (("warn", cause) if cause else ("pass", ""))
+
+
+def test_the_torch_that_imports_is_another_one() -> None:
+    (finding,) = metadata(installed(PIP, ("torch", "2.8.0")))
+    assert (finding.status, finding.cause) == ("warn", "DUPLICATE_TORCH_INSTALL")
+    (finding,) = metadata(installed(PIP, ("torch", "2.8.0")), torch=None)
+    assert finding.status == "pass"
