@@ -1,0 +1,150 @@
+"""Which GPUs a deployment takes, how much memory each has for it, and which engine version serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autoglm_doctor.domain.memory import Card, Estimate, estimates
+from autoglm_doctor.facts import Cuda, CudaDevice, Environment, Gpu, ModelFiles, Packages
+from autoglm_doctor.intent import Intent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One GPU that the deployment takes."""
+
+    gpu: Gpu
+    total_bytes: int  # as CUDA counts it: without what the driver keeps for itself
+    free_bytes: int | None  # None: of a MIG slice, which NVML's figures of the whole GPU do not tell
+
+    @property
+    def subject(self) -> str:
+        """As findings name it."""
+        return f"gpu:{self.gpu.index}"
+
+    @property
+    def used_bytes(self) -> int:
+        """Taken by others, whoever they are."""
+        return max(0, self.total_bytes - (self.free_bytes or 0))
+
+
+def variables_of(environment: Environment | None, intent: Intent) -> Mapping[str, str]:
+    """The deployment's variables: assignments in front of its command win."""
+    return {**(environment.variables if environment else {}), **intent.environment}
+
+
+def visible_gpus(gpus: tuple[Gpu, ...], variables: Mapping[str, str]) -> tuple[Gpu, ...]:
+    """The GPUs that CUDA_VISIBLE_DEVICES leaves, in its order; it ends at the first that does not exist, as in CUDA.
+
+    MIG slices stand for the GPU that they are on; which one that is, only their UUIDs' owner knows: all with MIG count.
+    """
+    said = variables.get("CUDA_VISIBLE_DEVICES")
+    if said is None:
+        return gpus
+    chosen: list[Gpu] = []
+    for word in (w.strip() for w in said.split(",")):
+        if word.startswith("MIG-"):
+            found = next((g for g in gpus if g.mig and g not in chosen), None)
+        elif word.isdigit():
+            found = next((g for g in gpus if g.index == int(word)), None)
+        else:
+            found = next((g for g in gpus if word and g.uuid.startswith(word)), None)
+        if found is None:
+            break
+        chosen.append(found)
+    return tuple(chosen)
+
+
+def taken_gpus(
+    gpus: tuple[Gpu, ...], cuda: Cuda | None, environment: Environment | None, intent: Intent
+) -> tuple[Taken, ...]:
+    """The first visible GPUs, as many as the deployment needs (fewer where there are not so many)."""
+    visible = visible_gpus(gpus, variables_of(environment, intent))
+    devices = cuda.devices if cuda is not None else ()
+    if len({g.name for g in visible}) > 1 and len(devices) == len(visible):
+        visible = _in_cuda_order(visible, devices)
+    matched = devices if len(devices) == len(visible) else ()
+    return tuple(
+        _taken(gpu, matched[i] if matched and matched[i].name == gpu.name else _slice_of(gpu, devices))
+        for i, gpu in enumerate(visible[: intent.gpus_needed])
+    )
+
+
+def _in_cuda_order(visible: tuple[Gpu, ...], devices: tuple[CudaDevice, ...]) -> tuple[Gpu, ...]:
+    """CUDA counts the fastest GPU first, NVML by PCI address: go by name."""
+    left = list(visible)
+    ordered = []
+    for device in devices:
+        match = next((g for g in left if g.name == device.name), None)
+        if match is None:
+            return visible
+        left.remove(match)
+        ordered.append(match)
+    return tuple(ordered)
+
+
+def _slice_of(gpu: Gpu, devices: tuple[CudaDevice, ...]) -> CudaDevice | None:
+    return min(devices, key=lambda d: d.total_bytes, default=None) if gpu.mig else None
+
+
+def _taken(gpu: Gpu, device: CudaDevice | None) -> Taken:
+    if gpu.mig:
+        total = device.total_bytes if device else 0
+        return Taken(gpu=gpu, total_bytes=total, free_bytes=None)
+    total = device.total_bytes if device else gpu.total_bytes - gpu.reserved_bytes
+    return Taken(gpu=gpu, total_bytes=total, free_bytes=min(gpu.free_bytes, total))
+
+
+def card_of(taken: tuple[Taken, ...], visible: int) -> Card | None:
+    """The smallest one decides; None when its memory is not known (a MIG slice that CUDA did not show)."""
+    smallest = min(taken, key=lambda t: t.total_bytes, default=None)
+    if smallest is None or smallest.total_bytes <= 0:
+        return None
+    return Card(name=smallest.gpu.name, total_bytes=smallest.total_bytes, count=max(visible, len(taken)))
+
+
+def engine_version(packages: Packages | None, intent: Intent) -> str | None:
+    """The installed version of the engine; None when it is not installed or not known."""
+    found = packages.distributions if packages else ()
+    return next((d.version for d in found if d.name.lower() == intent.engine), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A deployment on its GPUs, ready to be judged."""
+
+    intent: Intent
+    files: ModelFiles | None
+    taken: tuple[Taken, ...]
+    version: str | None  # of the engine
+    card: Card | None  # the smallest GPU; None: its memory is not known
+    estimates: tuple[Estimate, ...]  # () when the model or the card is not known
+
+    @property
+    def capability(self) -> str:
+        """The lowest compute capability among the GPUs."""
+        return min((t.gpu.compute_capability for t in self.taken), key=_number, default="")
+
+
+def read_case(
+    gpus: tuple[Gpu, ...],
+    intent: Intent,
+    files: ModelFiles | None,
+    packages: Packages | None,
+    environment: Environment | None,
+    cuda: Cuda | None,
+) -> Case:
+    """Put the facts of a deployment together."""
+    taken = taken_gpus(gpus, cuda, environment, intent)
+    card = card_of(taken, len(visible_gpus(gpus, variables_of(environment, intent))))
+    version = engine_version(packages, intent)
+    found = estimates(intent, files, card, version) if card else ()
+    return Case(intent=intent, files=files, taken=taken, version=version, card=card, estimates=found)
+
+
+def _number(capability: str) -> float:
+    try:
+        return float(capability)
+    except ValueError:
+        return 0.0

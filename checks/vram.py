@@ -1,0 +1,327 @@
+"""GPU memory: is it free, do the weights fit, is there room for the KV cache."""
+
+from __future__ import annotations
+
+from autoglm_doctor.api import (
+    SMOKE,
+    Cuda,
+    Environment,
+    Findings,
+    Gpu,
+    Intent,
+    Judgement,
+    ModelFiles,
+    Packages,
+    Text,
+    Threshold,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+    warn,
+)
+from autoglm_doctor.domain.deployment import Case, Taken, read_case
+from autoglm_doctor.domain.memory import Card, Estimate, estimates, requested_bytes, verdict, weights_verdict
+from autoglm_doctor.domain.memory_fixes import free_fixes, holders, larger_gpus, memory_fixes
+from autoglm_doctor.domain.model import weight_bytes
+from autoglm_doctor.domain.rescue import launch_that_fits
+from autoglm_doctor.domain.spans import GIB, Span
+from autoglm_doctor.domain.vllm_memory import NEWEST, default_utilization
+from autoglm_doctor.finding import Scalar
+
+#: The server's own CUDA context, which counts as taken when vLLM compares (seen: 0.5 GiB on H100 and L40S).
+CONTEXT_BYTES = GIB // 2
+
+_ROOTS = ("DRV001", "CUD001")
+
+
+@check("VRM001", "gpu-memory-free", cause="GPU_MEMORY_TAKEN_BY_OTHERS", required=True, explained_by=_ROOTS)
+def gpu_memory_free(
+    gpus: tuple[Gpu, ...],
+    intent: Intent,
+    model_files: ModelFiles | None,
+    packages: Packages | None,
+    environment: Environment | None,
+    cuda: Cuda | None,
+) -> Findings:
+    """Enough GPU memory is free for what the server claims at start.
+
+    vLLM claims a fixed share of the whole card (`--gpu-memory-utilization`) and refuses to start when less than that
+    is free, however small the model is. What a notebook, a desktop or a server that was not stopped holds is missing
+    from it.
+
+    Free memory is read from NVML for every GPU that the deployment takes (CUDA_VISIBLE_DEVICES counts). Red when free
+    is below total x utilization, the comparison that vLLM makes (vllm/v1/worker/utils.py, request_memory); the share
+    defaults to 0.90, from vLLM 0.20 on to 0.92. Yellow when it is only enough without the server's own CUDA context,
+    about 0.5 GiB. SGLang and transformers claim no share: there the free memory must hold the model.
+
+    ## Fix
+
+    Start with a share that is really free, if the model fits in it: the report prints the line. Or end the processes
+    that hold the memory: `nvidia-smi` names them, except those of other containers.
+    """
+    reason = _not_asked(intent)
+    if reason:
+        yield not_applicable(Text(reason))
+        return
+    case = read_case(gpus, intent, model_files, packages, environment, cuda)
+    if not case.taken:
+        yield unknown(Text("no GPU is visible to the deployment"))
+    for one in case.taken:
+        yield _judge_free(one, case)
+
+
+def _not_asked(intent: Intent) -> str:
+    """Why GPU memory does not matter here; "" when it does."""
+    if intent.model == SMOKE:
+        return "the model made on the spot takes a few MiB"
+    return "the deployment runs on the CPU" if intent.device == "cpu" else ""
+
+
+def _claim(one: Taken, case: Case) -> tuple[int, int, float] | None:
+    """Bytes that must be free, at least and at most for what is known of the version, and the share of the latter."""
+    intent, total = case.intent, one.total_bytes
+    if intent.engine == "vllm":
+        share = intent.launch.gpu_memory_utilization
+        versions = (case.version,) if case.version else ("0.12", f"{NEWEST[0]}.{NEWEST[1]}")
+        shares = [share] if share else [default_utilization(v) for v in versions]
+        return requested_bytes(total, min(shares)), requested_bytes(total, max(shares)), max(shares)
+    found = estimates(intent, case.files, Card(name=one.gpu.name, total_bytes=total), case.version)
+    if not found or verdict(found) == "no":
+        return None
+    need = found[-1].need
+    return need.low, need.likely, need.likely / total
+
+
+def _judge_free(one: Taken, case: Case) -> Judgement:
+    claim = _claim(one, case)
+    if one.free_bytes is None or not one.total_bytes:
+        return unknown(Text("the free memory of a MIG slice cannot be read from here"), subject=one.subject)
+    if claim is None:
+        engine = {"engine": case.intent.engine}
+        why = "{engine} claims no fixed share, and the model is not known or does not fit in the empty GPU"
+        return not_applicable(Text(why, engine), subject=one.subject)
+    least, most, share = claim
+    params: dict[str, object] = {
+        "free": one.free_bytes,
+        "total": one.total_bytes,
+        "wanted": most,
+        "share": share,
+        "holders": holders(one),
+    }
+    evidence = _free_evidence(one, case, most, share)
+    seen, goal = f"{_gib(one.free_bytes)} GiB free", f"at least {_gib(most)} GiB free"
+    source = "vllm/v1/worker/utils.py, request_memory" if case.intent.engine == "vllm" else "need of the model"
+    limit = Threshold(value=_gib(most), unit="GiB", source=source)
+    if one.free_bytes >= most + CONTEXT_BYTES:
+        good = Text("{free:GiB} of {total:GiB} are free, the server claims {wanted:GiB}", params)
+        return ok(good, subject=one.subject, observed=seen, expected=goal, threshold=limit, evidence=evidence)
+    judge, words = (
+        fail,
+        "{free:GiB} of {total:GiB} are free, the server claims {wanted:GiB} ({share:percent}); {holders}",
+    )
+    if one.free_bytes >= least:
+        words = "{free:GiB} are free, the server claims {wanted:GiB} and takes about 0.5 GiB before it looks; {holders}"
+        judge = warn
+    return judge(
+        Text(words, params),
+        fix=free_fixes(case, one),
+        subject=one.subject,
+        observed=seen,
+        expected=goal,
+        threshold=limit,
+        evidence=evidence,
+    )
+
+
+def _free_evidence(one: Taken, case: Case, most: int, share: float) -> dict[str, Scalar]:
+    found: dict[str, Scalar] = {
+        "total_gib": _gib(one.total_bytes),
+        "free_gib": _gib(one.free_bytes or 0),
+        "claimed_gib": _gib(most),
+        "share": round(share, 4),
+    }
+    if case.intent.engine == "vllm" and (one.free_bytes or 0) < most + CONTEXT_BYTES:
+        place = case.taken.index(one)
+        found["what_vllm_says"] = (
+            f"Free memory on device cuda:{place} ({found['free_gib']}/{found['total_gib']} GiB) on startup is less "
+            f"than desired GPU memory utilization ({share}, {found['claimed_gib']} GiB)."
+        )
+    return found
+
+
+@check("VRM002", "weights-fit", cause="VRAM_TOO_SMALL_FOR_WEIGHTS", required=True, explained_by=_ROOTS)
+def weights_fit(
+    gpus: tuple[Gpu, ...],
+    intent: Intent,
+    model_files: ModelFiles | None,
+    packages: Packages | None,
+    environment: Environment | None,
+    cuda: Cuda | None,
+) -> Findings:
+    """The weights fit in the memory of the GPUs.
+
+    Weights take their bytes in full before anything else happens; no setting makes them smaller but quantization or a
+    split over several GPUs.
+
+    The bytes are those of the safetensors headers when the files are there, else they are worked out from the model's
+    config: for AutoGLM-Phone-9B 10,292,777,472 parameters, 19.17 GiB in 16 bits (its vision tower makes it larger than
+    its name). Red when they exceed what the engine may claim of the smallest GPU; public start-up logs are met within
+    1.2 %.
+
+    ## Fix
+
+    A larger GPU, `--tensor-parallel-size` with several, or 8-bit weights (`--quantization fp8`, from compute
+    capability 8.0 on). The report prints a line that fits where there is one.
+    """
+    case = read_case(gpus, intent, model_files, packages, environment, cuda)
+    obstacle = _hopeless(case) or _obstacle(case)
+    if obstacle is not None:
+        yield obstacle
+        return
+    shown = case.estimates[-1]
+    words = {
+        "weights": shown.weights.likely,
+        "claim": shown.requested,
+        "total": shown.total_bytes,
+        "gpu": case.taken[0].gpu.name,
+    }
+    seen, goal = f"{_gib(shown.weights.likely)} GiB", f"at most {_gib(shown.requested)} GiB"
+    answer = weights_verdict(case.estimates)
+    if answer == "yes":
+        good = Text("the weights take {weights:GiB} of the {claim:GiB} that the server may use per GPU", words)
+        yield ok(good, observed=seen, expected=goal, evidence=_terms(shown))
+    elif answer == "no":
+        bad = "the weights take {weights:GiB} per GPU; the server may use {claim:GiB} of the {total:GiB} of {gpu}"
+        yield fail(Text(bad, words), fix=memory_fixes(case), observed=seen, expected=goal, evidence=_terms(shown))
+    else:
+        close = "the weights take {weights:GiB} and the server may use {claim:GiB}: too close to tell"
+        yield unknown(Text(close, words), evidence=_terms(shown))
+
+
+@check("VRM003", "kv-cache-fits", cause="KV_CACHE_TOO_SMALL", required=True, explained_by=("VRM002", *_ROOTS))
+def kv_cache_fits(
+    gpus: tuple[Gpu, ...],
+    intent: Intent,
+    model_files: ModelFiles | None,
+    packages: Packages | None,
+    environment: Environment | None,
+    cuda: Cuda | None,
+) -> Findings:
+    """After weights and peak, the KV cache of one whole request fits.
+
+    vLLM claims its share of the card, loads the weights, runs the largest batch to see the peak, sets the memory of
+    its CUDA graphs aside and gives the rest to the KV cache. If one request of `--max-model-len` tokens does not fit in
+    there, it refuses to start. The common advice ("9B in 16 bits is 18 GB, so 24 GB will do") forgets the vision tower
+    and the peak.
+
+    Every term is worked out for the engine's version and the card; the evidence lists them. They were held against
+    public start-up logs, and their errors are part of the answer: red and green only where all of the error lies on
+    one side, otherwise "cannot tell". Judged against the whole card; whether that is free is VRM001.
+
+    ## Fix
+
+    In the order of what it costs: a higher `--gpu-memory-utilization`, fewer requests at once (`--max-num-seqs`: the
+    sampler's peak grows with it), smaller pictures and no video, a shorter context, 8-bit weights, more GPUs. The
+    report prints complete lines that fit.
+    """
+    case = read_case(gpus, intent, model_files, packages, environment, cuda)
+    obstacle = _obstacle(case)
+    if obstacle is not None:
+        yield obstacle
+        return
+    shown = case.estimates[-1]
+    left = max(0, shown.kv_available.likely)
+    words = {"tokens": shown.tokens, "needed": shown.kv_needed, "left": left, "claim": shown.requested}
+    seen, goal = f"{_gib(left)} GiB for the KV cache", f"at least {_gib(shown.kv_needed)} GiB"
+    answer = verdict(case.estimates)
+    if answer == "yes":
+        words["room"] = left * shown.tokens // max(1, shown.kv_needed)
+        good = "{left:GiB} are left for the KV cache, about {room:count} tokens; one request takes {tokens:count}"
+        yield ok(Text(good, words), observed=seen, expected=goal, evidence=_terms(shown))
+    elif answer == "no":
+        bad = (
+            "one request of {tokens:count} tokens needs {needed:GiB} of KV cache; weights and peak leave about "
+            "{left:GiB} of the {claim:GiB} that the server claims"
+        )
+        yield fail(Text(bad, words), fix=memory_fixes(case), observed=seen, expected=goal, evidence=_terms(shown))
+    else:
+        yield _too_close(case, shown)
+
+
+def _too_close(case: Case, shown: Estimate) -> Judgement:
+    """Inside our own error: say so, and name a line that surely fits."""
+    ends = [e.kv_available for e in case.estimates]
+    words = {
+        "needed": shown.kv_needed,
+        "low": max(0, min(end.low for end in ends)),
+        "high": max(0, max(end.high for end in ends)),
+    }
+    evidence = _terms(shown)
+    if case.card is not None:
+        sure = launch_that_fits(case.intent, case.files, case.card, case.version, capability=case.capability, most=1)
+        evidence |= {"line_that_fits": sure[0].line} if sure else {}
+    close = "between {low:GiB} and {high:GiB} are left for the KV cache, {needed:GiB} are needed: too close to tell"
+    return unknown(Text(close, words), evidence=evidence)
+
+
+def _obstacle(case: Case) -> Judgement | None:
+    """Why there is nothing to compare."""
+    reason = _not_asked(case.intent)
+    if reason:
+        return not_applicable(Text(reason))
+    if case.card is None:
+        return unknown(Text("the memory of the GPUs that the deployment takes is not known"))
+    if case.estimates:
+        return None
+    weights = weight_bytes(case.intent, case.files)
+    if weights is None:
+        return unknown(Text("the size of {model} is not known: its files are not here", {"model": case.intent.model}))
+    words = {"weights": weights, "total": case.card.total_bytes, "model": case.intent.model}
+    unclear = "{model} has an architecture that the memory model does not know; its weights are {weights:GiB}"
+    return unknown(Text(unclear, words))
+
+
+def _hopeless(case: Case) -> Judgement | None:
+    """Weights of an unknown architecture that exceed the whole GPU: no model of memory is needed to see that."""
+    weights = weight_bytes(case.intent, case.files)
+    if _not_asked(case.intent) or case.card is None or case.estimates or weights is None:
+        return None
+    launch = case.intent.launch
+    each = weights // (launch.tensor_parallel * launch.pipeline_parallel) - int(launch.cpu_offload_gib * GIB)
+    if each <= case.card.total_bytes:
+        return None
+    words = {"weights": each, "total": case.card.total_bytes, "gpu": case.card.name}
+    return fail(
+        Text("the weights take {weights:GiB} per GPU, {gpu} has {total:GiB}", words),
+        fix=larger_gpus(case.intent, each),
+        observed=f"{_gib(each)} GiB",
+        expected=f"below {_gib(case.card.total_bytes)} GiB",
+    )
+
+
+def _terms(shown: Estimate) -> dict[str, Scalar]:
+    """Every term of the estimate, in GiB per GPU."""
+    return {
+        "total_gib": _gib(shown.total_bytes),
+        "claimed_gib": _gib(shown.requested),
+        "share": round(shown.utilization, 4),
+        "engine_version_assumed": shown.version,
+        "weights_gib": _ends(shown.weights),
+        "peak_activation_gib": _ends(shown.activation),
+        "outside_of_torch_gib": _ends(shown.non_torch),
+        "cuda_graphs_gib": _ends(shown.graphs),
+        "kv_needed_gib": _gib(shown.kv_needed),
+        "kv_left_gib": _ends(shown.kv_available),
+        "context_tokens": shown.tokens,
+    }
+
+
+def _gib(amount: int) -> float:
+    return round(amount / GIB, 2)
+
+
+def _ends(span: Span) -> str:
+    low, likely, high = (_gib(end) for end in (span.low, span.likely, span.high))
+    return f"{likely}" if low == high else f"{likely} ({low} to {high})"
