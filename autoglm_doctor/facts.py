@@ -295,6 +295,16 @@ class ModelFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A download of the model that the user allowed (`--allow-download`)."""
+
+    repository: str
+    path: str | None = None  # the folder in the cache; None: it failed
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """An exception of the final stage."""
 
@@ -368,6 +378,7 @@ class Facts:
     storage: Reading[Storage] = field(default_factory=_not_run)
     disk_speed: Reading[DiskSpeed] = field(default_factory=_not_run)
     port: Reading[Port] = field(default_factory=_not_run)
+    download: Reading[Download] = field(default_factory=_not_run)
     model_files: Reading[ModelFiles] = field(default_factory=_not_run)
     inference: Reading[Inference] = field(default_factory=_not_run)
 

@@ -22,8 +22,8 @@ Scalar = str | int | float | bool | None
 class Text:
     """A template and its parameters, rendered by a report.
 
-    Fields are `{name}` or `{name:UNIT}` with UNIT one of GiB, GB, MB/s, percent, count, s, ms
-    (see report/text.py). Keeping the two apart lets a translation be a catalogue that never touches a check.
+    Fields are `{name}` or `{name:UNIT}` with UNIT one of GiB, MiB, GB, MB/s, percent, count, s, ms
+    (see wording.py). Keeping the two apart lets a translation be a catalogue that never touches a check.
     """
 
     template: str

@@ -31,7 +31,6 @@ class EngineRelease:
     torch: str  # the pin of the first release of the row, "2.9.0"
     python: str  # Requires-Python
     minimum_capability: str
-    utilization: float  # default of --gpu-memory-utilization (SGLang: none, 0)
     source: str
 
 

@@ -21,5 +21,6 @@ class Options:
     disk_seconds: float = 1.0
     force: bool = False
     allow_remote_code: bool = False
+    allow_download: bool = False
     timeout_scale: float = 1.0
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))

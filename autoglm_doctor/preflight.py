@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from autoglm_doctor import __version__
-from autoglm_doctor.api import Check
 from autoglm_doctor.errors import DoctorError
-from autoglm_doctor.facts import Facts, Reading, with_readings
+from autoglm_doctor.facts import Facts, Reading, fact_names, with_readings
 from autoglm_doctor.finding import Finding, Notice, Report, Text
 from autoglm_doctor.intent import Device, Engine, Intent
 from autoglm_doctor.launch import intent_from_options, parse_command
@@ -50,6 +49,7 @@ class Request:
     disk_write: bool = True
     offline: bool = False
     allow_remote_code: bool = False
+    allow_download: bool = False
     force: bool = False
     timeout: float = 1.0
     facts: Path | None = None
@@ -69,21 +69,16 @@ def preflight(request: Request) -> int:
     """
     started_at, started = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
     _validate(request)
-    matrix = load_matrix()
-    registry = load_checks(request.checks_dir)
     saved = load_reading(request.facts) if request.facts else None
     intent = _intent(request, saved)
-    checks = choose(registry.checks, request.select, request.skip)
-    validate(registry.checks, request.ignore)
-    facts, interrupted = _read(request, saved, intent, checks)
+    facts, interrupted = _read(request, saved, intent, _wanted(request))
+    matrix, registry = load_matrix(), load_checks(request.checks_dir)
     if request.assume:
         facts = assume(facts, request.assume, matrix)
         intent = dataclasses.replace(intent, assumed=(request.assume,))
     if request.save_facts:
         save_reading(request.save_facts, facts, intent, matrix)
-    if facts.inference.outcome == "not_run" and request.final_stage == "none":
-        checks = tuple(c for c in checks if not c.code.startswith("INF"))
-    findings = _marked(run_checks(checks, facts, intent, matrix), checks, request.ignore)
+    findings = _judge(request, registry, facts, intent, matrix)
     report = Report(
         version=__version__,
         started_at=started_at.isoformat(timespec="seconds"),
@@ -97,6 +92,27 @@ def preflight(request: Request) -> int:
     )
     deliver(report, request.format, request.out, redact=request.redact)
     return report.verdict.exit_code
+
+
+def _wanted(request: Request) -> frozenset[str]:
+    """The facts to read. With nothing chosen it is all of them, and the checks can be loaded while probes run."""
+    if request.select or request.skip or request.ignore or request.checks_dir:
+        registry = load_checks(request.checks_dir)
+        validate(registry.checks, request.ignore)
+        wanted = facts_needed(choose(registry.checks, request.select, request.skip))
+    else:
+        wanted = frozenset(fact_names())
+    # Which interpreter is judged stands in every report.
+    return (wanted | {"interpreter"}) - ({"inference"} if request.final_stage == "none" else set())
+
+
+def _judge(request: Request, registry: Registry, facts: Facts, intent: Intent, matrix: Matrix) -> tuple[Finding, ...]:
+    checks = choose(registry.checks, request.select, request.skip)
+    if facts.inference.outcome == "not_run" and request.final_stage == "none":
+        checks = tuple(c for c in checks if not c.code.startswith("INF"))
+    findings = run_checks(checks, facts, intent, matrix)
+    ignored = {c.code for c in checks if any(matches(c, p) for p in request.ignore)}
+    return tuple(dataclasses.replace(f, ignored=f.code in ignored) for f in findings)
 
 
 def _validate(request: Request) -> None:
@@ -134,7 +150,7 @@ def _intent(request: Request, saved: Saved | None) -> Intent:
     return dataclasses.replace(intent, device=device, require_model=request.require_model or intent.require_model)
 
 
-def _read(request: Request, saved: Saved | None, intent: Intent, checks: Sequence[Check]) -> tuple[Facts, bool]:
+def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozenset[str]) -> tuple[Facts, bool]:
     """The facts: from this machine, from a saved reading, or the machine from there and the packages from here."""
     if saved and not request.python:
         return saved.facts, False
@@ -148,16 +164,20 @@ def _read(request: Request, saved: Saved | None, intent: Intent, checks: Sequenc
         disk_write=request.disk_write,
         force=request.force,
         allow_remote_code=request.allow_remote_code,
+        allow_download=request.allow_download and not request.offline,
         timeout_scale=request.timeout,
     )
-    wanted = facts_needed(checks) | {"interpreter"}  # which one is judged stands in every report
-    if request.final_stage == "none":
-        wanted -= {"inference"}
     start, only = Facts(), None
+
+    def warm() -> None:
+        """Both are remembered: what the judgement needs is loaded while the probes run."""
+        load_matrix()
+        load_checks(request.checks_dir)
+
     if saved:
         start, only = _without_target(saved.facts), frozenset({"interpreter", "packages", "torch"})
     with Progress() as progress, session(options, intent, progress.update) as one:
-        gathered = gather(wanted, start, intent, options, one, only=only)
+        gathered = gather(wanted, start, intent, options, one, only=only, meanwhile=warm)
     return gathered.facts, gathered.interrupted
 
 
@@ -165,11 +185,6 @@ def _without_target(facts: Facts) -> Facts:
     """What was read from the old target does not speak for another one."""
     reading: Reading[Any] = Reading(outcome="not_run", why="the machine comes from a saved reading")
     return with_readings(facts, dict.fromkeys(TARGET_FACTS, reading))
-
-
-def _marked(findings: Sequence[Finding], checks: Sequence[Check], ignore: Sequence[str]) -> tuple[Finding, ...]:
-    by_code = {c.code: c for c in checks}
-    return tuple(dataclasses.replace(f, ignored=any(matches(by_code[f.code], p) for p in ignore)) for f in findings)
 
 
 def _notices(registry: Registry, intent: Intent, saved: Saved | None, matrix: Matrix) -> list[Notice]:

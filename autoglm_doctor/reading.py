@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoglm_doctor.errors import DecodeError, DoctorError
-from autoglm_doctor.facts import SCHEMA, Driver, Facts, Gpu, Memory, known
+from autoglm_doctor.facts import SCHEMA, CudaDevice, Driver, Facts, Gpu, Memory, Reading, known
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.jsonio import decode, encode
 from autoglm_doctor.matrix import GpuModel, Matrix
@@ -69,7 +69,7 @@ def assume(facts: Facts, text: str, matrix: Matrix) -> Facts:
     """
     given = _pairs(text)
     if "gpu" in given or "vram" in given or "gpus" in given:
-        facts = dataclasses.replace(facts, gpus=known(_gpus(given, facts, matrix), source="assumed"))
+        facts = _with_gpus(facts, _gpus(given, facts, matrix))
     if "driver" in given:
         facts = dataclasses.replace(
             facts, driver=known(Driver(version=given["driver"], read_by=("assumed",)), source="assumed")
@@ -80,6 +80,23 @@ def assume(facts: Facts, text: str, matrix: Matrix) -> Facts:
             facts, memory=known(Memory(total_bytes=size, available_bytes=size), source="assumed")
         )
     return facts
+
+
+def _with_gpus(facts: Facts, gpus: tuple[Gpu, ...]) -> Facts:
+    """Other cards: CUDA would show those, and what torch did on the real ones says nothing of them."""
+    cuda = facts.cuda
+    if cuda.value is not None:
+        devices = tuple(
+            CudaDevice(index=g.index, name=g.name, compute_capability=g.compute_capability, total_bytes=g.total_bytes)
+            for g in gpus
+        )
+        cuda = known(dataclasses.replace(cuda.value, devices=devices), source="assumed")
+    return dataclasses.replace(
+        facts,
+        gpus=known(gpus, source="assumed"),
+        cuda=cuda,
+        torch_run=Reading(outcome="not_run", why="the GPUs are assumed"),
+    )
 
 
 def _pairs(text: str) -> dict[str, str]:

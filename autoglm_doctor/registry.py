@@ -33,7 +33,7 @@ def load_checks(folder: Path | None = None) -> Registry:
     run. A folder that cannot be read is the user's mistake.
 
     Raises:
-        DoctorError: `folder` is no folder, or two built-in checks share a code.
+        DoctorError: `folder` is no folder, a built-in check does not load, or two of them share a code.
     """
     checks = {check.code: check for check in _built_in()}
     troubles: list[str] = []
@@ -56,11 +56,21 @@ def _built_in() -> tuple[Check, ...]:
 
     found: dict[str, Check] = {}
     for info in pkgutil.iter_modules(package.__path__):
-        for check in _checks_of(importlib.import_module(f"{package.__name__}.{info.name}")):
+        for check in _checks_of(_import_built_in(f"{package.__name__}.{info.name}")):
+            needs(check)  # a misspelt fact is told by every command, not only when the check runs
             if check.code in found:
                 raise DoctorError(f"two checks have the code {check.code}")
             found[check.code] = check
     return tuple(found.values())
+
+
+def _import_built_in(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a mistake of its author, who wants to know which file
+        raise DoctorError(
+            f"checks/{name.rsplit('.', 1)[-1]}.py does not load: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _checks_of(module: ModuleType) -> Iterator[Check]:

@@ -17,6 +17,7 @@ from autoglm_doctor.facts import Facts, Reading, fact_names
 from autoglm_doctor.finding import Finding, Judgement, Text
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.matrix import Matrix
+from autoglm_doctor.wording import render
 
 #: Parameters that are no facts and always there.
 CONTEXT = ("intent", "matrix")
@@ -103,10 +104,19 @@ def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tupl
         judgements = list(check.function(**arguments))
         if not judgements:
             raise AssertionError("the check said nothing")
+        for judgement in judgements:
+            _speak(judgement)
     except Exception as error:  # a broken check, ours or a plug-in's, costs one line and never the report
         return (_broken(check, error),)
     seconds = time.perf_counter() - started
     return tuple(_finding(check, judgement, seconds) for judgement in judgements)
+
+
+def _speak(judgement: Judgement) -> None:
+    """Render everything once: a template that cannot be rendered is the check's fault, and must not cost the report."""
+    render(judgement.text)
+    for fix in judgement.fixes:
+        render(fix.text)
 
 
 def _bind(check: Check, facts: Facts, context: Mapping[str, Any]) -> tuple[dict[str, Any], Finding | None]:

@@ -15,11 +15,19 @@ _GIB = 1 << 30
 #: Left free on the GPU for whoever else is there.
 SPARE_BYTES = _GIB
 
+#: A CUDA context with the kernels of one matrix product (seen: 0.5 GiB on H100 and L40S).
+CONTEXT_BYTES = _GIB // 2
+
 #: What the smoke model takes on a GPU: the CUDA context, cuBLAS workspaces and a few MiB of tensors.
 SMOKE_BYTES = 2 * _GIB
 
 #: Weights, plus activations and workspaces of one sequence with one picture (transformers keeps no KV pool).
 OVERHEAD = 1.15
+
+
+def busy_gpus(facts: Facts) -> bool:
+    """Whether even a CUDA context and a small product would be unkind: GPUs in use, or with hardly anything free."""
+    return any(gpu.processes or gpu.free_bytes < CONTEXT_BYTES + SPARE_BYTES for gpu in facts.gpus.value or ())
 
 
 def final_stage_arguments(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:

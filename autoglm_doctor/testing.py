@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from autoglm_doctor.api import Check
-from autoglm_doctor.facts import Facts, Reading, known
+from autoglm_doctor.facts import Facts, Reading, known, with_readings
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.matrix import Matrix, load_matrix
@@ -32,7 +31,7 @@ def judge(
     return list(
         run_checks(
             [check],
-            dataclasses.replace(facts or Facts(), **readings),
+            with_readings(facts or Facts(), readings),
             intent or default_intent(),
             matrix or load_matrix(),
         )

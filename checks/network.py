@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from autoglm_doctor.api import (
     SMOKE,
+    Download,
     Environment,
     Findings,
     Fix,
@@ -112,3 +113,48 @@ def spared(host: str, variables: Mapping[str, str]) -> bool:
     value = variables.get("no_proxy") or variables.get("NO_PROXY") or ""
     names = [word.strip().lstrip(".").lower() for word in value.split(",")]
     return "*" in names or host in names
+
+
+@check("NET003", "hub-delivers", cause="HUB_UNREACHABLE")
+def hub_delivers(download: Reading[Download], environment: Environment | None) -> Findings:
+    """The model can be downloaded.
+
+    Judged only with `--allow-download`: the target's own huggingface_hub fetched the model into the cache that the
+    server will use. A hub that is blocked or slow is the commonest reason why a deployment never starts.
+
+    ## Fix
+
+    Use a mirror (HF_ENDPOINT), a folder that was downloaded elsewhere, or ModelScope. A name or a licence that the hub
+    refuses is said in its own words.
+    """
+    got = download.value
+    if got is None:
+        if download.outcome in ("absent", "not_run"):
+            yield not_applicable(Text("nothing was to be downloaded"))
+        else:
+            yield unknown(Text("the download did not end: {why}", {"why": download.why}))
+        return
+    if got.path is not None:
+        facts = {"model": got.repository, "path": got.path, "seconds": got.seconds}
+        yield ok(Text("{model} is in {path} after {seconds:s}", facts))
+        return
+    endpoint = environment.variables.get("HF_ENDPOINT", "") if environment else ""
+    yield fail(
+        Text("{model} could not be downloaded: {error}", {"model": got.repository, "error": got.error}),
+        fix=(
+            Fix(
+                text=Text("try a mirror of the hub" if not endpoint else "try the hub itself, or another mirror"),
+                commands=("export HF_ENDPOINT=https://hf-mirror.com" if not endpoint else "unset HF_ENDPOINT",),
+                effort="flag",
+            ),
+            Fix(
+                text=Text("download it with ModelScope, and name the folder as the model"),
+                commands=(
+                    "pip install modelscope",
+                    f"modelscope download --model {got.repository} --local_dir ./model",
+                ),
+                effort="install",
+            ),
+        ),
+        evidence={"seconds": got.seconds},
+    )

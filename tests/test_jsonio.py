@@ -49,7 +49,9 @@ def _broken(change: Any) -> Any:
             "$.gpus.value[0].index: int expected, got '0'",
             id="a number as a string",
         ),
-        pytest.param(lambda d: d["gpus"]["value"][0].pop("name"), "$.gpus.value[0].name: missing", id="a missing field"),
+        pytest.param(
+            lambda d: d["gpus"]["value"][0].pop("name"), "$.gpus.value[0].name: missing", id="a missing field"
+        ),
         pytest.param(lambda d: d["gpus"].update(outcome="fine"), "$.gpus.outcome: one of", id="an unknown outcome"),
         pytest.param(lambda d: d["gpus"].update(value={}), "$.gpus.value: array expected", id="an object for an array"),
         pytest.param(lambda d: d.update(gpus=[]), "$.gpus: object expected", id="an array for an object"),

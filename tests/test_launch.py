@@ -62,7 +62,9 @@ def test_command(line: str, expected: dict[str, object]) -> None:
         pytest.param("--gpu-memory-utilization .95", "gpu_memory_utilization", 0.95, id="a share"),
         pytest.param("-tp 2", "tensor_parallel", 2, id="short tp"),
         pytest.param("""--limit-mm-per-prompt '{"image":10}'""", "limit_mm_per_prompt", {"image": 10}, id="JSON"),
-        pytest.param("--limit-mm-per-prompt image=2,video=0", "limit_mm_per_prompt", {"image": 2, "video": 0}, id="old"),
+        pytest.param(
+            "--limit-mm-per-prompt image=2,video=0", "limit_mm_per_prompt", {"image": 2, "video": 0}, id="old"
+        ),
         pytest.param("--limit-mm-per-prompt.image 3", "limit_mm_per_prompt", {"image": 3}, id="dotted"),
         pytest.param(
             """--limit-mm-per-prompt '{"image":{"count":4}}'""", "limit_mm_per_prompt", {"image": 4}, id="with options"

@@ -78,7 +78,11 @@ ABSENT: Reading[tuple[Gpu, ...]] = Reading(outcome="absent", why="there is no dr
             id="the root is red, what hangs on it is skipped",
         ),
         pytest.param(
-            Facts(driver=known(Driver(version="1")), gpus=Reading(outcome="failed", why="lost"), torch=known(Torch(version="2"))),
+            Facts(
+                driver=known(Driver(version="1")),
+                gpus=Reading(outcome="failed", why="lost"),
+                torch=known(Torch(version="2")),
+            ),
             {"AAA001": "pass", "BBB001": "unknown", "CCC001": "pass"},
             id="a failed reading is unknown",
         ),
@@ -165,3 +169,12 @@ def test_a_check_needs_a_page() -> None:
         @check("ZZZ001", "x", cause="X")
         def mute(intent: Intent) -> Findings:
             yield ok(Text("x"))
+
+
+def test_a_text_that_cannot_be_rendered_costs_one_line() -> None:
+    @check("HHH001", "mumbles", cause="X")
+    def mumbles(intent: Intent) -> Findings:
+        """It speaks clearly."""
+        yield ok(Text("{n:parsecs} of {what}", {"n": 3}))
+
+    assert statuses(Facts(), mumbles) == {"HHH001": "error"}

@@ -94,7 +94,9 @@ def test_the_deepest_red_is_the_root_and_gives_the_first_fix() -> None:
             ["judged for the smoke model, not for a real one"],
             id="only smoke was asked for",
         ),
-        pytest.param(INTENT, Facts(inference=known(Inference(model="/m", device="cuda:0"))), [], id="everything was run"),
+        pytest.param(
+            INTENT, Facts(inference=known(Inference(model="/m", device="cuda:0"))), [], id="everything was run"
+        ),
     ],
 )
 def test_what_ready_does_not_say(intent: Intent, facts: Facts, expected: list[str]) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from autoglm_doctor.report import NAMES
+
 
 def check(
     command: Annotated[
@@ -36,8 +38,8 @@ def check(
         bool, typer.Option("--require-model", help="Incomplete when the weights are not here.")
     ] = False,
     # which checks
-    select: Annotated[list[str] | None, typer.Option(help="Only these codes, prefixes or names.")] = None,
-    skip: Annotated[list[str] | None, typer.Option(help="Not these.")] = None,
+    select: Annotated[list[str] | None, typer.Option(help="Only these codes, prefixes or names: VRM,DSK001.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Not these; like --select, also more than once.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Run and show these, but do not count them.")] = None,
     checks_dir: Annotated[Path | None, typer.Option("--checks-dir", help="Also the checks of this folder.")] = None,
     # how to look
@@ -52,6 +54,9 @@ def check(
     allow_remote_code: Annotated[
         bool, typer.Option("--allow-remote-code", help="Run code of the model's repository.")
     ] = False,
+    allow_download: Annotated[
+        bool, typer.Option("--allow-download", help="Download the model first, when it is not here.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Run the model even on a GPU that others use.")] = False,
     timeout: Annotated[float, typer.Option(help="Factor for all time limits.")] = 1.0,
     facts: Annotated[Path | None, typer.Option(help="Judge a saved reading instead of this machine.")] = None,
@@ -59,7 +64,7 @@ def check(
         str | None, typer.Option(help='Replace facts: gpu="RTX 4090",gpus=2,vram=22.5,driver=570.26,ram=64.')
     ] = None,
     # how to say it
-    format_: Annotated[str, typer.Option("--format", help="terminal or json.")] = "terminal",
+    format_: Annotated[str, typer.Option("--format", help=f"One of {', '.join(NAMES)}.")] = "terminal",
     out: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
     save_facts: Annotated[Path | None, typer.Option(help="Write the reading to this file, unredacted.")] = None,
     fail_on: Annotated[str, typer.Option(help="fail, or warn: exit 3 on warnings.")] = "fail",
@@ -90,15 +95,16 @@ def check(
                 "port": port,
             },
             require_model=require_model,
-            select=tuple(select or ()),
-            skip=tuple(skip or ()),
-            ignore=tuple(ignore or ()),
+            select=_patterns(select),
+            skip=_patterns(skip),
+            ignore=_patterns(ignore),
             checks_dir=checks_dir,
             python=python,
             final_stage=final_stage,
             disk_write=not no_disk_write,
             offline=offline,
             allow_remote_code=allow_remote_code,
+            allow_download=allow_download,
             force=force,
             timeout=timeout,
             facts=facts,
@@ -110,3 +116,8 @@ def check(
             redact=not no_redact,
         )
     )
+
+
+def _patterns(given: list[str] | None) -> tuple[str, ...]:
+    """`--select VRM,DSK --select NET001` in one tuple."""
+    return tuple(pattern.strip() for word in given or () for pattern in word.split(","))

@@ -11,7 +11,7 @@ from typing import Any
 from autoglm_doctor.finding import Cause, Finding, Fix, Report, Verdict
 from autoglm_doctor.jsonio import encode
 from autoglm_doctor.redact import Redactor
-from autoglm_doctor.report.text import render as words
+from autoglm_doctor.wording import render as words
 
 SCHEMA_VERSION = 1
 

@@ -6,14 +6,14 @@ import io
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text as Line
 
 from autoglm_doctor.facts import Facts
 from autoglm_doctor.finding import STATUS_ORDER, Finding, Fix, Report, Status
 from autoglm_doctor.intent import SMOKE, Intent
 from autoglm_doctor.redact import Redactor
-from autoglm_doctor.report.text import render as words
+from autoglm_doctor.report.figures import measured_disk, measured_run
+from autoglm_doctor.wording import render as words
 
 #: A word as well as a colour: the report must read the same without colours.
 _LABEL: dict[Status, tuple[str, str]] = {
@@ -26,8 +26,6 @@ _LABEL: dict[Status, tuple[str, str]] = {
     "not_applicable": ("n/a", "dim"),
 }
 _VERDICT_STYLE = {"ready": "bold green", "not_ready": "bold red", "interrupted": "bold red"}
-_MARGIN = 2
-
 Hide = Callable[[str], str]
 
 
@@ -52,6 +50,7 @@ def render(report: Report, *, redactor: Redactor | None, width: int, color: bool
     if loud:
         console.print()
     _quiet(console, [f for f in ordered if f not in loud], hide)
+    _measured(console, report.facts)
     _foot(console, report, hide)
     assert isinstance(console.file, io.StringIO)  # noqa: S101  given above
     return console.file.getvalue()
@@ -82,12 +81,20 @@ def _circumstances(intent: Intent, facts: Facts, redactor: Redactor | None) -> I
     if intent.stated_by == "command":
         command = redactor.data(list(intent.command)) if redactor else intent.command
         yield "command", " ".join(command)
+    if intent.device != "cuda":
+        yield "device", _device(intent, facts)
     target = facts.interpreter.value
     if target is not None:
         yield "python", f"{hide(target.executable)} {target.version}: {hide(target.chosen_by)}"
     else:
         yield "python", hide(facts.interpreter.why) or "not looked at"
     yield "machine", hide(_machine(facts))
+
+
+def _device(intent: Intent, facts: Facts) -> str:
+    if intent.device == "cpu":
+        return "the CPU, as asked"
+    return "auto: judged for the GPUs" if facts.gpus.value else "auto: no GPU here, judged for the CPU"
 
 
 def _machine(facts: Facts) -> str:
@@ -115,7 +122,7 @@ def _machine(facts: Facts) -> str:
 def _hanging(head: Line, body: Line, indent: int, console: Console) -> Line:
     """A head, and a body whose further lines are indented."""
     lines = body.wrap(console, max(20, console.width - indent))
-    whole = head.copy()
+    whole = Line().append_text(head)
     for i, line in enumerate(lines):
         line.rstrip()
         whole.append_text(Line("\n" + " " * indent) if i else Line(""))
@@ -154,12 +161,35 @@ def _fix(console: Console, fix: Fix, word: str, hide: Hide) -> None:
 
 def _quiet(console: Console, findings: list[Finding], hide: Hide) -> None:
     for finding in findings:
-        if finding.status != "not_applicable":
+        if finding.status == "pass":
             console.print(_line(finding, hide(words(finding.text)), console))
-    silent = [f.code for f in findings if f.status == "not_applicable"]
+    for reason, codes in _skipped(findings).items():
+        head = Line(f"{'skip':>5} ", style="dim")
+        console.print(_hanging(head, Line(f"{', '.join(codes)}: {hide(reason)}"), 6, console))
+    silent = dict.fromkeys(f.code for f in findings if f.status == "not_applicable")
     if silent:
-        text = Line("not applicable here: " + ", ".join(dict.fromkeys(silent)), style="dim")
-        console.print(Padding(text, (0, 0, 0, _MARGIN)))
+        head = Line(f"{'n/a':>5} ", style="dim")
+        console.print(_hanging(head, Line(", ".join(silent), style="dim"), 6, console))
+
+
+def _skipped(findings: list[Finding]) -> dict[str, list[str]]:
+    """Codes by reason: ten checks that wait for one driver are one line."""
+    reasons: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.status == "skipped":
+            codes = reasons.setdefault(words(finding.text), [])
+            codes += [finding.code] if finding.code not in codes else []
+    return reasons
+
+
+def _measured(console: Console, facts: Facts) -> None:
+    """The figures of the disk and of the model that was run, whatever was judged about them."""
+    lines = [*measured_disk(facts), *measured_run(facts)]
+    if lines:
+        console.print()
+        console.print(Line("Measured", style="bold"))
+    for name, value in lines:
+        console.print(_hanging(Line(f"  {name:<16}", style="dim"), Line(value), 18, console))
 
 
 def _foot(console: Console, report: Report, hide: Hide) -> None:

@@ -14,8 +14,8 @@ from autoglm_doctor.facts import DiskSpeed, ModelFiles, Reading, Storage, Weight
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import SMOKE, Intent, Launch
 from autoglm_doctor.launch import default_intent
-from autoglm_doctor.report.text import render
 from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 
 GIB = 2**30
 MODEL = checkpoint_bytes(default_intent(), None) or 0

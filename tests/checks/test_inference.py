@@ -13,8 +13,8 @@ from autoglm_doctor.api import SMOKE, Check, Failure, Inference, Intent, Reading
 from autoglm_doctor.checks.inference import answers_make_sense, inference_speed, model_loads
 from autoglm_doctor.domain.signatures import TABLE, recognise
 from autoglm_doctor.finding import Finding
-from autoglm_doctor.report.text import render
 from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 
 ALL = (model_loads, answers_make_sense, inference_speed)
 

@@ -20,8 +20,8 @@ from autoglm_doctor.facts import (
 )
 from autoglm_doctor.intent import SMOKE, Intent, Launch
 from autoglm_doctor.launch import default_intent, parse_command
-from autoglm_doctor.report.text import render
 from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 
 GIB = 2**30
 README = default_intent()

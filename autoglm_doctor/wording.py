@@ -1,4 +1,4 @@
-"""`Text` -> words. The units that a template may name are here, and nowhere else."""
+"""`Text` -> words, for every format alike. The units that a template may name are here, and nowhere else."""
 
 from __future__ import annotations
 

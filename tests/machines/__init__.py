@@ -1,0 +1,1 @@
+"""Recorded machines: NAME.json is a saved reading, NAME.txt the report that it gives."""
