@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
 def main() -> None:
     """Run the command line."""
+    gc.disable()  # short-lived, and its graphs of types are not garbage: collecting them costs a tenth of the start
     if sys.argv[1:] in (["--version"], ["-V"]):
         from autoglm_doctor import __version__
 

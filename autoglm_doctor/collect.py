@@ -13,17 +13,19 @@ import selectors
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeAlias, get_type_hints
 
 from autoglm_doctor.errors import DecodeError
 from autoglm_doctor.facts import Facts, Outcome, Reading
 from autoglm_doctor.jsonio import decode
+from autoglm_doctor.nursery import Fostered, Nursery, NurseryLostError, own_command, own_environ
+
+Child: TypeAlias = "subprocess.Popen[bytes] | Fostered"
 
 #: Output of a child that is kept for a message; the rest is read and thrown away.
 TAIL_BYTES = 16_384
@@ -52,6 +54,7 @@ class Session:
     environ: Mapping[str, str]
     timeout_scale: float = 1.0
     on_progress: Callable[[str, str], None] = lambda _probe, _text: None
+    nursery: Nursery | None = None
     _running: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
@@ -62,6 +65,8 @@ class Session:
             self._stopped = True
             for group in self._running:
                 _kill_group(group)
+        if self.nursery:
+            self.nursery.close()
 
     def start(self, command: list[str], cwd: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start a child in a session of its own.
@@ -84,7 +89,21 @@ class Session:
             self._running.add(child.pid)
             return child
 
-    def ended(self, child: subprocess.Popen[bytes]) -> None:
+    def fork(self, nursery: Nursery, module: str, words: tuple[str, str], cwd: Path) -> Fostered:
+        """Have the nursery start one of our own probes in a session of its own.
+
+        Raises:
+            NurseryLostError: it cannot; InterruptedError after `stop`.
+        """
+        child = nursery.start(module, *words, cwd)  # may wait for the nursery, so the others' lock stays free
+        with self._lock:
+            if self._stopped:
+                _kill_group(child.pid)
+                raise InterruptedError("interrupted")
+            self._running.add(child.pid)
+            return child
+
+    def ended(self, child: Child) -> None:
         """Kill what the child left in its group, and forget it."""
         _kill_group(child.pid)
         with self._lock:
@@ -107,9 +126,9 @@ def run_probe(
     folder.mkdir()
     result = folder.parent / f"{probe.name}.jsonl"
     started = time.monotonic()
+    words = str(result), json.dumps(arguments)
     try:
-        command, environ = _command(probe, folder, result, arguments, session, interpreter)
-        end = _watch(probe, session.start(command, folder, environ), result, session)
+        end = _fostered(probe, folder, words, session) or _plain(probe, folder, words, session, interpreter)
     except OSError as error:
         end = _End("failed", str(error))
     seconds = round(time.monotonic() - started, 3)
@@ -118,28 +137,40 @@ def run_probe(
     return {name: found.get(name, missing) for name in probe.gives}
 
 
-def _command(
-    probe: Probe, folder: Path, result: Path, arguments: Mapping[str, Any], session: Session, interpreter: str | None
-) -> tuple[list[str], Mapping[str, str]]:
-    words = [str(result), json.dumps(arguments)]
-    package = Path(__file__).resolve().parent
-    if probe.module:
-        # A bare checkout is not installed: our own children find the package where this file lies.
-        path = os.pathsep.join(filter(None, [str(package.parent), session.environ.get("PYTHONPATH", "")]))
-        return [sys.executable, "-m", probe.module, *words], {**session.environ, "PYTHONPATH": path}
-    script = folder / probe.script  # alone in its folder, so that nothing shadows what it imports
-    shutil.copyfile(package / "probes" / "target" / probe.script, script)
-    # Read-only towards the target: not even compiled files.
-    return [interpreter or "python3", str(script), *words], {**session.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
 @dataclass(frozen=True, slots=True)
 class _End:
     outcome: Outcome
     why: str
 
 
-def _watch(probe: Probe, child: subprocess.Popen[bytes], result: Path, session: Session) -> _End:
+def _fostered(probe: Probe, folder: Path, words: tuple[str, str], session: Session) -> _End | None:
+    """Run it from the nursery; None when that cannot be done, or was cut short by the nursery's own end."""
+    nursery = session.nursery
+    if nursery is None or not probe.module:
+        return None
+    try:
+        return _watch(probe, session.fork(nursery, probe.module, words, folder), Path(words[0]), session)
+    except NurseryLostError:
+        session.nursery = None
+        nursery.close()
+        Path(words[0]).unlink(missing_ok=True)  # may end in half a line, which would spoil what is added to it
+        return None
+
+
+def _plain(probe: Probe, folder: Path, words: tuple[str, str], session: Session, interpreter: str | None) -> _End:
+    """Run it as a process started from scratch."""
+    if probe.module:
+        command, environ = own_command(probe.module, *words), own_environ(session.environ)
+    else:
+        script = folder / probe.script  # alone in its folder, so that nothing shadows what it imports
+        shutil.copyfile(Path(__file__).resolve().parent / "probes" / "target" / probe.script, script)
+        command = [interpreter or "python3", str(script), *words]
+        # Read-only towards the target: not even compiled files.
+        environ = {**session.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return _watch(probe, session.start(command, folder, environ), Path(words[0]), session)
+
+
+def _watch(probe: Probe, child: Child, result: Path, session: Session) -> _End:
     """Drain the child's output until it ends or its time is up; then the whole group goes."""
     limit = probe.limit_seconds * session.timeout_scale
     tail = _Tail(child)
@@ -161,11 +192,12 @@ def _watch(probe: Probe, child: subprocess.Popen[bytes], result: Path, session: 
     return _End("failed", _death(child.returncode, tail.text()))
 
 
-def _reap(child: subprocess.Popen[bytes]) -> bool:
-    try:
-        child.wait(timeout=REAP_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
+def _reap(child: Child) -> bool:
+    with contextlib.suppress(NurseryLostError):  # then it is init's to reap
+        try:
+            child.wait(timeout=REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
     return True
 
 
@@ -181,7 +213,7 @@ def _death(code: int | None, tail: str) -> str:
 class _Tail:
     """The end of a child's output, read as it comes so that a flood neither blocks nor fills anything."""
 
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+    def __init__(self, child: Child) -> None:
         assert child.stdout is not None  # noqa: S101  Popen was given PIPE
         self._stream = child.stdout
         os.set_blocking(self._stream.fileno(), False)
@@ -189,11 +221,14 @@ class _Tail:
         self._selector.register(self._stream, selectors.EVENT_READ)
         self._open = True
         self._kept = b""
+        self._pause = 0.0005
 
     def read(self, wait: float) -> None:
         """Wait at most `wait` seconds for output and keep its end."""
         if not self._open:
-            time.sleep(min(wait, 0.01))
+            # Most children are gone a moment after they closed their output.
+            time.sleep(min(wait, self._pause))
+            self._pause = min(2 * self._pause, 0.01)
             return
         if self._selector.select(wait):
             data = self._stream.read(1 << 20)
@@ -246,11 +281,13 @@ def _decode_lines(result: Path) -> dict[str, Reading[Any]]:
     for line in lines:
         try:
             entry = json.loads(line)
-            name = entry.pop("fact", None) if isinstance(entry, dict) else None
-            if name in hints:
-                found[name] = decode(hints[name], entry, f"$.{name}")
-        except DecodeError as error:
-            found[name] = Reading(outcome="failed", why=f"the probe's answer has the wrong form ({error})")
         except ValueError:  # half a line of a probe that died while writing
             continue
+        name = str(entry.pop("fact", "")) if isinstance(entry, dict) else ""
+        if name not in hints:
+            continue
+        try:
+            found[name] = decode(hints[name], entry, f"$.{name}")
+        except DecodeError as error:
+            found[name] = Reading(outcome="failed", why=f"the probe's answer has the wrong form ({error})")
     return found

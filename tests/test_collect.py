@@ -18,7 +18,9 @@ from autoglm_doctor.collect import Probe, Session, run_probe
 from autoglm_doctor.facts import Reading
 
 HEAD = "import sys, json, os, time, signal\nout = open(sys.argv[1], 'a')\n"
-DRIVER = "out.write(json.dumps({'fact':'driver','outcome':'known','value':{'version':'570.26'}}) + '\\n'); out.flush()\n"
+DRIVER = (
+    "out.write(json.dumps({'fact':'driver','outcome':'known','value':{'version':'570.26'}}) + '\\n'); out.flush()\n"
+)
 
 
 @pytest.fixture
@@ -26,7 +28,9 @@ def session(tmp_path: Path) -> Session:
     return Session(scratch=tmp_path, environ=dict(os.environ))
 
 
-def run(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, limit: float = 5) -> dict[str, Reading]:  # type: ignore[type-arg]
+def run(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, limit: float = 5
+) -> dict[str, Reading]:  # type: ignore[type-arg]
     """Run a script as a target probe that gives the driver and the GPUs."""
     package = tmp_path / "package"
     (package / "probes" / "target").mkdir(parents=True)
@@ -114,9 +118,7 @@ def test_an_interpreter_that_is_none(session: Session, tmp_path: Path) -> None:
     assert "no-python" in found["interpreter"].why
 
 
-def test_the_script_lies_alone_in_its_folder(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_script_lies_alone_in_its_folder(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of ours may shadow what the target imports."""
     body = "out.write(json.dumps({'fact':'driver','outcome':'known','value':{'version':str(os.listdir(sys.path[0]))}})+'\\n')"
     found = run(session, tmp_path, monkeypatch, body)
@@ -126,7 +128,7 @@ def test_the_script_lies_alone_in_its_folder(
 def test_progress_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[str, str]] = []
     session = Session(scratch=tmp_path, environ=dict(os.environ), on_progress=lambda *words: said.append(words))
-    run(session, tmp_path, monkeypatch, "out.write('{\"progress\": \"loading\"}\\n'); out.flush(); time.sleep(0.4)")
+    run(session, tmp_path, monkeypatch, 'out.write(\'{"progress": "loading"}\\n\'); out.flush(); time.sleep(0.4)')
     assert said == [("probe", "loading")]
 
 
@@ -134,7 +136,7 @@ def test_progress_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_an_interrupted_doctor_reports_and_leaves_nothing(tmp_path: Path, number: int) -> None:
     """The command itself, stopped while a target hangs: a report of what ran, exit 130, no process, no scratch."""
     slow = tmp_path / "python3"
-    slow.write_text("#!/bin/sh\nexec sleep 987\n")
+    slow.write_text(f"#!/bin/sh\nexec sleep 98{int(number)}\n")
     slow.chmod(0o755)
     environ = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir()
@@ -149,4 +151,6 @@ def test_an_interrupted_doctor_reports_and_leaves_nothing(tmp_path: Path, number
     assert child.returncode == 130
     assert b'"interrupted"' in out
     assert list((tmp_path / "tmp").iterdir()) == []
-    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "987"]]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", f"98{int(number)}"]]
+    left = [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("TMPDIR") == environ["TMPDIR"]]
+    assert not left  # the nursery and its children included
