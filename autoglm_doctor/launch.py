@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os.path
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,12 @@ from autoglm_doctor.intent import SMOKE, Engine, Intent, Launch
 from autoglm_doctor.profiles import PROFILES, find_profile
 
 DEFAULT_PROFILE = "autoglm-phone-9b"
+
+#: What `--dtype` takes (vLLM, SGLang and transformers alike).
+DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")
+
+#: Words for "the engine's own choice", where there are any (SGLang: -1 switches chunked prefill off).
+_ENGINES_CHOICE = {"max-model-len": ("auto", "-1"), "chunked-prefill-size": ("-1",)}
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _FORMS = (
@@ -175,21 +182,17 @@ def _store(values: dict[str, Any], field: str, value: str, flag: str, key: str) 
         if field == "limit_mm_per_prompt":
             new = {name: _count(item, flag) for name, item in new.items()}
         values[field] = {**values.get(field, {}), **new}
-    elif field == "port":
-        values[field] = _integer(value, flag)
     elif field in ("model", "host"):
         values[field] = value
+    elif value in _ENGINES_CHOICE.get(_bare(flag), ()):
+        values.pop(field, None)  # the last flag wins, and this one asks for nothing
     else:
-        number = _convert(get_type_hints(Launch)[field], value, flag)
-        if number is not None:
-            values[field] = number
+        values[field] = _sensible(field, _convert(field, value, flag), flag, value)
 
 
-def _convert(hint: Any, value: str, flag: str) -> Any:
-    names = str(hint)
+def _convert(field: str, value: str, flag: str) -> Any:
+    names = "int" if field == "port" else str(get_type_hints(Launch)[field])
     if "int" in names:
-        if value in ("auto", "-1"):  # "as much as fits": the engine's own choice, so nothing is asked for
-            return None
         return _integer(value, flag)
     if "float" in names:
         try:
@@ -197,6 +200,29 @@ def _convert(hint: Any, value: str, flag: str) -> Any:
         except ValueError:
             raise DoctorError(f"{flag}: a number expected, got {value!r}") from None
     return value
+
+
+def _sensible(field: str, found: Any, flag: str, value: str) -> Any:
+    """A value that an engine can start with; written so that nan is none.
+
+    Raises:
+        DoctorError: every engine refuses it, so judging the rest would be beside the point.
+    """
+    if field == "dtype":
+        if found not in DTYPES:
+            raise DoctorError(f"{flag}: one of {', '.join(DTYPES)} expected, got {value!r}")
+    elif field == "gpu_memory_utilization":
+        if not 0 < found <= 1:
+            raise DoctorError(f"{flag}: a share above 0 and up to 1 expected, got {value!r}")
+    elif field == "cpu_offload_gib":
+        if not 0 <= found < math.inf:
+            raise DoctorError(f"{flag}: 0 or more GiB expected, got {value!r}")
+    elif field == "port":
+        if not 1 <= found <= 65535:
+            raise DoctorError(f"{flag}: a port from 1 to 65535 expected, got {value!r}")
+    elif isinstance(found, int) and found < 1:
+        raise DoctorError(f"{flag}: 1 or more expected, got {value!r}")
+    return found
 
 
 def _integer(value: str, flag: str) -> int:

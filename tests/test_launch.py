@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autoglm_doctor.errors import DoctorError
-from autoglm_doctor.intent import SMOKE
+from autoglm_doctor.intent import SMOKE, Engine
 from autoglm_doctor.launch import default_intent, intent_from_options, parse_command
 
 
@@ -112,3 +112,65 @@ def test_another_engine_drops_the_flags_of_vllm() -> None:
 
 def test_smoke_needs_no_command() -> None:
     assert intent_from_options(model=SMOKE, engine=None, overrides={}).engine == "transformers"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        *(f"--gpu-memory-utilization {v}" for v in ("0", "1.01", "90", "-0.5", "nan", "inf", "")),
+        *(f"--max-model-len {v}" for v in ("0", "-5", "0.5")),
+        *(f"--max-num-seqs {v}" for v in ("0", "-1", "auto")),
+        *(f"--max-num-batched-tokens {v}" for v in ("0", "-1")),
+        *(f"{flag} {v}" for flag in ("-tp", "-pp", "-dp") for v in ("0", "-1", "auto")),
+        *(f"--port {v}" for v in ("0", "65536", "-1", "http")),
+        *(f"--cpu-offload-gb {v}" for v in ("-1", "nan", "inf")),
+        *(f"--dtype {v}" for v in ("banana", "BF16", "int8", "")),
+    ],
+)
+def test_values_that_no_engine_takes(flags: str) -> None:
+    flag = flags.split()[0]
+    with pytest.raises(DoctorError, match=f"^{flag}:"):
+        parse_command(words(f"vllm serve org/m {flags}"))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--gpu-memory-utilization 1",
+        "--gpu-memory-utilization 0.01",
+        "--max-model-len 1",
+        "--max-model-len -1",
+        "--max-model-len auto",
+        "--port 1",
+        "--port 65535",
+        "--cpu-offload-gb 0",
+        *(f"--dtype {v}" for v in ("auto", "half", "float16", "bfloat16", "float", "float32")),
+    ],
+)
+def test_the_ends_of_what_engines_take(flags: str) -> None:
+    parse_command(words(f"vllm serve org/m {flags}"))
+
+
+def test_sglang_switches_chunked_prefill_off() -> None:
+    line = "python -m sglang.launch_server --model-path org/m --chunked-prefill-size -1"
+    assert parse_command(words(line)).launch.max_num_batched_tokens is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"gpu_memory_utilization": 1.5},
+        {"gpu_memory_utilization": float("nan")},
+        {"max_model_len": 0},
+        {"max_num_seqs": -3},
+        {"tensor_parallel": 0},
+        {"tensor_parallel": -1},
+        {"port": 70000},
+        {"dtype": "banana"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_our_own_options_are_no_softer(given: dict[str, object], engine: Engine) -> None:
+    with pytest.raises(DoctorError, match="expected"):
+        intent_from_options(model=None, engine=engine, overrides=given)

@@ -1,0 +1,342 @@
+"""The launch flags against the model and the GPUs: values that the engine refuses after minutes of starting."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from autoglm_doctor.api import (
+    SMOKE,
+    Cuda,
+    Environment,
+    Findings,
+    Fix,
+    Gpu,
+    Intent,
+    Judgement,
+    ModelFiles,
+    Packages,
+    Text,
+    Threshold,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+    warn,
+)
+from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
+from autoglm_doctor.domain.launch_line import changed, line, plain_words
+from autoglm_doctor.domain.model import model_config
+
+#: Keys that name a model's longest context; the smallest one counts (vllm/config/model.py, _get_and_verify_max_len).
+_LENGTH_KEYS = (
+    *("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length"),
+    *("max_target_positions", "max_sequence_length", "max_seq_length", "seq_len"),
+)
+#: Kinds of rope scaling whose factor is part of the length already, and those whose factor multiplies it.
+_SCALED_ALREADY = ("default", "mrope", "llama3", "longrope", "su")
+_SCALED_BY_FACTOR = ("linear", "dynamic")
+#: Flags that replace values of config.json.
+_OVERRIDES = ("hf-overrides", "rope-scaling", "rope-theta", "json-model-override-args", "hf-config-path")
+
+#: Compute capability from which on GPUs multiply bfloat16 (CUDA C programming guide, table of features).
+BF16_CAPABILITY = 8.0
+#: From here on `--dtype auto` falls back by itself (vLLM pull request 17265, spring of 2025).
+FALLS_BACK = Version("0.9")
+#: Models that vLLM refuses in float16: their activations overflow (vllm/config/model.py).
+_NEVER_HALF = ("gemma2", "gemma3", "gemma3_text", "plamo2", "glm4")
+_BF16_SOURCE = "vllm/platforms/cuda.py, check_if_supports_dtype"
+
+#: Vision towers whose heads vLLM splits like those of the decoder (glm4_1v.py divides and asserts; SGLang pads them).
+_SPLIT_TOWERS = ("glm4v", "glm4v_moe")
+
+
+@check("CFG001", "context-within-model", cause="CONTEXT_TOO_LONG_FOR_MODEL", explained_by=("MDL001",))
+def context_within_model(model_files: ModelFiles | None, environment: Environment | None, intent: Intent) -> Findings:
+    """The context length that is asked for is one that the model was made for.
+
+    vLLM refuses `--max-model-len` above the length in config.json: "User-specified max_model_len (N) is greater than
+    the derived max_model_len". Beyond it a model has no positions: answers turn into noise, or CUDA reads past a table.
+
+    Read from config.json of the model's folder (of its text_config where there is one), or from the known profile:
+    max_position_embeddings and its relatives, times the factor of rope scaling where that is not counted in already.
+    A kind of rope scaling that is not understood, and flags that replace values of config.json, leave it open.
+
+    Red for vLLM; yellow for SGLang, whose releases differ, and with VLLM_ALLOW_LONG_MAX_MODEL_LEN=1.
+
+    ## Fix
+
+    Ask for no more than the model's own length. A longer one needs a checkpoint with rope scaling for it.
+    """
+    asked = intent.launch.max_model_len
+    if intent.model == SMOKE or intent.engine == "transformers":
+        yield not_applicable(Text("this run has no context length of its own"))
+        return
+    if asked is None:
+        yield not_applicable(Text("no context length is asked for, so the engine takes the model's own"))
+        return
+    config = model_config(intent, model_files)
+    longest = None if config is None or _flag(intent, *_OVERRIDES) is not None else longest_context(config)
+    if longest is None:
+        yield unknown(Text("the model's own context length is not known"))
+        return
+    said = {"asked": asked, "longest": longest}
+    limit = Threshold(value=longest, unit="tokens", source="config.json; vllm/config/model.py, _get_and_verify_max_len")
+    if asked <= longest:
+        text = Text("{asked:count} of the model's {longest:count} tokens", said)
+        yield ok(text, observed=asked, expected=longest, threshold=limit)
+        return
+    allowed = variables_of(environment, intent).get("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "").strip().lower()
+    judge = warn if intent.engine == "sglang" or allowed in ("1", "true") else fail
+    shorter = line(changed(intent, {"max_model_len": longest}))
+    yield judge(
+        Text("a context of {asked:count} tokens is asked for, the model has positions for {longest:count}", said),
+        fix=Fix(text=Text("take the model's own length", said), commands=(shorter,), effort="flag"),
+        observed=asked,
+        expected=longest,
+        threshold=limit,
+    )
+
+
+def longest_context(config: Mapping[str, Any]) -> int | None:
+    """The longest context of a model in tokens, as vLLM derives it from config.json; None when that is not clear."""
+    text = config.get("text_config")
+    text = text if isinstance(text, Mapping) else config
+    lengths = [text[key] for key in _LENGTH_KEYS if isinstance(text.get(key), int) and text[key] > 0]
+    if not lengths:
+        return None
+    length = text["model_max_length"] if text.get("model_max_length") in lengths else min(lengths)
+    scaling = text.get("rope_parameters") or text.get("rope_scaling")
+    if not scaling or "gemma3" in str(text.get("model_type", "")):  # Gemma 3 states the scaled length
+        return int(length)
+    return _scaled(length, scaling) if isinstance(scaling, Mapping) else None
+
+
+def _scaled(length: int, scaling: Mapping[str, Any]) -> int | None:
+    """One set of parameters, or one for each kind of layer."""
+    if scaling and all(isinstance(part, Mapping) for part in scaling.values()):
+        found = [_scaled(length, part) for part in scaling.values()]
+        return max(f for f in found if f is not None) if None not in found else None
+    kind = scaling.get("rope_type", scaling.get("type"))
+    factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings")
+    if kind in _SCALED_ALREADY or (kind is None and factor is None):
+        return int(length)
+    if not isinstance(factor, (int, float)) or isinstance(factor, bool):
+        return None
+    if kind == "yarn":
+        return int(original * factor) if isinstance(original, int) else None
+    return int(length * factor) if kind in _SCALED_BY_FACTOR else None
+
+
+@check("CFG002", "dtype-supported", cause="BF16_UNSUPPORTED_GPU", explained_by=("DRV001", "ENG004"))
+def dtype_supported(
+    gpus: tuple[Gpu, ...],
+    intent: Intent,
+    model_files: ModelFiles | None,
+    packages: Packages | None,
+    environment: Environment | None,
+    cuda: Cuda | None,
+) -> Findings:
+    """The GPUs can multiply the number format that the server will use.
+
+    Most models are published in bfloat16, which NVIDIA GPUs multiply from compute capability 8.0 on. On older ones
+    (T4, V100, RTX 20) vLLM refuses `--dtype bfloat16`: "Bfloat16 is only supported on GPUs with compute capability of
+    at least 8.0". Without that flag, releases before 0.9 refuse a bfloat16 model as well; later ones and SGLang fall
+    back to float16 by themselves.
+
+    Judged are the GPUs that the deployment takes, the flag, and the dtype in config.json. Red where the engine
+    refuses; yellow where it depends on a version that is not known.
+
+    ## Fix
+
+    `--dtype half`. float16 has a smaller range than bfloat16: a model can overflow in it and answer nonsense. For the
+    few models that vLLM refuses in float16, `--dtype float32`, with twice the memory.
+    """
+    if intent.model == SMOKE or intent.device == "cpu" or intent.engine == "transformers":
+        yield not_applicable(Text("no engine is run that insists on what the GPU multiplies itself"))
+        return
+    taken = [one.gpu for one in taken_gpus(gpus, cuda, environment, intent)]
+    numbers = {gpu.index: _number(gpu.compute_capability) for gpu in taken}
+    if not taken or None in numbers.values():
+        yield unknown(Text("the compute capability of the GPUs that the deployment takes is not known"))
+        return
+    oldest = min(taken, key=lambda gpu: numbers[gpu.index] or 0.0)
+    if (numbers[oldest.index] or 0.0) >= BF16_CAPABILITY:
+        text = Text("capability {capability} multiplies bfloat16", {"capability": oldest.compute_capability})
+        yield ok(text, observed=oldest.compute_capability, expected="8.0")
+        return
+    yield _old_gpu(oldest, intent, model_files, engine_version(packages, intent))
+
+
+def _old_gpu(gpu: Gpu, intent: Intent, files: ModelFiles | None, version: str | None) -> Judgement:
+    """What becomes of the dtype on a GPU without bfloat16."""
+    explicit = intent.launch.dtype not in (None, "auto")
+    wanted = intent.launch.dtype if explicit else _own_dtype(intent, files)
+    said = {"gpu": gpu.name, "capability": gpu.compute_capability, "version": version or "?"}
+    subject = f"gpu:{gpu.index}"
+    if wanted is None:
+        return unknown(Text("the model's own dtype is not known, and {gpu} has no bfloat16", said), subject=subject)
+    if wanted != "bfloat16":
+        return not_applicable(Text("{dtype} is used, not bfloat16", {"dtype": wanted}), subject=subject)
+    if intent.engine == "sglang":
+        return ok(Text("{gpu} has no bfloat16 ({capability}): SGLang uses float16 instead", said), subject=subject)
+    known = _version(version)
+    if not explicit and known is not None and known >= FALLS_BACK:
+        text = "{gpu} has no bfloat16 ({capability}): vLLM {version} uses another dtype by itself"
+        return ok(Text(text, said), observed=gpu.compute_capability, expected="8.0", subject=subject)
+    judge, words = fail, "vLLM refuses bfloat16 on {gpu}: it has capability {capability}, 8.0 is needed"
+    if not explicit and known is None:
+        judge, words = warn, "{gpu} has no bfloat16 ({capability}): vLLM before 0.9 refuses, later ones use float16"
+    return judge(
+        Text(words, said),
+        fix=_other_dtype(intent, files),
+        observed=gpu.compute_capability,
+        expected="8.0",
+        threshold=Threshold(value=BF16_CAPABILITY, unit="compute capability", source=_BF16_SOURCE),
+        subject=subject,
+    )
+
+
+def _own_dtype(intent: Intent, files: ModelFiles | None) -> str | None:
+    """The dtype of the checkpoint: by its config, else by its tensors; None when neither is known."""
+    config = model_config(intent, files) or {}
+    for name in ("", "text_config", "vision_config"):
+        part = config.get(name) if name else config
+        for key in ("dtype", "torch_dtype"):
+            if isinstance(part, Mapping) and isinstance(part.get(key), str):
+                return str(part[key]).removeprefix("torch.")
+    stored = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
+    names = {stored[name] for name in (files.dtype_bytes if files else ()) if name in stored}
+    return names.pop() if len(names) == 1 else None
+
+
+def _other_dtype(intent: Intent, files: ModelFiles | None) -> Fix:
+    kind = str((model_config(intent, files) or {}).get("model_type", ""))
+    dtype, risk = "half", "float16 has a smaller range than bfloat16: try the answers before you rely on them"
+    if kind in _NEVER_HALF:
+        dtype, risk = "float32", "vLLM refuses this model in float16; this takes twice the memory and is slow"
+    commands = (_with_flag(intent, "dtype", dtype),)
+    return Fix(text=Text("use {dtype} ({risk})", {"dtype": dtype, "risk": risk}), commands=commands, effort="flag")
+
+
+@check("CFG003", "parallelism-divides-heads", cause="TENSOR_PARALLEL_DOES_NOT_DIVIDE", explained_by=("MDL001",))
+def parallelism_divides_heads(model_files: ModelFiles | None, intent: Intent) -> Findings:
+    """The attention heads can be dealt out evenly to the GPUs.
+
+    Tensor parallelism gives every GPU the same number of attention heads. vLLM refuses other numbers ("Total number of
+    attention heads (32) must be divisible by tensor parallel size (3)"), SGLang stops with an assertion. vLLM splits
+    the vision tower of GLM-4.1V and AutoGLM as well: its 12 heads do not go into 8, unless `--mm-encoder-tp-mode data`
+    gives every GPU a whole tower.
+
+    Compared are num_attention_heads of config.json (or of the known profile) and `--tensor-parallel-size`.
+
+    ## Fix
+
+    The largest size below that divides; what GPUs are left can serve a second copy.
+    """
+    size = intent.launch.tensor_parallel
+    if intent.model == SMOKE or intent.engine == "transformers" or size == 1:
+        yield not_applicable(Text("no layer is split between GPUs"))
+        return
+    heads = attention_heads(model_config(intent, model_files) or {})
+    if heads is None or _flag(intent, *_OVERRIDES, "enable-dp-attention") is not None:
+        yield unknown(Text("how many attention heads are to be split is not known"))
+        return
+    tower = _tower_heads(model_config(intent, model_files) or {}, intent)
+    said = {"heads": heads, "tower": tower, "size": size}
+    evidence = {"attention_heads": heads, "vision_heads": tower, "tensor_parallel": size}
+    if heads % size == 0 and (tower is None or tower % size == 0):
+        yield ok(Text("{heads} attention heads on {size} GPUs", said), observed=size, evidence=evidence)
+        return
+    only_tower = heads % size == 0
+    words = "{tower} attention heads of the vision tower" if only_tower else "{heads} attention heads"
+    yield fail(
+        Text(words + " cannot be dealt out evenly to {size} GPUs", said),
+        fix=_legal_sizes(intent, heads, tower, only_tower),
+        observed=size,
+        evidence=evidence,
+    )
+
+
+def attention_heads(config: Mapping[str, Any]) -> int | None:
+    """Attention heads of the decoder; None when the config does not say."""
+    text = config.get("text_config")
+    heads = (text if isinstance(text, Mapping) else config).get("num_attention_heads")
+    return heads if isinstance(heads, int) and heads > 0 else None
+
+
+def _tower_heads(config: Mapping[str, Any], intent: Intent) -> int | None:
+    """Heads of a vision tower that is split like the decoder; None where there is none."""
+    tower = config.get("vision_config")
+    whole = _flag(intent, "mm-encoder-tp-mode") == "data" or _flag(intent, "language-model-only") is not None
+    if intent.engine != "vllm" or whole or not isinstance(tower, Mapping):
+        return None
+    heads = tower.get("num_heads") if config.get("model_type") in _SPLIT_TOWERS else None
+    return heads if isinstance(heads, int) and heads > 0 else None
+
+
+def _legal_sizes(intent: Intent, heads: int, tower: int | None, only_tower: bool) -> tuple[Fix, ...]:
+    legal = [n for n in range(1, intent.launch.tensor_parallel) if heads % n == 0 and (tower or n) % n == 0]
+    smaller = Fix(
+        text=Text("split the model over {n} GPUs", {"n": legal[-1]}),
+        commands=(line(changed(intent, {"tensor_parallel": legal[-1]})),),
+        effort="flag",
+    )
+    if not only_tower:
+        return (smaller,)
+    copies = Fix(
+        text=Text("give every GPU the whole vision tower (more memory on each)"),
+        commands=(_with_flag(intent, "mm-encoder-tp-mode", "data"),),
+        effort="flag",
+    )
+    return (copies, smaller)
+
+
+def _flag(intent: Intent, *names: str) -> str | None:
+    """The value of the last of these flags in the command, "" for one without a value; None when none is there."""
+    found = None
+    words = intent.command
+    for at, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if word.startswith("-") and _bare(flag) in names:
+            following = words[at + 1] if at + 1 < len(words) and not words[at + 1].startswith("-") else ""
+            found = value if equals else following
+    return found
+
+
+def _with_flag(intent: Intent, name: str, value: str) -> str:
+    """The user's own line with one flag taken out, if it is there, and set at the end."""
+    words: Sequence[str] = intent.command or plain_words(intent)
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip and not word.startswith("-"):
+            skip = False
+            continue
+        skip = word.startswith("-") and _bare(word.partition("=")[0]) == name and "=" not in word
+        if not (word.startswith("-") and _bare(word.partition("=")[0]) == name):
+            kept.append(word)
+    return line(dataclasses.replace(intent, command=(*kept, f"--{name}", value)))
+
+
+def _bare(flag: str) -> str:
+    """A flag as the engines compare it; `--hf-overrides.text_config` is one of `--hf-overrides`."""
+    return flag.lstrip("-").replace("_", "-").partition(".")[0]
+
+
+def _number(capability: str) -> float | None:
+    try:
+        return float(capability)
+    except ValueError:
+        return None
+
+
+def _version(text: str | None) -> Version | None:
+    try:
+        return Version(text) if text else None
+    except InvalidVersion:
+        return None
