@@ -14,8 +14,10 @@ from typing import Any
 from autoglm_doctor.collect import Probe, Session, run_probe
 from autoglm_doctor.facts import Facts, Reading, with_readings
 from autoglm_doctor.intent import SMOKE, Intent
+from autoglm_doctor.nursery import open_nursery
 from autoglm_doctor.options import Options
-from autoglm_doctor.safety import final_stage_arguments
+from autoglm_doctor.safety import busy_gpus, final_stage_arguments
+from autoglm_doctor.target import absolute_pythonpath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +29,31 @@ class Step:
     after: tuple[str, ...] = ()  # names of probes
 
 
-def _machine(_: Facts, intent: Intent, __: Options) -> Mapping[str, Any]:
+# Arguments are words of a command line, which other users can see: the environment never goes through them. Probes
+# inherit it; only PYTHONPATH, which our own children need for themselves, is told as the deployment has it.
+
+
+def _machine(_: Facts, intent: Intent, options: Options) -> Mapping[str, Any]:
     port = None if intent.model == SMOKE else intent.port
-    return {"host": intent.host, "port": port, "variables": dict(intent.environment)}
+    path = deployment_environ(intent, options).get("PYTHONPATH")
+    return {"host": intent.host, "port": port, "pythonpath": path}
 
 
-def _model(_: Facts, intent: Intent, options: Options) -> Mapping[str, Any]:
-    return {"model": intent.model, "environment": deployment_environ(intent, options)}
+def _model(_: Facts, intent: Intent, __: Options) -> Mapping[str, Any]:
+    return {"model": intent.model, "download_dir": intent.launch.download_dir}
+
+
+def _download(_: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
+    if not options.allow_download:
+        return Reading(outcome="absent", why="no download was asked for (--allow-download)")
+    if intent.model == SMOKE or os.path.isdir(os.path.expanduser(intent.model)):
+        return Reading(outcome="absent", why="there is nothing to download")
+    return {"repository": intent.model}
 
 
 def _storage(_: Facts, intent: Intent, options: Options) -> Mapping[str, Any]:
     wanted, why = weights_folder(intent, deployment_environ(intent, options))
-    return {"path": wanted, "why": why}
+    return {"path": wanted, "why": why, "scratch": options.disk_write}
 
 
 def _target(_: Facts, __: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
@@ -47,17 +62,22 @@ def _target(_: Facts, __: Intent, options: Options) -> Mapping[str, Any] | Readi
     return {"chosen_by": options.interpreter_why}
 
 
+def _without_interpreter(facts: Facts) -> Reading[Any]:
+    """Nothing can be said of its packages: neither that they are there, nor that they are not."""
+    return Reading(outcome="failed", why=facts.interpreter.why or "there is no interpreter to look at")
+
+
 def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Reading[Any]:
     target = facts.interpreter
     if target.value is None:
-        return Reading(outcome=target.outcome, why=target.why)
+        return _without_interpreter(facts)
     return {"sys_path": list(target.value.sys_path)}
 
 
-def _cuda(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Reading[Any]:
+def _cuda(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     if facts.interpreter.value is None:
-        return Reading(outcome=facts.interpreter.outcome, why=facts.interpreter.why)
-    return {"size": 256}
+        return _without_interpreter(facts)
+    return {"size": 256, "use_gpus": options.force or not busy_gpus(facts)}
 
 
 def _disk(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
@@ -106,6 +126,17 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         probe=Probe(
+            name="download",
+            script="download.py",
+            gives=("download",),
+            limit_seconds=4 * 3600,
+            hang_means="the hub sends nothing any more",
+        ),
+        arguments=_download,
+        after=("interpreter",),
+    ),
+    Step(
+        probe=Probe(
             name="model",
             module="autoglm_doctor.probes.model",
             gives=("model_files",),
@@ -113,6 +144,7 @@ STEPS: tuple[Step, ...] = (
             hang_means="the file system of the model does not answer",
         ),
         arguments=_model,
+        after=("download",),
     ),
     Step(probe=Probe(name="interpreter", script="interpreter.py", gives=("interpreter",)), arguments=_target),
     Step(
@@ -127,7 +159,7 @@ STEPS: tuple[Step, ...] = (
             name="cuda", script="cuda.py", gives=("cuda", "torch_run"), limit_seconds=60, hang_means=_TORCH_HANGS
         ),
         arguments=_cuda,
-        after=("interpreter",),
+        after=("interpreter", "nvml"),
     ),
     Step(
         # Alone, so that what we measure is the disk and not our own load.
@@ -145,7 +177,7 @@ STEPS: tuple[Step, ...] = (
 
 def deployment_environ(intent: Intent, options: Options) -> dict[str, str]:
     """The variables that the server will see."""
-    return {**options.environ, **intent.environment}
+    return absolute_pythonpath({**options.environ, **intent.environment}, Path.cwd())
 
 
 def weights_folder(intent: Intent, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -165,11 +197,13 @@ def weights_folder(intent: Intent, environ: Mapping[str, str]) -> tuple[str, str
 def session(options: Options, intent: Intent, on_progress: Callable[[str, str], None]) -> Iterator[Session]:
     """A session whose scratch folder is gone at the end, however it ends."""
     with tempfile.TemporaryDirectory(prefix="autoglm-doctor-", ignore_cleanup_errors=True) as scratch:
+        environ = deployment_environ(intent, options)
         one = Session(
             scratch=Path(scratch),
-            environ=deployment_environ(intent, options),
+            environ=environ,
             timeout_scale=options.timeout_scale,
             on_progress=on_progress,
+            nursery=open_nursery(Path(scratch), environ),
         )
         try:
             yield one
@@ -193,11 +227,12 @@ def gather(
     one: Session,
     *,
     only: frozenset[str] | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Gathered:
     """Run the probes that give a wanted fact, and those that they wait for, side by side.
 
-    `only` restricts to probes that give one of these facts (a saved reading holds the rest). Ctrl-C ends the walk;
-    what has been read by then is returned.
+    `only` restricts to probes that give one of these facts (a saved reading holds the rest); `meanwhile` is called once
+    the first probes run. Ctrl-C ends the walk; what has been read by then is returned.
     """
     steps = _needed(wanted, only)
     done = Gathered(facts)
@@ -211,6 +246,8 @@ def gather(
                 for step in [s for s in waiting if finished.issuperset(set(s.after) & names)]:
                     waiting.remove(step)
                     running[pool.submit(_run_step, step, done.facts, intent, options, one)] = step
+                meanwhile()
+                meanwhile = _nothing
                 ready, _ = concurrent.futures.wait(running, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in ready:
                     finished.add(running.pop(future).probe.name)
@@ -220,6 +257,10 @@ def gather(
             done.interrupted = True
             done.facts = with_readings(done.facts, _unread([*running.values(), *waiting]))
     return done
+
+
+def _nothing() -> None:
+    """What is done meanwhile, the second time."""
 
 
 def _needed(wanted: frozenset[str], only: frozenset[str] | None) -> list[Step]:
@@ -243,8 +284,10 @@ def _needed(wanted: frozenset[str], only: frozenset[str] | None) -> list[Step]:
 
 #: Probes whose facts another one's arguments are made of.
 _INPUTS: Mapping[str, tuple[str, ...]] = {
+    "download": ("interpreter",),
+    "model": ("download",),
     "packages": ("interpreter",),
-    "cuda": ("interpreter",),
+    "cuda": ("interpreter", "nvml"),
     "disk": ("storage", "model"),
     "load": ("interpreter", "nvml", "model", "cuda", "packages"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -126,8 +127,11 @@ def _validate(request: Request) -> None:
     for option, value, choices in allowed:
         if value is not None and value not in choices:
             raise DoctorError(f"{option}: one of {', '.join(choices)} expected, got {value!r}")
-    if request.timeout <= 0:
+    if not 0 < request.timeout < math.inf:
         raise DoctorError("--timeout: a positive factor expected")
+    for option, path in (("--out", request.out), ("--save-facts", request.save_facts)):
+        if path is not None and not path.parent.is_dir():
+            raise DoctorError(f"{option}: there is no folder {path.parent}")  # before the work, not after it
     said = [name for name, value in request.overrides.items() if value is not None]
     if request.command and (said or request.model or request.engine):
         raise DoctorError("a command after `--` says it all; put model and flags there, not before it")
@@ -156,6 +160,8 @@ def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozens
         return saved.facts, False
     environ = {**os.environ, **intent.environment}
     choice = choose_interpreter(request.python, request.command if not saved else (), environ, Path.cwd())
+    if request.python and choice.executable is None:
+        raise DoctorError(choice.why_not)
     final_stage: Any = request.final_stage
     options = Options(
         interpreter=choice.executable,

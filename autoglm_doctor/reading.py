@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
 
 from autoglm_doctor.errors import DecodeError, DoctorError
 from autoglm_doctor.facts import SCHEMA, CudaDevice, Driver, Facts, Gpu, Memory, Reading, known
@@ -65,15 +68,13 @@ def assume(facts: Facts, text: str, matrix: Matrix) -> Facts:
     """Replace single facts: `gpu="RTX 4090",gpus=2,vram=22.5,driver=570.26,ram=64` (GiB).
 
     Raises:
-        DoctorError: an unknown key or card, or a value that is no number.
+        DoctorError: an unknown key or card, or a value that no machine can have.
     """
     given = _pairs(text)
     if "gpu" in given or "vram" in given or "gpus" in given:
         facts = _with_gpus(facts, _gpus(given, facts, matrix))
     if "driver" in given:
-        facts = dataclasses.replace(
-            facts, driver=known(Driver(version=given["driver"], read_by=("assumed",)), source="assumed")
-        )
+        facts = _with_driver(facts, given["driver"], matrix)
     if "ram" in given:
         size = int(_number(given["ram"], "ram") * _GIB)
         facts = dataclasses.replace(
@@ -99,6 +100,37 @@ def _with_gpus(facts: Facts, gpus: tuple[Gpu, ...]) -> Facts:
     )
 
 
+def _with_driver(facts: Facts, version: str, matrix: Matrix) -> Facts:
+    """Another driver: what CUDA and torch did with the real one says nothing of it.
+
+    A CUDA that started is kept with its devices and told the newest CUDA of the driver's branch; one that did not
+    start belongs to the real driver.
+    """
+    try:
+        major = Version(version).major
+    except InvalidVersion:
+        raise DoctorError(f"--assume: driver: a version such as 570.26 expected, got {version!r}") from None
+    cuda = facts.cuda
+    if cuda.value is not None and cuda.value.init_code == 0:
+        newest = _newest_cuda(major, matrix)
+        cuda = known(dataclasses.replace(cuda.value, driver_cuda_version=newest), source="assumed")
+    else:
+        cuda = Reading(outcome="not_run", why="the driver is assumed")
+    return dataclasses.replace(
+        facts,
+        # An assumed driver is a whole one: NVML starts. Its CUDA is left to the table of minimum versions.
+        driver=known(Driver(version=version, nvml_code=0, read_by=("assumed",)), source="assumed"),
+        cuda=cuda,
+        torch_run=Reading(outcome="not_run", why="the driver is assumed"),
+    )
+
+
+def _newest_cuda(major: int, matrix: Matrix) -> str | None:
+    """What the libcuda of a branch knows, or of the next older one in the table; None for an older driver yet."""
+    older = [int(branch) for branch in matrix.driver_branches if int(branch) <= major]
+    return matrix.driver_branches[str(max(older))] if older else None
+
+
 def _pairs(text: str) -> dict[str, str]:
     pairs = {}
     for item in text.split(","):
@@ -120,7 +152,7 @@ def _gpus(given: dict[str, str], facts: Facts, matrix: Matrix) -> tuple[Gpu, ...
         total = int(_number(given["vram"], "vram") * _GIB)
     else:
         total = int(model.memory_gib * USABLE_SHARE * _GIB) if model else present[0].total_bytes
-    count = int(_number(given.get("gpus", "1"), "gpus")) if model or "gpus" in given else len(present)
+    count = _whole(given.get("gpus", "1"), "gpus") if model or "gpus" in given else len(present)
     return tuple(
         Gpu(index=i, name=name, compute_capability=capability, total_bytes=total, free_bytes=total)
         for i in range(count)
@@ -141,6 +173,16 @@ def _plain(name: str) -> str:
 
 def _number(text: str, what: str) -> float:
     try:
-        return float(text.lower().removesuffix("gib").removesuffix("gb"))
+        number = float(text.lower().removesuffix("gib").removesuffix("gb"))
     except ValueError:
         raise DoctorError(f"--assume: {what}: a number expected, got {text!r}") from None
+    if not 0 < number < math.inf:  # also false for nan
+        raise DoctorError(f"--assume: {what}: a number above 0 expected, got {text!r}")
+    return number
+
+
+def _whole(text: str, what: str) -> int:
+    number = _number(text, what)
+    if number != int(number):
+        raise DoctorError(f"--assume: {what}: a whole number expected, got {text!r}")
+    return int(number)

@@ -14,7 +14,8 @@ BUG = 70
 
 #: Where a root lies deepest: an ill driver explains a missing GPU, a wrong package only a failed load.
 _DEPTH = (
-    "HST", "DRV", "CTR", "GPU", "CUD", "ENG", "TOR", "PKG", "MDL", "VRM", "MEM", "LIM", "DSK", "NET", "MGP", "INF",
+    "HST", "DRV", "CTR", "GPU", "CUD", "ENG", "TOR", "PKG", "MDL", "CFG", "VRM", "MEM", "LIM", "DSK", "NET", "MGP",
+    "INF",
 )  # fmt: skip
 
 

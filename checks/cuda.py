@@ -11,6 +11,7 @@ from autoglm_doctor.api import (
     Environment,
     Findings,
     Fix,
+    Gpu,
     Host,
     Intent,
     Judgement,
@@ -27,6 +28,7 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.domain.cuda_errors import InitFault, init_fault
+from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
 
 #: Unit round-off of the data types (half the distance from 1 to the next number): 8, 11 and 24 bits of precision;
 #: float32 products may be computed in TF32, which has 11.
@@ -36,9 +38,20 @@ UNIT_ROUNDOFF = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-11}
 TERMS = 256
 
 
-@check("CUD001", "cuda-initialises", cause="CUDA_INIT_FAILED", required=True, explained_by=("DRV001", "DRV002"))
+@check(
+    "CUD001",
+    "cuda-initialises",
+    cause="CUDA_INIT_FAILED",
+    required=True,
+    explained_by=("DRV001", "DRV002", "GPU002"),
+)
 def cuda_initialises(
-    cuda: Reading[Cuda], driver: Driver | None, host: Host | None, environment: Environment | None, intent: Intent
+    cuda: Reading[Cuda],
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    host: Host | None,
+    environment: Environment | None,
+    intent: Intent,
 ) -> Findings:
     """CUDA starts in the deployment's environment.
 
@@ -54,9 +67,9 @@ def cuda_initialises(
     cuda-compat on a GPU that it does not support, 999 the module nvidia_uvm.
     """
     facts = cuda.value
-    no_driver = driver is None
-    if intent.device == "cpu" or (intent.device == "auto" and no_driver and _no_device(cuda)):
-        yield not_applicable(Text("the deployment runs on the CPU"))
+    on_cpu = runs_on_cpu(intent, environment, driver, gpus, facts)
+    if on_cpu:
+        yield not_applicable(Text(on_cpu))
     elif cuda.outcome == "absent":
         yield _red(init_fault(Cuda(library=None, load_error=cuda.why), driver, host, environment), None)
     elif facts is None:
@@ -68,11 +81,6 @@ def cuda_initialises(
         yield unknown(Text("cuInit gave no answer"))
     else:
         yield _red(init_fault(facts, driver, host, environment), facts)
-
-
-def _no_device(cuda: Reading[Cuda]) -> bool:
-    facts = cuda.value
-    return facts is None or facts.library is None or facts.init_code in (34, 100)
 
 
 def _shown(cuda: Cuda) -> dict[str, object]:
@@ -94,12 +102,20 @@ def _red(fault: InitFault, cuda: Cuda | None) -> Judgement:
     "CUD002",
     "gpus-compute",
     cause="GPU_COMPUTE_FAILED",
-    explained_by=("DRV003", "CUD001", "GPU001", "TOR001", "TOR002", "TOR003", "TOR005"),
+    explained_by=("DRV003", "GPU002", "CUD001", "GPU001", "VRM001", "TOR001", "TOR002", "TOR003", "TOR005"),
 )
-def gpus_compute(torch_run: TorchRun, torch: Torch | None, driver: Driver | None, intent: Intent) -> Findings:
-    """torch computes correctly on every GPU.
+def gpus_compute(
+    torch_run: TorchRun,
+    torch: Torch | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
+    intent: Intent,
+) -> Findings:
+    """torch computes correctly on every GPU that the deployment takes.
 
-    torch allocates a little memory on each visible GPU and multiplies two 256 x 256 matrices, in bfloat16 (from
+    torch allocates a little memory on each GPU and multiplies two 256 x 256 matrices, in bfloat16 (from
     capability 8.0 on) and float16. The same numbers multiplied in float64 on the CPU tell whether the result is right:
     a GPU without code in the wheel, a full or failing memory and a broken library all show here, before a model is
     loaded for minutes.
@@ -112,17 +128,20 @@ def gpus_compute(torch_run: TorchRun, torch: Torch | None, driver: Driver | None
 
     Install the torch build for this GPU; free its memory; if numbers are wrong, test the hardware.
     """
-    if intent.device == "cpu" or (torch is not None and torch.cuda is None):
-        yield not_applicable(Text("this torch does not use CUDA" if intent.device != "cpu" else "runs on the CPU"))
-    elif intent.device == "auto" and driver is None and not torch_run.devices:
-        yield not_applicable(Text("there is no NVIDIA GPU here: everything is judged for the CPU"))
+    on_cpu = (
+        "" if torch_run.devices and intent.device != "cpu" else runs_on_cpu(intent, environment, driver, gpus, cuda)
+    )
+    if on_cpu or (torch is not None and torch.cuda is None):
+        yield not_applicable(Text(on_cpu or "this torch does not use CUDA"))
     elif torch_run.import_error is not None:
         yield unknown(Text("torch could not be imported: {error}", {"error": torch_run.import_error}))
     elif not torch_run.devices:
         yield _no_cuda(torch_run)
     else:
-        for device in torch_run.devices:
-            yield _judge(device)
+        # torch counts like CUDA: its first devices are the ones that the deployment takes.
+        taken = taken_gpus(gpus or (), cuda, environment, intent)
+        for place, device in enumerate(torch_run.devices[: intent.gpus_needed]):
+            yield _judge(device, taken[place].subject if place < len(taken) else f"gpu:{device.index}")
 
 
 def _no_cuda(run: TorchRun) -> Judgement:
@@ -138,8 +157,7 @@ def _no_cuda(run: TorchRun) -> Judgement:
     return fail(Text("torch cannot use CUDA: {error}", {"error": error}), fix=fixes, cause="CUDA_INIT_FAILED")
 
 
-def _judge(device: DeviceRun) -> Judgement:
-    subject = f"gpu:{device.index}"
+def _judge(device: DeviceRun, subject: str) -> Judgement:
     broken = next((p for p in device.products if p.error), None)
     error = device.allocation_error or (broken.error if broken else None)
     if error:

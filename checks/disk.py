@@ -24,6 +24,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
+from autoglm_doctor.domain.downloads import wrong_path
 from autoglm_doctor.domain.model import checkpoint_bytes, folder_complete
 
 #: Tokenizer, configuration and a download's own temporary files come on top of the weights.
@@ -43,7 +44,7 @@ OURS = "ours: to be judged against your own disks"
 
 
 @check("DSK001", "space-for-weights", cause="DISK_FULL")
-def space_for_weights(storage: Reading[Storage], model_files: ModelFiles | None, intent: Intent) -> Findings:
+def space_for_weights(storage: Reading[Storage], model_files: Reading[ModelFiles], intent: Intent) -> Findings:
     """There is room for the weights that still have to be downloaded.
 
     A download that fills the disk breaks off after many minutes, takes down whatever else writes there, and leaves
@@ -63,12 +64,14 @@ def space_for_weights(storage: Reading[Storage], model_files: ModelFiles | None,
     """
     if intent.model == SMOKE or intent.launch.load_format == "dummy":
         yield not_applicable(Text("no weights are needed"))
-    elif folder_complete(model_files):
+    elif wrong_path(model_files, intent):
+        yield not_applicable(Text("a path is named as the model, so nothing is downloaded"))
+    elif folder_complete(model_files.value):
         yield not_applicable(Text("all weights are on this machine already"))
     elif storage.value is None:
         yield unknown(Text("the storage for the weights could not be read: {why}", {"why": storage.why}))
     else:
-        yield from _room(storage.value, model_files, intent)
+        yield from _room(storage.value, model_files.value, intent)
 
 
 def _room(storage: Storage, files: ModelFiles | None, intent: Intent) -> Iterator[Judgement]:
@@ -96,7 +99,7 @@ def _cannot_write(storage: Storage) -> str:
     if storage.read_only:
         return "the file system is mounted read-only"
     if storage.write_error:
-        return f"a test write failed ({storage.write_error})"
+        return f"nothing can be written there ({storage.write_error})"
     if not storage.writable:
         return "this user may not write there"
     if storage.free_inodes is not None and storage.free_inodes < INODES:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from packaging.version import InvalidVersion, Version
 
 from autoglm_doctor.api import (
+    Cuda,
     Driver,
+    Environment,
     Findings,
     Fix,
     Gpu,
@@ -31,6 +33,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
+from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
 from autoglm_doctor.domain.driver_fixes import (
     GIVE_GPUS,
     INSTALL_DRIVER,
@@ -52,7 +55,7 @@ FREE_DRIVERS = ("nouveau", "nova_core", "nova-core", "nova")
 NO_PERMISSION, NOT_LOADED, NOT_FOUND, MISMATCH, UNKNOWN = 4, 9, 12, 18, 999
 
 
-@check("DRV001", "driver-present", cause="DRIVER_NOT_INSTALLED", required=True)
+@check("DRV001", "driver-present", cause="DRIVER_NOT_INSTALLED", required=True, explained_by=("HST001",))
 def driver_present(
     driver: Reading[Driver], pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent
 ) -> Findings:
@@ -187,7 +190,7 @@ def _red(
 
 
 @check("DRV002", "driver-libraries-match", cause="NVML_DRIVER_LIBRARY_MISMATCH", explained_by=("DRV001",))
-def driver_libraries_match(driver: Driver) -> Findings:
+def driver_libraries_match(driver: Driver, intent: Intent) -> Findings:
     """The driver's libraries belong to the loaded kernel module.
 
     After an update of the packages (often an unattended one) the old kernel module stays loaded until the next boot,
@@ -198,6 +201,9 @@ def driver_libraries_match(driver: Driver) -> Findings:
 
     Reboot. Where that has to wait: stop everything on the GPUs and reload the modules.
     """
+    if intent.device == "cpu":
+        yield not_applicable(Text("the deployment runs on the CPU"))
+        return
     kernel, library = driver.kernel_version, driver.library_version
     versions: dict[str, object] = {"kernel": kernel or "?", "library": library or "?"}
     mismatch = bool(kernel and library and not _same(kernel, library))
@@ -245,6 +251,8 @@ def driver_runs_torch_cuda(
     torch_run: TorchRun | None,
     packages: Packages | None,
     gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
     interpreter: Interpreter | None,
     intent: Intent,
     matrix: Matrix,
@@ -262,8 +270,9 @@ def driver_runs_torch_cuda(
     Least invasive first: the engine's last release for the driver's CUDA major, or torch's wheel for it; a newer
     driver last, since it takes a reboot.
     """
-    if intent.device == "cpu" or torch.cuda is None:
-        yield not_applicable(Text("this torch does not use CUDA" if torch.cuda is None else "runs on the CPU"))
+    on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    if on_cpu or torch.cuda is None:
+        yield not_applicable(Text(on_cpu or "this torch does not use CUDA"))
         return
     row = matrix.minimum_driver(torch.cuda)
     facts: dict[str, object] = {"driver": _named(driver), "cuda": torch.cuda}
@@ -284,9 +293,10 @@ def driver_runs_torch_cuda(
         text = Text("{driver} runs CUDA {cuda}, " + why, {**facts, "newest": driver.cuda_version})
         yield ok(text, observed=driver.version, expected=row.minimum_driver, threshold=threshold)
     else:
+        taken = gpus_of(gpus, cuda, environment, intent)
         yield fail(
             Text("torch was built for CUDA {cuda}, which needs driver {minimum}; here is {driver}", facts),
-            fix=driver_fixes(driver, torch, packages, gpus, matrix, interpreter.executable if interpreter else None),
+            fix=driver_fixes(driver, torch, packages, taken, matrix, interpreter.executable if interpreter else None),
             observed=driver.version,
             expected=row.minimum_driver,
             threshold=threshold,

@@ -9,7 +9,9 @@ from packaging.version import Version
 
 from autoglm_doctor.api import (
     SMOKE,
+    Cuda,
     Driver,
+    Environment,
     Findings,
     Fix,
     Gpu,
@@ -29,6 +31,8 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.domain.conflicts import demand, install_line, installed_version, satisfiable
+from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.driver_fixes import NEWER_DRIVER, WITH_TRANSFORMERS
 from autoglm_doctor.domain.wheels import engine_requirement, engine_rows, number
 from autoglm_doctor.matrix import ModelSupport
 from autoglm_doctor.profiles import find_profile
@@ -64,8 +68,10 @@ def engine_install(
     *,
     upgrade: bool = False,
 ) -> str:
-    """The line that installs the newest release of the engine that this machine can run."""
+    """The line that installs the newest release of the engine that this machine can run; "" when none can."""
     wanted = engine_requirement(intent.engine, driver, gpus, matrix)
+    if wanted is None:
+        return ""
     support = matrix.models.get(SMOKE_TYPE) if intent.model == SMOKE else None
     if intent.engine == "transformers":
         wanted = f"transformers>={support.transformers}" if support else "transformers"
@@ -73,12 +79,14 @@ def engine_install(
     return install_line(executable, [wanted], packages, ["--upgrade"] if upgrade else [])
 
 
-@check("ENG001", "engine-installed", cause="ENGINE_NOT_INSTALLED", required=True, explained_by=("ENG003",))
+@check("ENG001", "engine-installed", cause="ENGINE_NOT_INSTALLED", required=True, explained_by=("ENG003", "ENG004"))
 def engine_installed(
     packages: Packages,
     interpreter: Interpreter | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -101,25 +109,28 @@ def engine_installed(
     if version is not None:
         yield ok(Text("{engine} {version} is installed", {"engine": name, "version": version}), observed=version)
         return
-    fixes = [
-        Fix(
-            text=Text("install {engine} into the Python that the deployment uses", {"engine": name}),
-            commands=(engine_install(intent, interpreter, packages, driver, gpus, matrix),),
-            effort="install",
-        ),
-        Fix(
-            text=Text("point to the environment that holds it"),
-            commands=("autoglm-doctor check --python PATH_OF_ENVIRONMENT",),
-            effort="flag",
-        ),
-    ]
+    line = engine_install(intent, interpreter, packages, driver, gpus_of(gpus, cuda, environment, intent), matrix)
+    install = Fix(
+        text=Text("install {engine} into the Python that the deployment uses", {"engine": name}),
+        commands=(line,),
+        effort="install",
+    )
+    elsewhere = Fix(
+        text=Text("point to the environment that holds it"),
+        commands=("autoglm-doctor check --python PATH_OF_ENVIRONMENT",),
+        effort="flag",
+    )
     yield fail(
         Text("{engine} is not installed for {python}", {"engine": name, "python": where}),
-        fix=tuple(fixes),
+        fix=(install, elsewhere) if line else _NO_RELEASE,
         observed="not installed",
         expected=intent.engine,
         evidence={"chosen_by": interpreter.chosen_by if interpreter else ""},
     )
+
+
+#: No release goes with this driver and GPU: installing one would not help.
+_NO_RELEASE = (WITH_TRANSFORMERS, NEWER_DRIVER)
 
 
 @check("ENG002", "engine-knows-model", cause="TRANSFORMERS_TOO_OLD_FOR_MODEL", required=True, explained_by=("ENG001",))
@@ -130,6 +141,8 @@ def engine_knows_model(
     host: Host | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -158,8 +171,9 @@ def engine_knows_model(
         return
     transformers = installed_version(packages, "transformers")
     limit = demand(packages, "transformers", interpreter.version if interpreter else "3.12", host)
+    taken = gpus_of(gpus, cuda, environment, intent)
     lines = _Lines(
-        newer_engine=engine_install(intent, interpreter, packages, driver, gpus, matrix, upgrade=True),
+        newer_engine=engine_install(intent, interpreter, packages, driver, taken, matrix, upgrade=True),
         transformers=_transformers_line(support, limit, interpreter, packages),
     )
     yield _judge_transformers(transformers, kind, support, lines)
@@ -175,11 +189,13 @@ class _Lines:
         self.transformers = transformers
 
     def fixes(self, engine: str) -> tuple[Fix, ...]:
-        newer = Fix(
-            text=Text("a newer {engine}, which brings a transformers that fits", {"engine": engine}),
-            commands=(self.newer_engine,),
-            effort="install",
-        )
+        newer = WITH_TRANSFORMERS  # where no release of the engine goes with this machine
+        if self.newer_engine:
+            newer = Fix(
+                text=Text("a newer {engine}, which brings a transformers that fits", {"engine": engine}),
+                commands=(self.newer_engine,),
+                effort="install",
+            )
         if not self.transformers:
             return (newer,)
         text = Text("a transformers that knows the model, within what the other packages allow")
@@ -263,13 +279,15 @@ def _judge_engine(
         yield ok(text, subject=intent.engine, observed=version, expected=f">={needed}")
 
 
-@check("ENG003", "engine-python", cause="PYTHON_UNSUPPORTED")
+@check("ENG003", "engine-python", cause="PYTHON_UNSUPPORTED", explained_by=("ENG004",))
 def engine_python(
     packages: Packages,
     interpreter: Interpreter,
     model_files: ModelFiles | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -292,7 +310,8 @@ def engine_python(
         return
     support = matrix.models.get(model_type(model_files, intent))
     first = number((support.vllm if intent.engine == "vllm" else support.sglang) if support else None)
-    usable = engine_rows(intent.engine, driver, gpus, matrix) or rows
+    taken = gpus_of(gpus, cuda, environment, intent)
+    usable = engine_rows(intent.engine, driver, taken, matrix) or rows
     new_enough = [row for row in usable if first is None or Version(row.since) >= first] or [usable[-1]]
     fitting = [row for row in new_enough if SpecifierSet(row.python).contains(interpreter.version, prereleases=True)]
     values = {"engine": NAMES[intent.engine], "python": interpreter.version, "needed": new_enough[-1].python}
@@ -300,7 +319,10 @@ def engine_python(
         text = Text("{engine} can be installed for Python {python}", values)
         yield ok(text, observed=interpreter.version, expected=fitting[-1].python)
         return
-    wanted = engine_requirement(intent.engine, driver, gpus, matrix)
+    wanted = engine_requirement(intent.engine, driver, taken, matrix)
+    if wanted is None:
+        yield unknown(Text("no release of {engine} goes with this driver and GPU, whatever the Python", values))
+        return
     yield fail(
         Text("{engine} has no release for Python {python}; it needs {needed}", values),
         fix=Fix(

@@ -1,24 +1,29 @@
-"""The GPUs themselves: enough of them are visible, and they take new programs."""
+"""The GPUs themselves: they answer, enough of them are visible, and they take new programs."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from autoglm_doctor.api import (
     Cuda,
+    Driver,
     Environment,
     Findings,
     Fix,
     Gpu,
     Intent,
     Judgement,
+    Reading,
     Text,
     check,
     fail,
     not_applicable,
     ok,
+    unknown,
     warn,
 )
+from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
 from autoglm_doctor.domain.launch_line import can_change, changed, line
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -35,8 +40,14 @@ class Selection:
     unknown: str | None = None  # the first entry that names nothing: CUDA ignores it and all after it
 
 
-@check("GPU001", "gpus-visible", cause="TOO_FEW_GPUS", explained_by=("DRV001", "CUD001"))
-def gpus_visible(gpus: tuple[Gpu, ...], cuda: Cuda | None, environment: Environment | None, intent: Intent) -> Findings:
+@check("GPU001", "gpus-visible", cause="TOO_FEW_GPUS", explained_by=("DRV001", "DRV002", "GPU002", "CUD001"))
+def gpus_visible(
+    gpus: tuple[Gpu, ...],
+    cuda: Cuda | None,
+    driver: Driver | None,
+    environment: Environment | None,
+    intent: Intent,
+) -> Findings:
     """The deployment sees as many GPUs as it takes.
 
     It takes tensor x pipeline x data parallel GPUs. NVML shows all GPUs of the machine (or container);
@@ -48,19 +59,17 @@ def gpus_visible(gpus: tuple[Gpu, ...], cuda: Cuda | None, environment: Environm
 
     Correct the variable, or lower --tensor-parallel-size to what is there.
     """
-    if intent.device == "cpu":
-        yield not_applicable(Text("the deployment runs on the CPU"))
+    on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    if on_cpu:
+        yield not_applicable(Text(on_cpu))
         return
-    value = environment.variables.get(VARIABLE) if environment else None
-    if intent.device == "auto" and value is not None and value.strip() in ("", "-1"):
-        yield not_applicable(Text("CUDA_VISIBLE_DEVICES hides the GPUs: everything is judged for the CPU"))
-        return
+    value = variables_of(environment, intent).get(VARIABLE)
     selection = select(gpus, value)
     counted = len(cuda.devices) if cuda is not None and cuda.init_code == 0 else None
     yield _count(gpus, selection, value, counted, intent)
-    for gpu in selection.gpus:
-        if gpu.compute_mode in MODES:
-            yield _mode(gpu)
+    for one in taken_gpus(gpus, cuda, environment, intent):
+        if one.gpu.compute_mode in MODES:
+            yield _mode(one.gpu)
 
 
 def select(gpus: tuple[Gpu, ...], value: str | None) -> Selection:
@@ -79,7 +88,7 @@ def select(gpus: tuple[Gpu, ...], value: str | None) -> Selection:
 
 def _named(gpus: tuple[Gpu, ...], word: str) -> Gpu | None:
     if word.isdigit():
-        return gpus[int(word)] if int(word) < len(gpus) else None
+        return next((gpu for gpu in gpus if gpu.index == int(word)), None)
     if word.startswith("MIG-"):  # UUIDs of slices are not read; one that is wrong shows in CUDA's own count
         return next((gpu for gpu in gpus if gpu.mig), None)
     return next((gpu for gpu in gpus if word and gpu.uuid.startswith(word)), None)
@@ -142,3 +151,65 @@ def _mode(gpu: Gpu) -> Judgement:
         return fail(text, fix=fix, subject=subject, cause="GPU_COMPUTE_MODE")
     text = Text("compute mode {mode}: only one process may use it, an engine with several may fail", said)
     return warn(text, fix=fix, subject=subject, cause="GPU_COMPUTE_MODE")
+
+
+@check("GPU002", "gpus-answer", cause="GPU_FELL_OFF_BUS", explained_by=("DRV001", "DRV002"))
+def gpus_answer(
+    gpus: Reading[tuple[Gpu, ...]], cuda: Cuda | None, environment: Environment | None, intent: Intent
+) -> Findings:
+    """Every GPU answers the driver.
+
+    A GPU that has lost its connection ("fell off the bus", Xid 79) or that waits for a reset stays in the list and
+    answers nothing; programs on it die, and often nothing new starts on the others. Power, a riser or heat is behind
+    it more often than software.
+
+    Measured by asking NVML for the name, the memory and the programs of each GPU (nvml.h: 15 is a lost GPU, 16 one
+    that needs a reset). Red where the deployment needs it, or where no GPU could be read; yellow where the GPUs that
+    it takes are others.
+
+    ## Fix
+
+    Look for the Xid in the kernel's log, reset the GPU, reboot. If it comes back, look at power, cabling and heat.
+    """
+    lost = re.findall(r"GPU (\d+) (fell off the bus|needs a reset)", gpus.why)
+    found = gpus.value or ()
+    if intent.device == "cpu":
+        yield not_applicable(Text("the deployment runs on the CPU"))
+    elif gpus.outcome == "absent":
+        yield not_applicable(Text("{why}", {"why": gpus.why or "there is no GPU"}))
+    elif lost:
+        served = gpus.outcome == "known" and _serves(found, [int(i) for i, _ in lost], cuda, environment, intent)
+        for index, words in lost:
+            yield _lost(index, words, served)
+    elif gpus.outcome != "known":
+        yield unknown(Text("{why}", {"why": gpus.why or "the GPUs were not read"}))
+    elif not found:
+        yield not_applicable(Text("there is no GPU"))
+    else:
+        yield ok(Text("{n} GPU(s) answer", {"n": len(found)}), observed=len(found))
+
+
+def _serves(
+    found: tuple[Gpu, ...], lost: list[int], cuda: Cuda | None, environment: Environment | None, intent: Intent
+) -> bool:
+    """Would the deployment take the GPUs that are left, and none of the lost ones?"""
+    if len(taken_gpus(found, cuda, environment, intent)) < intent.gpus_needed:
+        return False
+    if cuda is not None and cuda.init_code is not None:  # CUDA leaves lost ones out, or does not start at all
+        return cuda.init_code == 0 and len(cuda.devices) >= intent.gpus_needed
+    value = variables_of(environment, intent).get(VARIABLE, "")
+    named = {int(word) for word in value.split(",") if word.strip().isdigit()}
+    return not named & set(lost) if value else min(lost) >= intent.gpus_needed
+
+
+def _lost(index: str, words: str, served: bool) -> Judgement:
+    fix = Fix(
+        text=Text("look for the Xid, stop what runs on the GPU, reset it; reboot if that fails, then check its power"),
+        commands=("sudo dmesg | grep -i xid", f"sudo nvidia-smi --gpu-reset -i {index}", "sudo reboot"),
+        effort="reboot",
+        needs_root=True,
+        reboot=True,
+    )
+    judge = warn if served else fail
+    other = "; the deployment takes others" if served else ""
+    return judge(Text(f"it {words}{other}"), fix=fix, subject=f"gpu:{index}")

@@ -20,7 +20,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain.downloads import CACHE, download, file_fixes
+from autoglm_doctor.domain.downloads import CACHE, download, file_fixes, path_fixes, wrong_path
 
 #: safetensors refuses a longer header (MAX_HEADER_SIZE in its source).
 HEADER_LIMIT = 100_000_000
@@ -48,7 +48,8 @@ def model_complete(model_files: Reading[ModelFiles], intent: Intent) -> Findings
     A download that broke off, a clone without git-lfs and a page of a proxy saved as weights only show after minutes of
     loading, with messages such as HeaderTooLarge. So config.json and the index are parsed and the header of every
     safetensors file is read: its offsets must end exactly at the end of the file. No tensor is read, so a flipped bit
-    inside of one is not found. Weights that are not on this machine yet are not judged, unless --require-model.
+    inside of one is not found. Weights that are not on this machine yet are not judged, unless --require-model; a path
+    where no folder is cannot be downloaded and is red.
 
     Threshold: 100,000,000 bytes for a header (limit of the safetensors library).
 
@@ -57,7 +58,10 @@ def model_complete(model_files: Reading[ModelFiles], intent: Intent) -> Findings
     Download the named files again; after `git clone`, run `git lfs pull`.
     """
     files = model_files.value
-    if model_files.outcome == "absent" and not intent.require_model:
+    if wrong_path(model_files, intent):
+        text = Text("{why}: no engine can load that", {"why": model_files.why or f"there is no folder {intent.model}"})
+        yield fail(text, fix=path_fixes(model_files, intent), subject=intent.model, cause="MODEL_PATH_WRONG")
+    elif model_files.outcome == "absent" and not intent.require_model:
         yield not_applicable(Text("the weights are not on this machine: {why}", {"why": model_files.why}))
     elif files is None:
         yield unknown(Text("the model's files were not read: {why}", {"why": model_files.why or model_files.outcome}))

@@ -38,7 +38,8 @@ def port_free(port: Reading[Port], intent: Intent) -> Findings:
 
     ## Fix
 
-    Another --port, or stop the process that has it. For a redeploy that replaces this very process, nothing.
+    Another --port (from 1024 on: those below are root's), or stop the process that has it. For a redeploy that replaces
+    this very process, nothing.
     """
     if intent.model == SMOKE or port.outcome == "absent":
         yield not_applicable(Text("this run needs no port"))
@@ -51,6 +52,8 @@ def port_free(port: Reading[Port], intent: Intent) -> Findings:
 
 
 def _taken(port: Port, intent: Intent) -> Judgement:
+    if not port.holder_pid and "permission denied" in (port.error or "").lower():
+        return _not_permitted(port, intent)
     holder = f"{port.holder_name or 'process'} {port.holder_pid}" if port.holder_pid else ""
     said = {"host": port.host, "port": port.port, "holder": holder, "error": port.error or "in use"}
     other = port.port + 1 if port.port < 65535 else 8001
@@ -63,6 +66,27 @@ def _taken(port: Port, intent: Intent) -> Judgement:
         fixes.insert(0, Fix(text=Text("take another port"), commands=(moved,), effort="flag"))
     words = "{host}:{port} is taken by {holder}" if holder else "the server cannot listen on {host}:{port}: {error}"
     return fail(Text(words, said), fix=tuple(fixes), observed=port.error, evidence={"holder": port.holder_pid})
+
+
+def _not_permitted(port: Port, intent: Intent) -> Judgement:
+    """Nobody has it, the user may not take it: ports below 1024 are root's, so the next number is no way out."""
+    said = {"host": port.host, "port": port.port}
+    free = 8000 if port.port != 8000 else 8001
+    moved = _with_port(intent.command, free)
+    fixes = [Fix(text=Text("take a port that everybody may use"), commands=(moved,), effort="flag")] if moved else []
+    if port.port < 1024:
+        allow = f"sudo sysctl -w net.ipv4.ip_unprivileged_port_start={port.port}"
+        text = Text("let everybody on this machine use ports from {port} on", said)
+        fixes.append(Fix(text=text, commands=(allow,), needs_root=True))
+    see = Fix(
+        text=Text("see from where on ports are free for all"), commands=("sysctl net.ipv4.ip_unprivileged_port_start",)
+    )
+    return fail(
+        Text("this user may not listen on {host}:{port}: permission denied", said),
+        fix=tuple(fixes) or see,
+        cause="PORT_NOT_PERMITTED",
+        observed=port.error,
+    )
 
 
 def _with_port(command: tuple[str, ...], port: int) -> str:
@@ -97,7 +121,7 @@ def proxy_spares_localhost(environment: Environment) -> Findings:
         yield ok(Text("{proxy} is set, and no_proxy spares this machine", {"proxy": proxy}))
         return
     current = variables.get("no_proxy") or variables.get("NO_PROXY") or ""
-    value = ",".join(filter(None, [current, *missing]))
+    value = shlex.quote(",".join(filter(None, [current, *missing])))
     yield warn(
         Text("{proxy} is set and no_proxy lacks {missing}", {"proxy": proxy, "missing": " and ".join(missing)}),
         fix=Fix(

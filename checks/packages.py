@@ -157,7 +157,7 @@ def _fixes(
         commands=(install_line(python, [root.parent], packages, ["--upgrade"]),),
         effort="install",
     )
-    if not satisfiable(wanted) or root.name in ("torch", "triton"):
+    if not satisfiable(wanted) or root.name in ("torch", "torchvision", "triton"):
         # Nothing pleases all of them, or companions move along with it: the engine's own pins decide.
         return (again, upgrade) if root.parent == intent.engine else (again,)
     direct = Fix(

@@ -1,4 +1,4 @@
-"""TOR: torch is there, imports, can use CUDA, and holds code for these GPUs."""
+"""TOR: torch is there, imports, and can use CUDA."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from autoglm_doctor.api import (
     SMOKE,
     Cuda,
     Driver,
+    Environment,
     Findings,
     Fix,
     Gpu,
@@ -29,8 +30,10 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain.conflicts import install_line, installed_version
-from autoglm_doctor.domain.wheels import capability, engine_requirement, line, runs_on, torch_lines
+from autoglm_doctor.domain.conflicts import disagreement, install_line, installed_version
+from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
+from autoglm_doctor.domain.driver_fixes import NEWER_GPU
+from autoglm_doctor.domain.wheels import line, torch_lines
 
 #: What the text of a failed import says about its cause; the first that matches.
 IMPORT_CAUSES = (
@@ -50,6 +53,8 @@ def torch_installed(
     interpreter: Interpreter | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
     host: Host | None,
     intent: Intent,
     matrix: Matrix,
@@ -79,19 +84,25 @@ def torch_installed(
         executable = interpreter.executable if interpreter else None
         commands: tuple[str, ...] = (install_line(executable, [f"{intent.engine}=={engine}"], packages),)
     else:
-        commands = torch_lines(None, interpreter, packages, driver, gpus, host, matrix)
+        taken = gpus_of(gpus, cuda, environment, intent)
+        commands = torch_lines(None, interpreter, packages, driver, taken, host, matrix)
     yield fail(
         Text("torch is not installed for {python}", {"python": _where(interpreter)}),
-        fix=Fix(text=Text("install the torch that belongs here"), commands=commands, effort="install"),
+        fix=install_fix("install the torch that belongs here", commands),
         observed="not installed",
     )
+
+
+def install_fix(words: str, commands: tuple[str, ...]) -> Fix:
+    """The fix that these lines make; without one no build of torch would run here."""
+    return Fix(text=Text(words), commands=commands, effort="install") if commands else NEWER_GPU
 
 
 def _where(interpreter: Interpreter | None) -> str:
     return interpreter.executable if interpreter else "the deployment's Python"
 
 
-@check("TOR002", "torch-imports", cause="TORCH_IMPORT_FAILED", explained_by=("TOR001", "ENG001"))
+@check("TOR002", "torch-imports", cause="TORCH_IMPORT_FAILED", explained_by=("TOR001", "ENG001", "HST002"))
 def torch_imports(
     torch_run: Reading[TorchRun],
     cuda: Reading[Cuda],
@@ -100,7 +111,9 @@ def torch_imports(
     interpreter: Interpreter | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
+    environment: Environment | None,
     host: Host | None,
+    intent: Intent,
     matrix: Matrix,
 ) -> Findings:
     """torch imports.
@@ -114,17 +127,15 @@ def torch_imports(
     ## Fix
     Mostly the same torch, installed again; where the loader's path brings in other libraries, a clean path.
     """
-    reinstall = Fix(
-        text=Text("install the same torch again"),
-        commands=torch_lines(torch.version if torch else None, interpreter, packages, driver, gpus, host, matrix),
-        effort="install",
-    )
+    taken = gpus_of(gpus, cuda.value, environment, intent)
+    again = torch_lines(torch.version if torch else None, interpreter, packages, driver, taken, host, matrix)
+    reinstall = install_fix("install the same torch again", again)
     run = torch_run.value
     if run is None:
         died = torch_run.outcome == "timeout" or "killed by" in torch_run.why or "exit code" in torch_run.why
         if torch_run.outcome in ("failed", "timeout") and died and cuda.outcome in ("known", "absent"):
-            text = Text("importing torch does not come to an end: {why}", {"why": torch_run.why})
-            yield fail(text, fix=reinstall, observed=torch_run.why)
+            words = f"import torch {_death(torch_run)}: {{why}}"
+            yield fail(Text(words, {"why": torch_run.why}), fix=reinstall, observed=torch_run.why)
         else:
             yield unknown(Text("{why}", {"why": torch_run.why or "torch was not imported"}))
         return
@@ -139,6 +150,13 @@ def torch_imports(
         fix=_import_fixes(cause, reinstall, interpreter),
         observed=run.import_error[:300],
     )
+
+
+def _death(run: Reading[TorchRun]) -> str:
+    """How the child ended that imported torch."""
+    if run.outcome == "timeout":
+        return "hangs"
+    return "crashes" if "killed by" in run.why else "ends the interpreter"
 
 
 def _import_fixes(cause: str, reinstall: Fix, interpreter: Interpreter | None) -> tuple[Fix, ...]:
@@ -159,13 +177,15 @@ def _import_fixes(cause: str, reinstall: Fix, interpreter: Interpreter | None) -
     return (reinstall,)
 
 
-@check("TOR003", "torch-cuda-build", cause="CPU_ONLY_TORCH", explained_by=("TOR001",))
+@check("TOR003", "torch-cuda-build", cause="CPU_ONLY_TORCH", explained_by=("TOR001", "ENG001"))
 def torch_cuda_build(
     torch: Torch,
     packages: Packages | None,
     interpreter: Interpreter | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
     host: Host | None,
     intent: Intent,
     matrix: Matrix,
@@ -181,35 +201,33 @@ def torch_cuda_build(
     The same version of torch, built for the newest CUDA that the driver runs. The default index is used where its
     build runs; otherwise the line names torch's own index for that CUDA.
     """
-    if intent.device == "cpu" or (intent.device == "auto" and not gpus):
-        yield not_applicable(
-            Text("the model is to run on the CPU" if intent.device == "cpu" else "there is no GPU here")
-        )
+    on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    if on_cpu:
+        yield not_applicable(Text(on_cpu))
     elif torch.cuda:
         text = Text("torch {version} was built for CUDA {cuda}", {"version": torch.version, "cuda": torch.cuda})
         yield ok(text, observed=torch.cuda)
     elif torch.hip and not gpus:
         yield not_applicable(Text("torch {version} was built for AMD GPUs", {"version": torch.version}))
     else:
+        taken = gpus_of(gpus, cuda, environment, intent)
+        commands = torch_lines(torch.version, interpreter, packages, driver, taken, host, matrix)
         yield fail(
             Text("torch {version} was built without CUDA and cannot use an NVIDIA GPU", {"version": torch.version}),
-            fix=Fix(
-                text=Text("put the CUDA build in its place"),
-                commands=torch_lines(torch.version, interpreter, packages, driver, gpus, host, matrix),
-                effort="install",
-            ),
+            fix=install_fix("put the CUDA build in its place", commands),
             observed="CPU build" if not torch.hip else "ROCm build",
             expected="CUDA build",
             evidence={"folder": torch.location},
         )
 
 
-@check("TOR004", "torchvision-matches", cause="TORCH_COMPANION_MISMATCH", explained_by=("TOR001", "TOR003"))
+@check("TOR004", "torchvision-matches", cause="TORCH_COMPANION_MISMATCH", explained_by=("TOR001", "TOR003", "PKG001"))
 def torchvision_matches(
     torch: Torch,
     packages: Packages,
     model_files: ModelFiles | None,
     interpreter: Interpreter | None,
+    host: Host | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -221,7 +239,8 @@ def torchvision_matches(
     Measured by comparing the installed versions with the pairs in torchvision's own metadata.
 
     ## Fix
-    The torchvision of this torch. Naming the torch in the same line keeps pip from moving it.
+    The torchvision of this torch. Naming the torch in the same line keeps pip from moving it. Where the engine pins
+    another torch than the one that is there, the engine's own: PKG001 says so.
     """
     version = installed_version(packages, "torchvision")
     row = matrix.torchvision_for(torch.version)
@@ -246,9 +265,19 @@ def torchvision_matches(
         text = Text("torchvision {version} belongs to torch {torch}", values)
         yield ok(text, observed=version, expected=f"{row.torchvision}.*")
     else:
+        # An engine that pins torch decides which pair is right: keeping the torch that it forbids helps nobody.
+        python = interpreter.version if interpreter else "3.12"
+        pinned = disagreement(packages, intent.engine, ("torch", "torchvision"), python, host)
+        engine = f"{intent.engine}=={pinned.parent_version}" if pinned else ""
+        by_engine = Fix(
+            text=Text("let pip bring the pair that {engine} pins", {"engine": engine}),
+            commands=(install_line(executable, [engine], packages),),
+            effort="install",
+        )
         yield fail(
             Text("torchvision {version} was not built for torch {torch}, which goes with {wanted}", values),
-            fix=fix,
+            fix=by_engine if pinned else fix,
+            subject=pinned.name if pinned else "torchvision",
             observed=version,
             expected=f"{row.torchvision}.*",
             threshold=Threshold(value=row.torchvision, unit="version", source=row.source),
@@ -266,96 +295,3 @@ def _same_index(version: str) -> tuple[str, ...]:
     tag = version.partition("+")[2]
     is_index = tag == "cpu" or re.fullmatch(r"cu\d+", tag) is not None
     return ("--extra-index-url", f"https://download.pytorch.org/whl/{tag}") if is_index else ()
-
-
-@check(
-    "TOR005", "architectures", cause="GPU_ARCH_NOT_IN_WHEEL", required=True, explained_by=("ENG001", "TOR001", "TOR003")
-)
-def architectures(
-    torch: Torch,
-    gpus: tuple[Gpu, ...],
-    cuda: Cuda | None,
-    packages: Packages | None,
-    interpreter: Interpreter | None,
-    driver: Driver | None,
-    host: Host | None,
-    intent: Intent,
-    matrix: Matrix,
-) -> Findings:
-    """torch holds code for these GPUs.
-
-    Without it the first kernel ends with "no kernel image is available for execution on the device".
-
-    Measured by reading the list of architectures in torch's library (what `torch.cuda.get_arch_list()` returns), for
-    each GPU that the deployment sees. Code for sm_86 runs on every GPU of compute capability 8.6 and above within 8,
-    thus also on 8.9, which no list names. PTX (compute_90) is compiled on the spot for 9.0 and everything newer. Code
-    for sm_90a runs on 9.0 alone. (CUDA C++ Programming Guide, binary and PTX compatibility.)
-
-    ## Fix
-    For a GPU that is too old: the build for CUDA 12.6, which keeps the older GPUs. For one that is too new: a newer
-    release of torch, or of the engine that brings it.
-    """
-    if intent.device == "cpu" or not gpus:
-        yield not_applicable(
-            Text("the model is to run on the CPU" if intent.device == "cpu" else "there is no GPU here")
-        )
-        return
-    if torch.hip:
-        yield not_applicable(Text("torch {version} was built for AMD GPUs", {"version": torch.version}))
-        return
-    if torch.cuda and torch.architectures is None:
-        yield unknown(Text("the list of architectures in {folder} could not be read", {"folder": torch.location}))
-        return
-    listed = torch.architectures or ()
-    for gpu in _visible(gpus, cuda):
-        how = runs_on(gpu.compute_capability, listed)
-        values = {"gpu": gpu.name, "cc": gpu.compute_capability, "how": how, "torch": torch.version}
-        subject, text = f"gpu:{gpu.index}", " ".join(listed)
-        if how:
-            by = " by compiling its PTX at start" if how.startswith("compute") else ""
-            template = "torch has code for {gpu} (compute capability {cc}): {how}" + by
-            yield ok(Text(template, values), subject=subject, observed=gpu.compute_capability, expected=text)
-            continue
-        yield fail(
-            Text("torch {torch} has no code for {gpu} (compute capability {cc})", values),
-            fix=_architecture_fixes(gpu, torch, packages, interpreter, driver, host, intent, matrix),
-            subject=subject,
-            observed=gpu.compute_capability,
-            expected=text,
-        )
-
-
-def _visible(gpus: tuple[Gpu, ...], cuda: Cuda | None) -> tuple[Gpu, ...]:
-    """The GPUs that the deployment sees: a display card that CUDA_VISIBLE_DEVICES hides needs no code."""
-    shown = {device.compute_capability for device in cuda.devices} if cuda else set()
-    return tuple(gpu for gpu in gpus if gpu.compute_capability in shown) or gpus
-
-
-def _architecture_fixes(
-    gpu: Gpu,
-    torch: Torch,
-    packages: Packages | None,
-    interpreter: Interpreter | None,
-    driver: Driver | None,
-    host: Host | None,
-    intent: Intent,
-    matrix: Matrix,
-) -> tuple[Fix, ...]:
-    chips = [(int(e[3:-1]), int(e[-1])) for e in torch.architectures or () if re.fullmatch(r"sm_\d+", e)]
-    is_old = bool(chips) and capability(gpu.compute_capability) < min(chips)
-    executable = interpreter.executable if interpreter else None
-    engine = Fix(
-        text=Text("the newest {engine} for this driver and GPU, with its torch", {"engine": intent.engine}),
-        commands=(
-            install_line(
-                executable, [engine_requirement(intent.engine, driver, [gpu], matrix)], packages, ["--upgrade"]
-            ),
-        ),
-        effort="install",
-    )
-    other = Fix(
-        text=Text("a build of torch that keeps old GPUs" if is_old else "a newer torch"),
-        commands=torch_lines(torch.version if is_old else None, interpreter, packages, driver, [gpu], host, matrix),
-        effort="install",
-    )
-    return (other,) if intent.engine == "transformers" else (engine, other)

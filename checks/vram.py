@@ -5,6 +5,7 @@ from __future__ import annotations
 from autoglm_doctor.api import (
     SMOKE,
     Cuda,
+    Driver,
     Environment,
     Findings,
     Gpu,
@@ -21,7 +22,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain.deployment import Case, Taken, read_case
+from autoglm_doctor.domain.deployment import Case, Taken, read_case, runs_on_cpu
 from autoglm_doctor.domain.memory import Card, Estimate, estimates, requested_bytes, verdict, weights_verdict
 from autoglm_doctor.domain.memory_fixes import free_fixes, holders, larger_gpus, memory_fixes
 from autoglm_doctor.domain.model import weight_bytes
@@ -33,7 +34,7 @@ from autoglm_doctor.finding import Scalar
 #: The server's own CUDA context, which counts as taken when vLLM compares (seen: 0.5 GiB on H100 and L40S).
 CONTEXT_BYTES = GIB // 2
 
-_ROOTS = ("DRV001", "CUD001")
+_ROOTS = ("DRV001", "DRV002", "GPU002", "CUD001")
 
 
 @check("VRM001", "gpu-memory-free", cause="GPU_MEMORY_TAKEN_BY_OTHERS", required=True, explained_by=_ROOTS)
@@ -44,6 +45,7 @@ def gpu_memory_free(
     packages: Packages | None,
     environment: Environment | None,
     cuda: Cuda | None,
+    driver: Driver | None,
 ) -> Findings:
     """Enough GPU memory is free for what the server claims at start.
 
@@ -61,7 +63,7 @@ def gpu_memory_free(
     Start with a share that is really free, if the model fits in it: the report prints the line. Or end the processes
     that hold the memory: `nvidia-smi` names them, except those of other containers.
     """
-    reason = _not_asked(intent)
+    reason = _not_asked(intent, runs_on_cpu(intent, environment, driver, gpus, cuda))
     if reason:
         yield not_applicable(Text(reason))
         return
@@ -72,11 +74,9 @@ def gpu_memory_free(
         yield _judge_free(one, case)
 
 
-def _not_asked(intent: Intent) -> str:
+def _not_asked(intent: Intent, on_cpu: str) -> str:
     """Why GPU memory does not matter here; "" when it does."""
-    if intent.model == SMOKE:
-        return "the model made on the spot takes a few MiB"
-    return "the deployment runs on the CPU" if intent.device == "cpu" else ""
+    return on_cpu or ("the model made on the spot takes a few MiB" if intent.model == SMOKE else "")
 
 
 def _claim(one: Taken, case: Case) -> tuple[int, int, float] | None:
@@ -159,6 +159,7 @@ def weights_fit(
     packages: Packages | None,
     environment: Environment | None,
     cuda: Cuda | None,
+    driver: Driver | None,
 ) -> Findings:
     """The weights fit in the memory of the GPUs.
 
@@ -175,6 +176,10 @@ def weights_fit(
     A larger GPU, `--tensor-parallel-size` with several, or 8-bit weights (`--quantization fp8`, from compute
     capability 8.0 on). The report prints a line that fits where there is one.
     """
+    reason = _not_asked(intent, runs_on_cpu(intent, environment, driver, gpus, cuda))
+    if reason:
+        yield not_applicable(Text(reason))
+        return
     case = read_case(gpus, intent, model_files, packages, environment, cuda)
     obstacle = _hopeless(case) or _obstacle(case)
     if obstacle is not None:
@@ -208,6 +213,7 @@ def kv_cache_fits(
     packages: Packages | None,
     environment: Environment | None,
     cuda: Cuda | None,
+    driver: Driver | None,
 ) -> Findings:
     """After weights and peak, the KV cache of one whole request fits.
 
@@ -226,6 +232,10 @@ def kv_cache_fits(
     sampler's peak grows with it), smaller pictures and no video, a shorter context, 8-bit weights, more GPUs. The
     report prints complete lines that fit.
     """
+    reason = _not_asked(intent, runs_on_cpu(intent, environment, driver, gpus, cuda))
+    if reason:
+        yield not_applicable(Text(reason))
+        return
     case = read_case(gpus, intent, model_files, packages, environment, cuda)
     obstacle = _obstacle(case)
     if obstacle is not None:
@@ -242,9 +252,10 @@ def kv_cache_fits(
         yield ok(Text(good, words), observed=seen, expected=goal, evidence=_terms(shown))
     elif answer == "no":
         bad = (
-            "one request of {tokens:count} tokens needs {needed:GiB} of KV cache; weights and peak leave about "
-            "{left:GiB} of the {claim:GiB} that the server claims"
+            "one request of {tokens:count} tokens needs {needed:GiB} of KV cache; weights and peak leave "
+            "{some} of the {claim:GiB} that the server claims"
         )
+        bad = bad.replace("{some}", "about {left:GiB}" if _gib(left) > 0 else "nothing")
         yield fail(Text(bad, words), fix=memory_fixes(case), observed=seen, expected=goal, evidence=_terms(shown))
     else:
         yield _too_close(case, shown)
@@ -268,9 +279,6 @@ def _too_close(case: Case, shown: Estimate) -> Judgement:
 
 def _obstacle(case: Case) -> Judgement | None:
     """Why there is nothing to compare."""
-    reason = _not_asked(case.intent)
-    if reason:
-        return not_applicable(Text(reason))
     if case.card is None:
         return unknown(Text("the memory of the GPUs that the deployment takes is not known"))
     if case.estimates:
@@ -286,7 +294,7 @@ def _obstacle(case: Case) -> Judgement | None:
 def _hopeless(case: Case) -> Judgement | None:
     """Weights of an unknown architecture that exceed the whole GPU: no model of memory is needed to see that."""
     weights = weight_bytes(case.intent, case.files)
-    if _not_asked(case.intent) or case.card is None or case.estimates or weights is None:
+    if case.card is None or case.estimates or weights is None:
         return None
     launch = case.intent.launch
     each = weights // (launch.tensor_parallel * launch.pipeline_parallel) - int(launch.cpu_offload_gib * GIB)

@@ -81,6 +81,15 @@ def demand(packages: Packages, name: str, python: str, platform: Host | None) ->
     return ",".join(sorted({str(one) for specifiers in walk.demands.get(name, []) for one in specifiers}))
 
 
+def disagreement(
+    packages: Packages, parent: str, names: Iterable[str], python: str, platform: Host | None
+) -> Conflict | None:
+    """The first demand of one distribution on some others that an installed version does not meet."""
+    wanted, asker = {canonicalize_name(name) for name in names}, canonicalize_name(parent)
+    found = (c for c in conflicts(packages, python, platform) if c.parent == asker and c.kind == "version")
+    return next((c for c in found if c.name in wanted), None)
+
+
 def marker_environment(python: str, platform: Host | None) -> dict[str, str]:
     """The variables of markers (PEP 508) for the target."""
     environment = {key: str(value) for key, value in default_environment().items()}

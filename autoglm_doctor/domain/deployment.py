@@ -1,4 +1,4 @@
-"""Which GPUs a deployment takes, how much memory each has for it, and which engine version serves."""
+"""Whether a deployment runs on GPUs and which, how much memory each has for it, and which engine version serves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoglm_doctor.domain.memory import Card, Estimate, estimates
-from autoglm_doctor.facts import Cuda, CudaDevice, Environment, Gpu, ModelFiles, Packages
+from autoglm_doctor.facts import Cuda, CudaDevice, Driver, Environment, Gpu, ModelFiles, Packages
 from autoglm_doctor.intent import Intent
 
 
@@ -56,14 +56,40 @@ def visible_gpus(gpus: tuple[Gpu, ...], variables: Mapping[str, str]) -> tuple[G
     return tuple(chosen)
 
 
+def runs_on_cpu(
+    intent: Intent,
+    environment: Environment | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None = None,
+) -> str:
+    """Why this deployment runs on the CPU; "" when it is to run on a GPU.
+
+    With `--device auto` that is so where the variables hide every GPU and where there is none. A GPU that is there and
+    does not work is no reason: then something is broken.
+    """
+    if intent.device == "cpu":
+        return "the deployment runs on the CPU"
+    if intent.device != "auto":
+        return ""
+    said = variables_of(environment, intent).get("CUDA_VISIBLE_DEVICES")
+    if said is not None and said.strip() in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides the GPUs: everything is judged for the CPU"
+    nothing_read = driver is None if gpus is None else not gpus
+    return "there is no NVIDIA GPU here: everything is judged for the CPU" if nothing_read and _shows_none(cuda) else ""
+
+
+def _shows_none(cuda: Cuda | None) -> bool:
+    """Does libcuda know of no GPU either? 34 is a stub of it, 100 "no device"; another code is a fault."""
+    return cuda is None or (cuda.init_code in (None, 0, 34, 100) and not cuda.devices)
+
+
 def taken_gpus(
     gpus: tuple[Gpu, ...], cuda: Cuda | None, environment: Environment | None, intent: Intent
 ) -> tuple[Taken, ...]:
     """The first visible GPUs, as many as the deployment needs (fewer where there are not so many)."""
-    visible = visible_gpus(gpus, variables_of(environment, intent))
     devices = cuda.devices if cuda is not None else ()
-    if len({g.name for g in visible}) > 1 and len(devices) == len(visible):
-        visible = _in_cuda_order(visible, devices)
+    visible = _as_cuda_shows(visible_gpus(gpus, variables_of(environment, intent)), gpus, devices)
     matched = devices if len(devices) == len(visible) else ()
     return tuple(
         _taken(gpu, matched[i] if matched and matched[i].name == gpu.name else _slice_of(gpu, devices))
@@ -71,14 +97,38 @@ def taken_gpus(
     )
 
 
-def _in_cuda_order(visible: tuple[Gpu, ...], devices: tuple[CudaDevice, ...]) -> tuple[Gpu, ...]:
-    """CUDA counts the fastest GPU first, NVML by PCI address: go by name."""
-    left = list(visible)
+def gpus_of(
+    gpus: tuple[Gpu, ...] | None, cuda: Cuda | None, environment: Environment | None, intent: Intent
+) -> tuple[Gpu, ...] | None:
+    """The GPUs that what is installed must suit: those taken; where none can be told, all; None when not known."""
+    if gpus is None:
+        return None
+    return tuple(one.gpu for one in taken_gpus(gpus, cuda, environment, intent)) or gpus
+
+
+def _as_cuda_shows(visible: tuple[Gpu, ...], gpus: tuple[Gpu, ...], devices: tuple[CudaDevice, ...]) -> tuple[Gpu, ...]:
+    """CUDA counts the fastest GPU first, NVML by PCI address, and a number in the variable is one of CUDA's: by name.
+
+    What the variable leaves comes first; where CUDA shows others than that, its word counts. A MIG slice has a name of
+    its own, and more devices than the variable leaves were read under other variables: then the variable decides.
+    """
+    if len(devices) > len(visible):
+        return visible
+    for pool in (visible, gpus):
+        ordered = _by_name(pool, devices)
+        if ordered:
+            return ordered
+    return visible
+
+
+def _by_name(pool: tuple[Gpu, ...], devices: tuple[CudaDevice, ...]) -> tuple[Gpu, ...]:
+    """One GPU for every device, in their order; () where a name is missing."""
+    left = list(pool)
     ordered = []
     for device in devices:
         match = next((g for g in left if g.name == device.name), None)
         if match is None:
-            return visible
+            return ()
         left.remove(match)
         ordered.append(match)
     return tuple(ordered)

@@ -4,14 +4,57 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
-from autoglm_doctor.facts import ModelFiles
+from autoglm_doctor.facts import ModelFiles, Reading
 from autoglm_doctor.finding import Fix, Text
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.profiles import PROFILES
 
 #: ModelFiles.found_by of a snapshot in the hub's cache.
 CACHE = "hugging face cache"
+
+
+#: Reading.source of a model that is not there: looked for as a path, or a file where its folder should be.
+BY_PATH, IS_FILE = "path", "file"
+
+
+def names_a_path(model: str) -> bool:
+    """Not a name of a hub: "/data/model", "./model", "~/model", "a/b/c"; "s3://bucket/model" is a store's address."""
+    return "://" not in model and (model.startswith(("/", ".", "~")) or model.count("/") > 1)
+
+
+def wrong_path(files: Reading[ModelFiles], intent: Intent) -> bool:
+    """Whether the model is named by a path where no model folder is. A GGUF file is one that engines take."""
+    by_path = names_a_path(intent.model) or files.source in (BY_PATH, IS_FILE)
+    gguf = files.source == IS_FILE and intent.model.lower().endswith(".gguf")
+    return files.outcome == "absent" and by_path and not gguf
+
+
+def path_fixes(files: Reading[ModelFiles], intent: Intent) -> tuple[Fix, ...]:
+    """What helps where no folder is: name the right one, or fetch the model to there."""
+    parent = str(PurePosixPath(intent.model).parent)
+    look = Fix(
+        text=Text("name the folder that holds config.json; this shows what is there"),
+        commands=(f"ls -la {_shell(parent)}",),
+        effort="flag",
+    )
+    if files.source == IS_FILE:
+        return (look,)
+    profile = PROFILES.get(intent.profile)
+    fetch = Fix(
+        text=Text("download the model to there"),
+        commands=(
+            f"hf download {profile.hub_names[0] if profile else 'ORG/MODEL'} --local-dir {_shell(intent.model)}",
+        ),
+        effort="install",
+    )
+    return (look, fetch)
+
+
+def _shell(path: str) -> str:
+    """Quoted, with a leading "~/" left to the shell."""
+    return "~/" + shlex.quote(path[2:]) if path.startswith("~/") else shlex.quote(path)
 
 
 def file_fixes(files: ModelFiles, intent: Intent, fault: str, names: Sequence[str]) -> tuple[Fix, ...]:

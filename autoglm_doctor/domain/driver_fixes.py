@@ -86,6 +86,24 @@ USE_GPU_MACHINE = Fix(
     effort="hardware",
 )
 
+NEWER_DRIVER = Fix(
+    text=Text("install a newer driver (on the host, not in a container) and reboot"),
+    commands=INSTALL_DRIVER.commands,
+    effort="reboot",
+    needs_root=True,
+    reboot=True,
+)
+NEWER_GPU = Fix(
+    text=Text("use a machine with a newer GPU, or judge for the CPU"),
+    commands=("nvidia-smi --query-gpu=name,compute_cap --format=csv", "autoglm-doctor check --device cpu"),
+    effort="hardware",
+)
+WITH_TRANSFORMERS = Fix(
+    text=Text("serve with transformers, which runs wherever torch does"),
+    commands=("autoglm-doctor check --engine transformers",),
+    effort="flag",
+)
+
 
 def new_enough(driver: Driver, cuda: str, minimum: str) -> bool | None:
     """By version or by the CUDA that libcuda knows; None when neither is known."""
@@ -112,14 +130,7 @@ def driver_fixes(
         return install_line(executable, requirements, packages, options)
 
     older = _engine_fix(driver, packages, gpus, matrix, line) or _wheel_fix(driver, torch, gpus, matrix, line)
-    newer = Fix(
-        text=Text("install a newer driver (on the host, not in a container) and reboot"),
-        commands=INSTALL_DRIVER.commands,
-        effort="reboot",
-        needs_root=True,
-        reboot=True,
-    )
-    return (older, newer) if older else (newer,)
+    return (older, NEWER_DRIVER) if older else (NEWER_DRIVER,)
 
 
 def _engine_fix(
@@ -129,7 +140,7 @@ def _engine_fix(
     installed = {d.name.lower() for d in packages.distributions} if packages else set()
     for name in matrix.engines:
         requirement = engine_requirement(name, driver, gpus, matrix)
-        if name in installed and requirement != name:
+        if name in installed and requirement not in (name, None):
             return Fix(
                 text=Text("take the newest {engine} whose CUDA the driver runs", {"engine": name}),
                 commands=(line([requirement]),),
@@ -140,8 +151,8 @@ def _engine_fix(
 
 def _wheel_fix(driver: Driver, torch: Torch, gpus: tuple[Gpu, ...] | None, matrix: Matrix, line: Line) -> Fix | None:
     choice = torch_choice(torch.version, driver, gpus, None, matrix)
-    row = matrix.minimum_driver(choice.cuda) if choice.cuda else None
-    if row is None or not new_enough(driver, choice.cuda, row.minimum_driver):
+    row = matrix.minimum_driver(choice.cuda) if choice and choice.cuda else None
+    if choice is None or row is None or not new_enough(driver, choice.cuda, row.minimum_driver):
         return None
     return Fix(
         text=Text("install torch built for CUDA {cuda}", {"cuda": choice.cuda}),

@@ -11,6 +11,7 @@ from autoglm_doctor.domain.launch_line import line
 from autoglm_doctor.domain.memory import Card, Estimate
 from autoglm_doctor.domain.rescue import Suggestion, highest_utilization, launch_that_fits, utilization_ceiling
 from autoglm_doctor.domain.spans import GIB
+from autoglm_doctor.facts import GpuProcess
 from autoglm_doctor.finding import Fix, Text
 from autoglm_doctor.intent import Intent
 
@@ -66,15 +67,21 @@ def free_fixes(case: Case, one: Taken) -> tuple[Fix, ...]:
 
 
 def _make_room(one: Taken) -> list[Fix]:
-    if one.gpu.processes:
-        pids = [str(process.pid) for process in one.gpu.processes]
+    """Only a process that is known to hold memory may be offered to `kill`, and never pid 0: that is our own group."""
+    seen = [process for process in one.gpu.processes if process.pid > 0]
+    holding = [str(process.pid) for process in seen if process.used_bytes]
+    if holding:
         return [
             Fix(
                 text=Text("end what holds the memory, if it is yours and not needed"),
-                commands=(f"ps -o pid,user,etime,args -p {','.join(pids)}", f"kill {' '.join(pids)}"),
+                commands=(f"ps -o pid,user,etime,args -p {','.join(holding)}", f"kill {' '.join(holding)}"),
                 reversible=False,
             )
         ]
+    if seen:
+        pids = ",".join(str(process.pid) for process in seen)
+        text = Text("look at the processes on the GPU; the driver does not tell what each of them holds")
+        return [Fix(text=text, commands=(f"ps -o pid,user,etime,args -p {pids}", "nvidia-smi"))]
     if one.used_bytes > IDLE_BYTES:
         text = Text("find out on the host who holds it: processes that have the GPU open, and containers")
         return [Fix(text=text, commands=("sudo fuser -v /dev/nvidia*", "docker ps"), needs_root=True)]
@@ -84,17 +91,24 @@ def _make_room(one: Taken) -> list[Fix]:
 def holders(one: Taken) -> str:
     """Who holds the memory, as far as one can see from here."""
     seen = sorted(one.gpu.processes, key=lambda process: -(process.used_bytes or 0))
-    if seen:
-        return "held by " + ", ".join(
-            f"{p.name or 'a process'} (pid {p.pid}{f', {p.used_bytes / GIB:.2f} GiB' if p.used_bytes else ''})"
-            for p in seen
-        )
+    holding = ", ".join(_named(process) for process in seen if process.used_bytes)
+    others = ", ".join(_named(process) for process in seen if not process.used_bytes and process.pid > 0)
+    if holding:
+        return f"held by {holding}" + (f"; also on the GPU: {others}" if others else "")
+    if others:
+        return f"{one.used_bytes / GIB:.2f} GiB are taken, the driver does not tell by whom; on the GPU: {others}"
     if one.used_bytes > IDLE_BYTES:
         return (
             f"{one.used_bytes / GIB:.2f} GiB are taken by no visible process: another container, another user's "
             "session, or a process that did not end"
         )
     return f"nobody computes on it: {one.used_bytes / GIB:.2f} GiB are the driver's and the desktop's"
+
+
+def _named(process: GpuProcess) -> str:
+    pid = f"pid {process.pid}" if process.pid > 0 else "outside of this container"
+    size = f", {process.used_bytes / GIB:.2f} GiB" if process.used_bytes else ""
+    return f"{process.name or 'a process'} ({pid}{size})"
 
 
 def _fix(suggestion: Suggestion) -> Fix:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -32,7 +32,10 @@ TORCH_BUILDS: Mapping[str, tuple[str, ...]] = {
 
 #: GPUs older than this have lost their code in builds for CUDA 12.8 and newer; those for 12.6 keep it.
 _OLD_GPU = (7, 5)
-_NEW_GPU = (10, 0)
+#: GPUs from Blackwell on have no code in builds for less than CUDA 12.8.
+_NEW_GPU, _NEW_CUDA = (10, 0), Version("12.8")
+#: Older ones (Kepler) have lost their code in every build of the table: torch's builds for CUDA 11.8 begin with sm_50.
+_OLDEST_GPU = (5, 0)
 
 _INDEX = "https://download.pytorch.org/whl/cu{}"
 
@@ -81,15 +84,20 @@ def driver_major(driver: Driver | None, matrix: Matrix) -> int | None:
     return max(fitting, default=None)
 
 
-def capability(text: str) -> tuple[int, int]:
-    """ "8.9" as (8, 9)."""
-    major, _, minor = text.partition(".")
-    return int(major), int(minor or 0)
+def capability(text: str) -> tuple[int, int] | None:
+    """ "8.9" as (8, 9); None where it is no compute capability."""
+    match = re.fullmatch(r"(\d+)(?:\.(\d+))?", text.strip())
+    return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+def capabilities(gpus: Iterable[Gpu] | None) -> list[tuple[int, int]]:
+    """Those that are known, the smallest first."""
+    return sorted(one for one in (capability(gpu.compute_capability) for gpu in gpus or ()) if one is not None)
 
 
 def oldest_gpu(gpus: Iterable[Gpu] | None) -> tuple[int, int] | None:
-    """The smallest compute capability; None without a GPU."""
-    return min((capability(gpu.compute_capability) for gpu in gpus or ()), default=None)
+    """The smallest compute capability; None without a GPU, or where none is known."""
+    return next(iter(capabilities(gpus)), None)
 
 
 def torch_choice(
@@ -98,19 +106,20 @@ def torch_choice(
     gpus: Iterable[Gpu] | None,
     host: Host | None,
     matrix: Matrix,
-) -> TorchChoice:
-    """The build of a torch version (None: the newest) for this machine.
+) -> TorchChoice | None:
+    """The build of a torch version (None: the newest) for this machine; None when no build of any version runs.
 
     The default build is taken wherever it runs; another index is named only where it must be.
     """
+    gpus = tuple(gpus or ())
     wanted = version.split("+")[0] if version else None
     builds = TORCH_BUILDS.get(line(wanted)) if wanted else TORCH_BUILDS[max(TORCH_BUILDS, key=Version)]
     requirement = f"torch=={wanted}" if wanted else "torch"
     if not builds:
         return TorchChoice(requirement=requirement, options=(), cuda="")
     cuda = _build(builds, driver, gpus, matrix)
-    if cuda is None:  # nothing of this version runs on the driver: the newest line that has a build for it
-        return _older_torch(driver, matrix)
+    if cuda is None:  # nothing of this version runs here: the newest line that has a build for it
+        return _older_torch(driver, gpus, matrix)
     default_is_cpu = (
         host is not None and host.machine == "aarch64" and bool(wanted) and Version(wanted or "0") < Version("2.11")
     )
@@ -119,29 +128,34 @@ def torch_choice(
     return TorchChoice(requirement=requirement, options=_index(cuda), cuda=cuda)
 
 
-def _build(builds: tuple[str, ...], driver: Driver | None, gpus: Iterable[Gpu] | None, matrix: Matrix) -> str | None:
-    major, oldest = driver_major(driver, matrix), oldest_gpu(gpus)
-    if oldest is not None and oldest < _OLD_GPU and "12.6" in builds and builds[-1] not in ("11.8", "12.1", "12.4"):
-        return "12.6" if major is None or major >= 12 else None
-    if major is None or int(builds[-1].split(".")[0]) <= major:
+def _build(builds: tuple[str, ...], driver: Driver | None, gpus: Iterable[Gpu], matrix: Matrix) -> str | None:
+    """The default build where it runs, else the newest within the driver's own CUDA, else the oldest of its major."""
+    major, cards = driver_major(driver, matrix), capabilities(gpus)
+    fitting = [cuda for cuda in builds if _runs(Version(cuda), major, cards)]
+    if builds[-1] in fitting:
         return builds[-1]
-    fitting = [cuda for cuda in builds if int(cuda.split(".")[0]) <= major]
     known = Version(driver_cuda(driver, matrix) or "0")
     within = [cuda for cuda in fitting if Version(cuda) <= known]
-    if oldest is not None and oldest >= _NEW_GPU:  # builds for less than CUDA 12.8 have no code for Blackwell
-        return max((c for c in fitting if Version(c) >= Version("12.8")), key=Version, default=None)
     return max(within, key=Version, default=min(fitting, key=Version, default=None))
 
 
-def _older_torch(driver: Driver | None, matrix: Matrix) -> TorchChoice:
-    major = driver_major(driver, matrix) or 0
+def _runs(cuda: Version, major: int | None, cards: Sequence[tuple[int, int]]) -> bool:
+    """A build for this CUDA runs on the driver and has code for every GPU, as far as they are known."""
+    if major is not None and cuda.major > major:
+        return False
+    if not cards:
+        return True
+    too_old = cards[0] < _OLDEST_GPU or (cards[0] < _OLD_GPU and cuda >= _NEW_CUDA)
+    return not too_old and (cards[-1] < _NEW_GPU or cuda >= _NEW_CUDA)
+
+
+def _older_torch(driver: Driver | None, gpus: Iterable[Gpu], matrix: Matrix) -> TorchChoice | None:
     for name in sorted(TORCH_BUILDS, key=Version, reverse=True):
-        fitting = [cuda for cuda in TORCH_BUILDS[name] if int(cuda.split(".")[0]) <= major]
-        if fitting:
-            cuda = max(fitting, key=Version)
+        cuda = _build(TORCH_BUILDS[name], driver, gpus, matrix)
+        if cuda is not None:
             is_default = cuda == TORCH_BUILDS[name][-1]
             return TorchChoice(requirement=f"torch=={name}.*", options=() if is_default else _index(cuda), cuda=cuda)
-    return TorchChoice(requirement="torch", options=(), cuda="")
+    return None
 
 
 def _index(cuda: str) -> tuple[str, ...]:
@@ -156,16 +170,24 @@ def engine_rows(
     return tuple(
         row
         for row in matrix.engines.get(engine, ())
-        if (major is None or row.cuda_major <= major)
-        and (oldest is None or capability(row.minimum_capability) <= oldest)
+        if (major is None or row.cuda_major <= major) and (oldest is None or not _below(oldest, row))
     )
 
 
-def engine_requirement(engine: str, driver: Driver | None, gpus: Iterable[Gpu] | None, matrix: Matrix) -> str:
-    """The newest release of an engine that runs here, as pip takes it: "vllm" or "vllm<0.20"."""
+def _below(card: tuple[int, int], row: EngineRelease) -> bool:
+    minimum = capability(row.minimum_capability)
+    return minimum is not None and card < minimum
+
+
+def engine_requirement(engine: str, driver: Driver | None, gpus: Iterable[Gpu] | None, matrix: Matrix) -> str | None:
+    """The newest release of an engine that runs here, as pip takes it: "vllm" or "vllm<0.20"; None: no release does."""
     rows = matrix.engines.get(engine, ())
+    if not rows:
+        return engine
     allowed = engine_rows(engine, driver, gpus, matrix)
-    if not allowed or allowed[-1] == rows[-1]:
+    if not allowed:
+        return None
+    if allowed[-1] == rows[-1]:
         return engine
     first_too_new = rows[rows.index(allowed[-1]) + 1].since
     return f"{engine}<{first_too_new.removesuffix('.0')}"
@@ -180,8 +202,10 @@ def torch_lines(
     host: Host | None,
     matrix: Matrix,
 ) -> tuple[str, ...]:
-    """The lines that put the right build of torch in the place of the one that is there."""
+    """The lines that put the right build of torch in the place of the one that is there; () when none would run."""
     choice = torch_choice(version, driver, gpus, host, matrix)
+    if choice is None:
+        return ()
     executable = interpreter.executable if interpreter else None
     install = install_line(executable, [choice.requirement], packages, choice.options)
     remove = install_line(executable, ["torch"], packages).replace(" install ", " uninstall ", 1)
@@ -195,6 +219,8 @@ def runs_on(compute_capability: str, listed: Iterable[str]) -> str:
     """The entry of a list of architectures that runs on a GPU, compiled code before PTX; "" when there is none."""
     gpu = capability(compute_capability)
     best = ""
+    if gpu is None:
+        return best
     for entry in listed:
         match = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", entry)
         if match is None:

@@ -19,25 +19,24 @@ def probe(arguments: dict[str, Any]) -> Answers:
     """Answer host, environment, pci_gpus, memory, shared_memory and port, each guarded by itself.
 
     Arguments: root (stands for "/" when reading /proc, /sys, /etc and /dev), host and port of the server (port null:
-    it has none), variables (assignments of the deployment, over our own environment).
+    it has none), variables (assignments over our own environment), pythonpath (the deployment's; ours is not it).
     """
     root = Path(arguments.get("root", "/"))
     variables = arguments.get("variables") or {}
     environ = {**os.environ, **variables}
+    inherited = _inherited(arguments.get("pythonpath"))
     yield "host", _guarded(lambda: read_host(root, environ), "the operating system")
-    yield "environment", _guarded(lambda: read_environment(_inherited(), variables), "the environment")
+    yield "environment", _guarded(lambda: read_environment(inherited, variables), "the environment")
     yield "pci_gpus", _guarded(lambda: read_pci_gpus(root), "the PCI bus", "/sys/bus/pci")
     yield "memory", _guarded(lambda: read_memory(root), "main memory", "/proc/meminfo, control groups")
     yield "shared_memory", _shared_memory(root)
     yield "port", _port(arguments)
 
 
-def _inherited() -> dict[str, str]:
-    """Our environment without the entry of PYTHONPATH by which a bare checkout starts its own probes."""
-    ours = str(Path(__file__).resolve().parents[2])
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != ours]
+def _inherited(pythonpath: str | None) -> dict[str, str]:
+    """The deployment's environment: ours, with the PYTHONPATH that it had before we needed one for ourselves."""
     rest = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return {**rest, "PYTHONPATH": os.pathsep.join(paths)} if paths else rest
+    return {**rest, "PYTHONPATH": pythonpath} if pythonpath else rest
 
 
 def _guarded(read: Callable[[], Any], what: str, source: str = "") -> Reading[Any]:

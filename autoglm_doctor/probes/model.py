@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoglm_doctor.domain.downloads import BY_PATH, IS_FILE, names_a_path
 from autoglm_doctor.facts import ModelFiles, Reading, known
 from autoglm_doctor.intent import SMOKE
-from autoglm_doctor.probes.modelcache import find_model, looks_like_path
+from autoglm_doctor.probes.modelcache import expand, find_model
 from autoglm_doctor.probes.protocol import Answers, run
 from autoglm_doctor.probes.safetensors_header import Header, is_lfs_pointer, read_header
 
@@ -38,13 +39,21 @@ def probe(arguments: dict[str, Any]) -> Answers:
     environ = arguments.get("environment")
     found = find_model(model, dict(os.environ) if environ is None else environ, arguments.get("download_dir"))
     if found is None:
-        what = f"there is no folder {model}" if looks_like_path(model) else f"{model} is not on this machine"
-        yield "model_files", Reading(outcome="absent", why=what)
+        yield "model_files", _not_here(model, dict(os.environ) if environ is None else environ)
         return
     try:
         yield "model_files", known(read_folder(*found), source=found[1])
     except OSError as error:
         yield "model_files", Reading(outcome="failed", why=f"{found[0]} cannot be read: {error.strerror}")
+
+
+def _not_here(model: str, environ: Mapping[str, str]) -> Reading[ModelFiles]:
+    """A name of a hub can still be downloaded; a path cannot, and neither can a file that bears the name."""
+    if os.path.lexists(expand(model, environ)):
+        return Reading(outcome="absent", why=f"{model} is a file, not a model's folder", source=IS_FILE)
+    if names_a_path(model):
+        return Reading(outcome="absent", why=f"there is no folder {model}", source=BY_PATH)
+    return Reading(outcome="absent", why=f"{model} is not on this machine")
 
 
 def read_folder(folder: Path, found_by: str) -> ModelFiles:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from autoglm_doctor.domain.downloads import names_a_path
+
 
 def find_model(model: str, environ: Mapping[str, str], download_dir: str | None = None) -> tuple[Path, str] | None:
     """(folder, how it was found), or None when it is not on this machine.
@@ -12,10 +14,10 @@ def find_model(model: str, environ: Mapping[str, str], download_dir: str | None 
     `environ` is the deployment's: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, MODELSCOPE_CACHE and HOME count.
     `download_dir` is vLLM's flag: a cache folder that comes before all others.
     """
-    folder = Path(_expand(model, environ))
+    folder = Path(expand(model, environ))
     if folder.is_dir():
         return folder, "path"
-    if looks_like_path(model):
+    if names_a_path(model):
         return None
     for cache in _hub_caches(environ, download_dir):
         snapshot = _snapshot(cache / f"models--{model.replace('/', '--')}")
@@ -27,12 +29,8 @@ def find_model(model: str, environ: Mapping[str, str], download_dir: str | None 
     return None
 
 
-def looks_like_path(model: str) -> bool:
-    """Not a name of a hub: "/data/model", "./model", "~/model", "a/b/c"."""
-    return model.startswith(("/", "./", "../", "~")) or model.count("/") != 1
-
-
-def _expand(path: str, environ: Mapping[str, str]) -> str:
+def expand(path: str, environ: Mapping[str, str]) -> str:
+    """A path with the deployment's home folder for "~"."""
     home = environ.get("HOME")
     return home + path[1:] if home and path.startswith("~/") else path
 
@@ -44,13 +42,13 @@ def _home(environ: Mapping[str, str]) -> Path:
 def _hub_caches(environ: Mapping[str, str], download_dir: str | None) -> Iterator[Path]:
     """One after the other only where vLLM's flag is given: otherwise exactly the folder that the library uses."""
     if download_dir:
-        yield Path(_expand(download_dir, environ))
+        yield Path(expand(download_dir, environ))
     named = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
     if named:
-        yield Path(_expand(named, environ))
+        yield Path(expand(named, environ))
         return
     cache = environ.get("XDG_CACHE_HOME") or str(_home(environ) / ".cache")
-    yield Path(_expand(environ.get("HF_HOME") or f"{cache}/huggingface", environ)) / "hub"
+    yield Path(expand(environ.get("HF_HOME") or f"{cache}/huggingface", environ)) / "hub"
 
 
 def _snapshot(repository: Path) -> Path | None:
@@ -71,7 +69,7 @@ def _snapshot(repository: Path) -> Path | None:
 def _modelscope_folders(model: str, environ: Mapping[str, str]) -> Iterator[Path]:
     """Releases before 1.15 had no `models` level; a dot in a name is written as three underscores."""
     base = environ.get("MODELSCOPE_CACHE")
-    roots = [Path(_expand(base, environ))] if base else []
+    roots = [Path(expand(base, environ))] if base else []
     roots = [root / part for root in roots for part in ("", "hub")] or [_home(environ) / ".cache/modelscope/hub"]
     for root in roots:
         for level in ("models", ""):

@@ -1,7 +1,7 @@
 """The driver and the GPUs: NVML first, then libcuda, the kernel's files and nvidia-smi.
 
-Every getter is guarded on its own: what a GPU does not support leaves a default, a GPU that is lost fails the reading
-of the GPUs, and a library that hangs or crashes takes only this process with it.
+Every getter is guarded on its own: what a GPU does not support leaves a default, a GPU that is lost is named in the
+reading's `why` and left out of it, and a library that hangs or crashes takes only this process with it.
 """
 
 from __future__ import annotations
@@ -152,20 +152,24 @@ def _gpus(nvml: _Nvml, driver: Reading[Driver]) -> Reading[tuple[Gpu, ...]]:
         count = nvml.module.nvmlDeviceGetCount()
     except Exception as error:
         return Reading(outcome="failed", why=f"NVML does not tell the number of GPUs: {_text(str(error))}")
-    found = []
+    found, lost = [], []
     for index in range(count):
         try:
             found.append(_gpu(nvml.module, index))
         except Exception as error:
-            return Reading(outcome="failed", why=f"GPU {index} {_reason(error)}", source="NVML")
-    return known(tuple(found), source="NVML")
+            words = _lost_words(error)
+            if words is None:
+                why = f"GPU {index} cannot be read through NVML: {_text(str(error))}"
+                return Reading(outcome="failed", why=why, source="NVML")
+            lost.append(f"GPU {index} {words}")
+    if lost and not found:
+        return Reading(outcome="failed", why="; ".join(lost), source="NVML")
+    # The others can still serve; which ones are gone is told beside them.
+    return Reading(outcome="known", value=tuple(found), why="; ".join(lost), source="NVML")
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, _GpuLostError):
-        return str(error)
-    lost = LOST.get(_code(error))
-    return lost or f"cannot be read through NVML: {_text(str(error))}"
+def _lost_words(error: Exception) -> str | None:
+    return str(error) if isinstance(error, _GpuLostError) else LOST.get(_code(error))
 
 
 def _ask(

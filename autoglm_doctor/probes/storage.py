@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +65,14 @@ def nearest_folder(path: str) -> str:
     return folder
 
 
+def in_the_way(path: str) -> str:
+    """The file where a folder on the way to this path should be; "" when folders can be made all the way."""
+    place = os.path.realpath(os.path.expanduser(path))
+    while not os.path.lexists(place) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    return "" if os.path.isdir(place) or not os.path.lexists(place) else place
+
+
 def open_unnamed(folder: str, flags: int = 0) -> int:
     """A new file for reading and writing that vanishes with this process, even when it is killed.
 
@@ -77,7 +84,7 @@ def open_unnamed(folder: str, flags: int = 0) -> int:
         return os.open(folder, flags | os.O_TMPFILE, 0o600)  # never had a name
     except OSError:
         pass  # not every file system can: NFS, FUSE, old overlayfs
-    name = os.path.join(folder, f".autoglm-doctor-{secrets.token_hex(8)}")
+    name = os.path.join(folder, f".autoglm-doctor-{os.urandom(8).hex()}")
     fd = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600)
     os.unlink(name)
     return fd
@@ -107,7 +114,10 @@ def probe(arguments: dict[str, Any]) -> Answers:
         yield "storage", Reading(outcome="failed", why=f"{folder}: {error.strerror}", source="statvfs")
         return
     read_only = bool(state.f_flag & os.ST_RDONLY)
-    write_error = _write_error(folder) if arguments.get("scratch") and not read_only else ""
+    obstacle = in_the_way(wanted)
+    write_error = f"{obstacle} is a file, no folder" if obstacle else ""
+    if arguments.get("scratch") and not read_only and not obstacle:
+        write_error = _write_error(folder)
     mount = mount_of(folder, root)
     value = Storage(
         path=folder,

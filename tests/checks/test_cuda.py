@@ -8,20 +8,26 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.cuda import cuda_initialises, gpus_compute, limit
+from autoglm_doctor.checks.vram import gpu_memory_free
 from autoglm_doctor.facts import (
     Cuda,
     CudaDevice,
     DeviceRun,
     Driver,
     Environment,
+    Facts,
+    Gpu,
     Host,
     Product,
     Reading,
     Torch,
     TorchRun,
+    known,
 )
 from autoglm_doctor.intent import Device
 from autoglm_doctor.launch import default_intent
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
 
 HOST = Host(system="Linux", machine="x86_64", kernel="6.8")
@@ -127,7 +133,10 @@ def test_computes(torch_run: TorchRun, status: str, cause: str) -> None:
 
 def test_every_gpu_has_its_own_finding() -> None:
     devices = (DeviceRun(index=0, products=(product(),)), DeviceRun(index=1, products=(product(error=NAN),)))
-    found = judge(gpus_compute, torch_run=TorchRun(cuda_available=True, devices=devices), driver=DRIVER)
+    intent = default_intent()
+    two = dataclasses.replace(intent, launch=dataclasses.replace(intent.launch, tensor_parallel=2))
+    torch_run = TorchRun(cuda_available=True, devices=devices)
+    found = judge(gpus_compute, torch_run=torch_run, driver=DRIVER, intent=two)
     assert [(f.subject, f.status) for f in found] == [("gpu:0", "pass"), ("gpu:1", "fail")]
 
 
@@ -154,3 +163,44 @@ def test_a_real_product_stays_far_below_the_limit(dtype: str) -> None:
     exact = left.double() @ right.double()
     error = float(((left @ right).double() - exact).abs().max() / exact.abs().max())
     assert 0 < error < limit(dtype) / 5
+
+
+CARD = Gpu(index=0, name="RTX", compute_capability="8.9", total_bytes=1 << 35, free_bytes=1 << 20)
+
+
+@pytest.mark.parametrize("value", ["", "-1"], ids=["empty", "-1"])
+def test_hidden_gpus_mean_the_cpu_where_the_cpu_will_do(value: str) -> None:
+    environment = Environment(variables={"CUDA_VISIBLE_DEVICES": value})
+    for device, status in (("auto", "not_applicable"), ("cuda", "fail")):
+        given: dict[str, Any] = {
+            "cuda": code(100),
+            "driver": DRIVER,
+            "gpus": (CARD,),
+            "environment": environment,
+            "torch_run": TorchRun(cuda_error="no CUDA GPUs are available"),
+            "torch": Torch(version="2.9.1+cu128", cuda="12.8"),
+            "intent": dataclasses.replace(default_intent(), device=device),
+        }
+        for check in (cuda_initialises, gpus_compute):
+            (found,) = judge(check, **given)
+            assert found.status == status
+
+
+def test_a_gpu_that_the_deployment_does_not_take_is_not_judged() -> None:
+    devices = (DeviceRun(index=0, products=(product(),)), DeviceRun(index=1, allocation_error=OOM))
+    (found,) = judge(gpus_compute, torch_run=TorchRun(cuda_available=True, devices=devices), driver=DRIVER)
+    assert (found.subject, found.status) == ("gpu:0", "pass")
+
+
+def test_a_gpu_has_the_same_name_as_in_the_other_checks() -> None:
+    """torch counts the visible ones, the rest of the report like nvidia-smi."""
+    gpus = (dataclasses.replace(CARD, name="GT"), dataclasses.replace(CARD, index=1))
+    (found,) = judge(gpus_compute, torch_run=run(product(error=NAN)), driver=DRIVER, gpus=gpus, cuda=STARTED)
+    assert found.subject == "gpu:1"
+    assert found.fixes[0].commands[-1].endswith("-i 1")
+
+
+def test_a_full_gpu_is_one_red() -> None:
+    facts = Facts(driver=known(DRIVER), gpus=known((CARD,)), torch_run=known(run(allocation=OOM)))
+    found = run_checks([gpus_compute, gpu_memory_free], facts, default_intent(), load_matrix())
+    assert [(f.code, f.status) for f in found] == [("CUD002", "skipped"), ("VRM001", "fail")]

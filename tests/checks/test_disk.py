@@ -228,3 +228,17 @@ def test_a_model_on_this_machine_is_copied_from_where_it_is() -> None:
 def test_without_a_measurement_nothing_is_green(check: object) -> None:
     (finding,) = judge(check)  # type: ignore[arg-type]
     assert finding.status == "unknown"
+
+
+@pytest.mark.parametrize("model", ["/no/such/folder", "./nope", "~/nope", "a/b/c"])
+def test_a_path_is_never_downloaded(model: str) -> None:
+    absent: Reading[object] = Reading(outcome="absent", why=f"there is no folder {model}", source="path")
+    finding = space(storage=storage(free_bytes=0), model_files=absent, intent=Intent(model=model))
+    assert finding.status == "not_applicable"
+    assert "nothing is downloaded" in render(finding.text)
+
+
+def test_a_file_on_the_way_is_named() -> None:
+    finding = space(storage=storage(path="/etc", writable=False, write_error="/etc/hostname is a file, no folder"))
+    assert finding.status == "fail"
+    assert "/etc/hostname is a file" in render(finding.text)

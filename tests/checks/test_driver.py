@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.driver import driver_libraries_match, driver_present, driver_runs_torch_cuda
+from autoglm_doctor.checks.host import os_supported
 from autoglm_doctor.facts import (
     DeviceRun,
     Distribution,
     Driver,
+    Environment,
+    Facts,
     Gpu,
     Host,
     Packages,
@@ -20,10 +23,13 @@ from autoglm_doctor.facts import (
     Reading,
     Torch,
     TorchRun,
+    known,
 )
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Device
 from autoglm_doctor.launch import default_intent
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
 
 HOST = Host(system="Linux", machine="x86_64", kernel="6.8")
@@ -197,3 +203,33 @@ def test_a_new_gpu_is_not_sent_to_a_wheel_without_code_for_it() -> None:
 def test_a_driver_for_no_known_cuda_gets_a_new_driver_only() -> None:
     found = commands(driver=Driver(version="390.1"), torch=torch("2.13.0+cu130", "13.0"))
     assert all("pip" not in command for command in found)
+
+
+def test_a_mac_is_one_red() -> None:
+    facts = Facts(host=known(dataclasses.replace(HOST, system="Darwin")), driver=ABSENT, pci_gpus=known(()))
+    found = run_checks([driver_present, os_supported], facts, default_intent(), load_matrix())
+    assert [(f.code, f.status) for f in found] == [("DRV001", "skipped"), ("HST001", "fail")]
+
+
+def test_hidden_gpus_ask_nothing_of_the_driver_where_the_cpu_will_do() -> None:
+    old, new = Driver(version="535.129.03"), torch("2.13.0+cu130", "13.0")
+    hidden = Environment(variables={"CUDA_VISIBLE_DEVICES": "-1"})
+    auto = dataclasses.replace(default_intent(), device="auto")
+    given: dict[str, Any] = {"driver": old, "torch": new, "environment": hidden}
+    assert one(judge(driver_runs_torch_cuda, **given, intent=auto)).status == "not_applicable"
+    assert one(judge(driver_runs_torch_cuda, **given)).status == "fail"
+
+
+def test_the_cpu_needs_no_libraries_that_match() -> None:
+    mismatch = Driver(version="570.26", nvml_code=18)
+    cpu = dataclasses.replace(default_intent(), device="cpu")
+    assert one(judge(driver_libraries_match, driver=mismatch, intent=cpu)).status == "not_applicable"
+
+
+def test_no_older_engine_is_offered_to_a_gpu_that_none_supports() -> None:
+    packages = Packages(distributions=(Distribution(name="vllm", version="0.27.0"),))
+    gpu = Gpu(index=0, name="P40", compute_capability="6.1", total_bytes=1, free_bytes=1)
+    found = commands(
+        driver=Driver(version="535.129.03"), torch=torch("2.13.0+cu130", "13.0"), packages=packages, gpus=(gpu,)
+    )
+    assert not any("vllm" in command for command in found)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.engine import engine_installed, engine_knows_model, engine_python
+from autoglm_doctor.checks.engine_gpu import engine_supports_gpu
 from autoglm_doctor.checks.torch import torch_installed
 from autoglm_doctor.facts import Distribution, Driver, Facts, Gpu, Interpreter, ModelFiles, Packages, Reading, known
 from autoglm_doctor.finding import Finding
@@ -179,3 +180,47 @@ def test_one_root_cause_gives_one_red() -> None:
         ("ENG002", "skipped", "ENG003"),
         ("TOR001", "skipped", "ENG003"),
     ]
+
+
+SUPPORTS = {
+    "a card of today": ("8.9", "0.33.0", "vllm", "pass", None),
+    "a Volta on an old release": ("7.0", "0.19.1", "vllm", "pass", None),
+    "a Volta on a new release": ("7.0", "0.27.0", "vllm", "fail", PIP + "install 'vllm<0.20'"),
+    "a Pascal, installed": ("6.1", "0.8.5", "vllm", "fail", "autoglm-doctor check --engine transformers"),
+    "a Pascal, nothing installed": ("6.1", None, "vllm", "fail", "autoglm-doctor check --engine transformers"),
+    "a Volta, nothing installed": ("7.0", None, "vllm", "pass", None),
+    "a Turing for SGLang": ("7.5", None, "sglang", "fail", "autoglm-doctor check --engine transformers"),
+    "transformers": ("6.1", "4.57.1", "transformers", "not_applicable", None),
+    "a capability that is not known": ("", "0.12.0", "vllm", "unknown", None),
+}
+
+
+@pytest.mark.parametrize(("capability", "version", "engine", "status", "line"), SUPPORTS.values(), ids=SUPPORTS.keys())
+def test_engine_supports_gpu(capability: str, version: str | None, engine: Any, status: str, line: str | None) -> None:
+    packages = installed(**({engine: version} if version else {}))
+    finding = one(engine_supports_gpu, packages=packages, gpus=(gpu(capability),), driver=D580, intent=intent(engine))
+    assert finding.status == status
+    if line:
+        assert finding.cause == "GPU_TOO_OLD_FOR_ENGINE"
+        assert finding.fixes[0].commands == (line,)
+
+
+def test_a_card_for_no_release_is_one_red_and_no_line_installs_the_engine() -> None:
+    facts = Facts(
+        interpreter=known(PYTHON),
+        packages=known(installed()),
+        driver=known(D580),
+        gpus=known((gpu("6.1"),)),
+        torch=Reading(outcome="absent", why="torch is not installed"),
+    )
+    checks = [engine_installed, engine_python, engine_supports_gpu, torch_installed]
+    found = run_checks(checks, facts, default_intent(), load_matrix())
+    assert [(f.code, f.status) for f in found if f.status == "fail"] == [("ENG004", "fail")]
+    alone = one(engine_installed, packages=installed(), gpus=(gpu("6.1"),), driver=D580)
+    assert not any("vllm" in command for fix in alone.fixes for command in fix.commands)
+
+
+def test_only_the_gpus_that_are_taken_choose_the_release() -> None:
+    gpus = (gpu("8.9"), Gpu(index=1, name="old", compute_capability="7.0", total_bytes=1, free_bytes=1))
+    finding = one(engine_installed, packages=installed(), gpus=gpus, driver=D580)
+    assert finding.fixes[0].commands == (PIP + "install vllm",)

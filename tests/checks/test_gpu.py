@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_doctor.checks.gpu import gpus_visible, select
-from autoglm_doctor.facts import Cuda, CudaDevice, Environment, Gpu, GpuProcess, Reading
+from autoglm_doctor.checks.gpu import gpus_answer, gpus_visible, select
+from autoglm_doctor.checks.torch_gpu import architectures
+from autoglm_doctor.checks.vram import weights_fit
+from autoglm_doctor.facts import Cuda, CudaDevice, Driver, Environment, Facts, Gpu, GpuProcess, Reading, Torch, known
 from autoglm_doctor.intent import Device, Intent
 from autoglm_doctor.launch import default_intent
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
 
 NOT_RUN: Reading[Any] = Reading(outcome="not_run")
@@ -95,6 +99,62 @@ def test_the_mode_of_a_gpu_that_is_not_used_does_not_matter() -> None:
     gpus = (gpu(0), gpu(1, compute_mode=2))
     (found,) = judge(gpus_visible, gpus=gpus, environment=Environment(variables={"CUDA_VISIBLE_DEVICES": "0"}))
     assert found.status == "pass"
+
+
+def test_the_mode_of_the_second_of_two_does_not_matter_to_one() -> None:
+    gpus = (gpu(0), gpu(1, compute_mode=2))
+    assert [f.status for f in judge(gpus_visible, gpus=gpus, intent=wants(1))] == ["pass"]
+    assert [f.status for f in judge(gpus_visible, gpus=gpus, intent=wants(2))] == ["pass", "fail"]
+
+
+def test_the_variable_in_the_command_counts() -> None:
+    intent = dataclasses.replace(wants(1), environment={"CUDA_VISIBLE_DEVICES": "-1"})
+    (found,) = judge(gpus_visible, gpus=TWO, intent=intent)
+    assert (found.status, found.cause) == ("fail", HIDES)
+
+
+BUS = "GPU 1 fell off the bus (GPU is lost)"
+LOST: Reading[Any] = Reading(outcome="failed", why=BUS.replace("1", "0"))
+HALF: Reading[Any] = Reading(outcome="known", value=TWO[:1], why=BUS)
+ANSWERS = {
+    "all answer": (known(TWO), wants(2), {}, "pass", ""),
+    "the only one is lost": (LOST, wants(1), {}, "fail", "gpu:0"),
+    "one of two that are taken": (HALF, wants(2), {}, "fail", "gpu:1"),
+    "one that is not taken": (HALF, wants(1), {}, "warn", "gpu:1"),
+    "one that the variable names": (HALF, wants(1), {"CUDA_VISIBLE_DEVICES": "1"}, "fail", "gpu:1"),
+    "needs a reset": (Reading(outcome="failed", why="GPU 3 needs a reset"), wants(1), {}, "fail", "gpu:3"),
+    "not read": (Reading(outcome="timeout", why="no answer within 30 s"), wants(1), {}, "unknown", ""),
+    "no driver": (Reading(outcome="absent", why="there is no NVIDIA driver"), wants(1), {}, "not_applicable", ""),
+    "no GPU": (known(()), wants(1), {}, "not_applicable", ""),
+    "for the CPU": (LOST, wants(1, "cpu"), {}, "not_applicable", ""),
+}
+
+
+@pytest.mark.parametrize(("gpus", "intent", "variables", "status", "subject"), ANSWERS.values(), ids=ANSWERS)
+def test_answers(gpus: Any, intent: Intent, variables: dict[str, str], status: str, subject: str) -> None:
+    (found,) = judge(gpus_answer, gpus=gpus, intent=intent, environment=Environment(variables=variables))
+    assert (found.status, found.subject) == (status, subject)
+    if status in ("fail", "warn"):
+        assert found.cause == "GPU_FELL_OFF_BUS"
+        assert f"sudo nvidia-smi --gpu-reset -i {subject[-1]}" in found.fixes[0].commands
+
+
+def test_cuda_that_does_not_start_makes_a_lost_gpu_red() -> None:
+    failed = Cuda(library="libcuda.so.1", init_code=999)
+    assert judge(gpus_answer, gpus=HALF, cuda=failed, intent=wants(1))[0].status == "fail"
+    assert judge(gpus_answer, gpus=HALF, cuda=counted(1), intent=wants(1))[0].status == "warn"
+
+
+def test_a_lost_gpu_is_one_red() -> None:
+    facts = Facts(gpus=LOST, driver=known(Driver(version="570.26", nvml_code=0)), torch=known(Torch(version="2.9.1")))
+    checks = [architectures, weights_fit, gpus_visible, gpus_answer]
+    found = run_checks(checks, facts, default_intent(), load_matrix())
+    assert [(f.code, f.status, f.because) for f in found] == [
+        ("TOR005", "skipped", "GPU002"),
+        ("VRM002", "skipped", "GPU002"),
+        ("GPU001", "skipped", "GPU002"),
+        ("GPU002", "fail", ""),
+    ]
 
 
 def test_gpus_that_could_not_be_read_are_no_pass() -> None:

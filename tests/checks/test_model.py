@@ -114,3 +114,38 @@ BESIDE = {
 def test_beside_the_weights(files: Any, intent: Intent, expected: list[tuple[str, str]]) -> None:
     found = pasteable(judge(tokenizer_and_processor, intent=intent, model_files=files))
     assert [(finding.status, finding.cause) for finding in found] == expected
+
+
+def missing(model: str, source: str = "path") -> Reading[Any]:
+    return Reading(outcome="absent", why=f"there is no folder {model}", source=source)
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "status"),
+    [
+        pytest.param("/no/such/dir", "path", "fail", id="an absolute path"),
+        pytest.param("./nope", "path", "fail", id="a relative one"),
+        pytest.param("~/nope", "path", "fail", id="the home folder"),
+        pytest.param("models/a/b", "path", "fail", id="more than one slash"),
+        pytest.param("/no/such/dir", "", "fail", id="an old reading, which does not say"),
+        pytest.param("notes.txt", "file", "fail", id="a plain file"),
+        pytest.param("model.gguf", "file", "not_applicable", id="a file that engines take"),
+        pytest.param("org/name", "", "not_applicable", id="a name of the hub"),
+        pytest.param("gpt2", "", "not_applicable", id="an old name of the hub"),
+        pytest.param("s3://bucket/model", "", "not_applicable", id="an object store"),
+    ],
+)
+def test_a_path_without_a_model_cannot_be_downloaded(model: str, source: str, status: str) -> None:
+    (found,) = pasteable(judge(model_complete, intent=Intent(model=model), model_files=missing(model, source)))
+    assert found.status == status
+    assert found.cause == ("MODEL_PATH_WRONG" if status == "fail" else "")
+
+
+def test_the_way_out_of_a_wrong_path() -> None:
+    (found,) = judge(model_complete, intent=Intent(model="~/my models/a b"), model_files=missing("~/my models/a b"))
+    assert [fix.commands[0] for fix in found.fixes] == [
+        "ls -la ~/'my models'",
+        "hf download ORG/MODEL --local-dir ~/'my models/a b'",
+    ]
+    (found,) = judge(model_complete, intent=Intent(model="/m/x.bin"), model_files=missing("/m/x.bin", "file"))
+    assert [fix.commands[0] for fix in found.fixes] == ["ls -la /m"]

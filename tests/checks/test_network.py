@@ -21,17 +21,36 @@ TAKEN = Port(host="0.0.0.0", port=8000, free=False, error="Address already in us
     [
         (Port(host="0.0.0.0", port=8000, free=True), "pass"),
         (TAKEN, "fail"),
-        (dataclasses.replace(TAKEN, holder_pid=None, error="Permission denied"), "fail"),
+        (dataclasses.replace(TAKEN, holder_pid=None), "fail"),
         (Reading(outcome="absent", why="no port"), "not_applicable"),
         (Reading(outcome="failed", why="no such host"), "unknown"),
         (Reading(outcome="not_run"), "unknown"),
     ],
-    ids=["free", "taken", "not allowed", "none", "not read", "not run"],
+    ids=["free", "taken", "by nobody we see", "none", "not read", "not run"],
 )
 def test_ports(port: Any, status: str) -> None:
     (found,) = judge(port_free, port=port)
     assert found.status == status
     assert found.cause == ("PORT_IN_USE" if status == "fail" else "")
+
+
+REFUSED = Port(host="0.0.0.0", port=80, free=False, error="Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("port", "other"), [(80, 8000), (1023, 8000), (8000, 8001)], ids=["http", "last of root's", "8000 itself"]
+)
+def test_a_port_that_is_not_permitted_is_taken_by_nobody(port: int, other: int) -> None:
+    intent = dataclasses.replace(default_intent(), command=("vllm", "serve", "org/name", "--port", str(port)))
+    (found,) = judge(port_free, intent=intent, port=dataclasses.replace(REFUSED, port=port))
+    assert (found.status, found.cause) == ("fail", "PORT_NOT_PERMITTED")
+    assert found.fixes[0].commands == (f"vllm serve org/name --port {other}",)
+    assert not any("kill" in c or " ss " in c for fix in found.fixes for c in fix.commands)
+
+
+def test_a_refused_port_has_a_way_out_without_a_command() -> None:
+    (found,) = judge(port_free, intent=dataclasses.replace(default_intent(), command=()), port=REFUSED)
+    assert found.fixes[0].commands[0].startswith("sudo sysctl")
 
 
 def test_the_smoke_model_serves_nothing() -> None:
@@ -67,3 +86,15 @@ def test_proxies(variables: dict[str, str], missing: str | None) -> None:
     if missing is not None:
         assert found.cause == "PROXY_INTERCEPTS_LOCALHOST"
         assert found.fixes[0].commands == (f"export no_proxy={missing} NO_PROXY={missing}",)
+
+
+def test_the_shell_reads_the_exceptions_as_one_word() -> None:
+    """With a blank in it, `export no_proxy=.local, localhost` sets something else."""
+    import subprocess
+
+    variables = {"http_proxy": "http://p:1", "no_proxy": ".local, localhost;"}
+    (found,) = judge(proxy_spares_localhost, environment=Environment(variables=variables))
+    script = f'{found.fixes[0].commands[0]} && printf %s "$no_proxy"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=10)
+    assert done.stdout == ".local, localhost;,localhost,127.0.0.1"
+    assert done.stderr == ""

@@ -5,21 +5,28 @@ import shlex
 
 import pytest
 
+from autoglm_doctor.checks.driver import driver_libraries_match
+from autoglm_doctor.checks.model import model_complete
 from autoglm_doctor.checks.vram import gpu_memory_free, kv_cache_fits, weights_fit
 from autoglm_doctor.facts import (
     Cuda,
     CudaDevice,
     Distribution,
+    Driver,
     Environment,
+    Facts,
     Gpu,
     GpuProcess,
     ModelFiles,
     Packages,
     Reading,
     WeightFile,
+    known,
 )
 from autoglm_doctor.intent import SMOKE, Intent, Launch
 from autoglm_doctor.launch import default_intent, parse_command
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
 from autoglm_doctor.wording import render
 
@@ -101,9 +108,30 @@ def test_it_says_who_holds_the_memory():
     finding = one(gpu_memory_free, gpus=(gpu(free=10.0, processes=NOTEBOOK),))
     words = render(finding.text)
     assert "jupyter (pid 4711, 13.00 GiB)" in words
-    assert "a process (pid 815)" in words
-    assert any("kill 4711 815" in fix.commands for fix in finding.fixes)
+    assert "also on the GPU: a process (pid 815)" in words
+    assert any("kill 4711" in fix.commands for fix in finding.fixes)
     assert finding.evidence["what_vllm_says"].startswith("Free memory on device cuda:0 (10.0/23.55 GiB)")
+
+
+@pytest.mark.parametrize(
+    ("processes", "killed", "looked_at"),
+    [
+        pytest.param([(0, 4), (345, 4)], "kill 345", "345", id="pid 0 is our own process group"),
+        pytest.param([(-1, 4), (345, 4)], "kill 345", "345", id="pid -1 is everybody"),
+        pytest.param([(345, None), (346, 4)], "kill 346", "346", id="one whose memory is not known"),
+        pytest.param([(345, None)], "", "345", id="nobody's memory is known"),
+        pytest.param([(0, None)], "", "", id="only pid 0"),
+    ],
+)
+def test_only_a_known_holder_is_offered_to_kill(processes, killed, looked_at):
+    seen = tuple(GpuProcess(pid=pid, used_bytes=gib and gib * GIB) for pid, gib in processes)
+    finding = one(gpu_memory_free, gpus=(gpu(free=10.0, processes=seen),))
+    commands = [command for fix in finding.fixes for command in fix.commands]
+    assert [c for c in commands if c.startswith("kill")] == ([killed] if killed else [])
+    assert [c.split()[-1] for c in commands if c.startswith("ps ")] == ([looked_at] if looked_at else [])
+    assert ("held by" in render(finding.text)) is any(gib for _, gib in processes)
+    assert "pid 0" not in render(finding.text)
+    assert "nobody" not in render(finding.text)
 
 
 def test_memory_without_a_process_is_another_containers():
@@ -378,3 +406,31 @@ def test_another_decoder_with_its_files():
     intent = Intent(model="/models/x", launch=Launch(max_model_len=8192))
     assert one(kv_cache_fits, gpus=(gpu(),), intent=intent, model_files=files).status == "pass"
     assert one(kv_cache_fits, gpus=(gpu(16.0),), intent=intent, model_files=files).status == "fail"
+
+
+@pytest.mark.parametrize("value", ["", "-1"], ids=["empty", "-1"])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.code)
+def test_hidden_gpus_mean_the_cpu_where_the_cpu_will_do(check, value):
+    intent = dataclasses.replace(README, device="auto")
+    environment = Environment(variables={"CUDA_VISIBLE_DEVICES": value})
+    assert one(check, gpus=(gpu(),), intent=intent, environment=environment).status == "not_applicable"
+    assert one(check, gpus=(gpu(),), environment=environment).status == "unknown"
+
+
+def test_no_room_at_all_is_said_in_words():
+    finding = one(kv_cache_fits, gpus=(gpu(),), packages=vllm("0.12.0"))
+    assert finding.status == "fail"
+    assert "weights and peak leave nothing of the" in render(finding.text)
+    assert "0.00" not in render(finding.text)
+
+
+def test_a_broken_library_explains_what_is_not_known_and_a_broken_config_does_not_hide_it():
+    broken = ModelFiles(path="/m", config_error="config.json is no JSON")
+    facts = Facts(driver=known(Driver(version="570.26", nvml_code=0)), gpus=known((gpu(),)), model_files=known(broken))
+    intent = dataclasses.replace(README, model="/m", profile="")
+    found = run_checks([weights_fit, kv_cache_fits, model_complete], facts, intent, load_matrix())
+    assert [f.status for f in found[:2]] == ["unknown"] * 2
+    mismatch = Driver(version="570.26", kernel_version="570.26", library_version="575.1", nvml_code=18)
+    facts = Facts(driver=known(mismatch), gpus=Reading(outcome="failed", why="NVML does not start"))
+    found = run_checks([*CHECKS, driver_libraries_match], facts, README, load_matrix())
+    assert [(f.status, f.because) for f in found[:3]] == [("skipped", "DRV002")] * 3

@@ -367,3 +367,22 @@ def test_vllms_download_dir_comes_first(tmp_path: Path) -> None:
     arguments = {"model": "org/name", "environment": {"HOME": str(tmp_path)}, "download_dir": str(tmp_path / "dl")}
     ((_, reading),) = list(probe(arguments))
     assert reading.value.path == str(wanted)
+
+
+@pytest.mark.parametrize(
+    ("model", "source"),
+    [("{0}/file", "file"), ("{0}/none", "path"), ("./none", "path"), ("org/none", ""), ("none", "")],
+    ids=["a file", "an absolute path", "a relative path", "a hub name", "an old hub name"],
+)
+def test_what_was_looked_for_is_said(tmp_path: Path, model: str, source: str) -> None:
+    (tmp_path / "file").write_text("x")
+    found = look(model.format(tmp_path), HOME=str(tmp_path))
+    assert (found.outcome, found.source) == ("absent", source)
+
+
+def test_a_name_without_an_owner_is_found_in_the_cache(tmp_path: Path) -> None:
+    """gpt2 and its like."""
+    folder(tmp_path / "models--gpt2" / "snapshots" / "r", {**SMALL, "model.safetensors": GOOD})
+    found = look("gpt2", HF_HUB_CACHE=str(tmp_path)).value
+    assert found is not None
+    assert found.found_by == "hugging face cache"

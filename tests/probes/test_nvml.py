@@ -134,11 +134,16 @@ def test_what_must_be_known_is_never_invented(look: Look, driver_folder: Path, d
 
 
 @pytest.mark.parametrize("error", ["1:15", "1:15:uuid", "1:15:processes"], ids=["at once", "midway", "at the end"])
-def test_a_lost_gpu_fails_the_gpus_and_is_named(look: Look, driver_folder: Path, error: str) -> None:
+def test_a_lost_gpu_is_named_and_the_others_stay_readable(look: Look, driver_folder: Path, error: str) -> None:
     driver, gpus = look(driver_folder, STUB_GPUS=f"{RTX};{RTX}", STUB_GPU_ERROR=error)
     assert _value(driver).nvml_code == 0
-    assert gpus.outcome == "failed"
+    assert [gpu.index for gpu in _value(gpus)] == [0]
     assert gpus.why == "GPU 1 fell off the bus (GPU is lost)"
+
+
+def test_the_only_gpu_is_lost(look: Look, driver_folder: Path) -> None:
+    _, gpus = look(driver_folder, STUB_GPUS=RTX, STUB_GPU_ERROR="0:15")
+    assert (gpus.outcome, gpus.why) == ("failed", "GPU 0 fell off the bus (GPU is lost)")
 
 
 def test_a_handle_that_is_refused_fails_the_gpus(look: Look, driver_folder: Path) -> None:

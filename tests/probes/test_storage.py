@@ -107,6 +107,21 @@ def test_a_path_below_a_file_belongs_to_the_folder_of_the_file(tmp_path: Path) -
     assert nearest_folder(str(tmp_path / "file/x")) == os.path.realpath(tmp_path)
 
 
+@pytest.mark.parametrize("scratch", [True, False], ids=["with a test write", "without"])
+@pytest.mark.parametrize("below", ["", "/hub", "/a/b"], ids=["the file", "below it", "far below it"])
+def test_no_folder_can_be_made_below_a_file(tmp_path: Path, below: str, scratch: bool) -> None:
+    (tmp_path / "file").write_text("x")
+    found = look(f"{tmp_path}/file{below}", scratch=scratch)
+    assert (found.writable, found.path) == (False, str(tmp_path))
+    assert found.write_error == f"{tmp_path}/file is a file, no folder"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_link_to_nowhere_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "later")
+    assert look(tmp_path / "link" / "hub", scratch=True).writable
+
+
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no /dev/shm here")
 def test_memory_is_called_by_its_name() -> None:
     value = look("/dev/shm/hub")

@@ -1,15 +1,13 @@
 """Load a model and let it answer, with the libraries of the deployment.
 
-A script for the deployment's own interpreter: it imports the standard library at the top, and torch, transformers and
-PIL inside functions. Started as `python load.py RESULT_FILE ARGUMENTS_JSON`; it appends progress lines and one fact
-line (`inference`). Whatever raises becomes the value's `failure`, beside all that was measured before.
+A script for the deployment's own interpreter: only the standard library is imported at the top. Started with a result
+file and a JSON object; it appends progress lines and one fact (`inference`). Whatever raises becomes its `failure`.
 
 Arguments: model ("smoke" or a folder), device ("cuda", "cpu", "auto"), dtype (name or null), new_tokens, scratch (a
 folder for the smoke model's files, removed by the caller), seconds (budget of the whole trial), image ([width, height]
 in pixels), allow_remote_code, seed.
 
-The smoke model has the architecture of AutoGLM-Phone-9B with its real head sizes (128, grouped queries, rotary
-sections) but few, narrow layers and random weights: it runs the same kernels and says nothing about real weights.
+The smoke model has AutoGLM-Phone-9B's architecture and head sizes in few, narrow layers of random weights.
 """
 
 from __future__ import annotations
@@ -25,10 +23,8 @@ from typing import Any
 STARTED = time.perf_counter()
 SMOKE = "smoke"
 QUESTION = "This is a picture of a phone's screen. Say what it shows."
-#: Warm runs at most; the median counts.
-WARM_RUNS = 3
-#: Share of the whole budget after which no further warm run starts.
-WARM_SHARE = 0.5
+WARM_RUNS = 3  # at most; the median counts
+WARM_SHARE = 0.5  # of the whole budget, after which no further warm run starts
 
 #: Written as the published checkpoint writes it (rope_theta, partial_rotary_factor, rope_scaling): transformers 5
 #: reads that form too. The sections must add up to half of the rotary width: 128 * 0.5 / 2.

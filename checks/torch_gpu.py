@@ -1,0 +1,136 @@
+"""TOR: torch holds code for these GPUs."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from autoglm_doctor.api import (
+    Cuda,
+    Driver,
+    Environment,
+    Findings,
+    Fix,
+    Gpu,
+    Host,
+    Intent,
+    Interpreter,
+    Judgement,
+    Matrix,
+    Packages,
+    Text,
+    Torch,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+)
+from autoglm_doctor.checks.torch import install_fix
+from autoglm_doctor.domain.conflicts import install_line
+from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
+from autoglm_doctor.domain.driver_fixes import NEWER_GPU, WITH_TRANSFORMERS
+from autoglm_doctor.domain.wheels import capability, engine_requirement, runs_on, torch_lines
+
+
+@check(
+    "TOR005",
+    "architectures",
+    cause="GPU_ARCH_NOT_IN_WHEEL",
+    required=True,
+    explained_by=("DRV001", "DRV002", "GPU002", "ENG004", "ENG001", "TOR001", "TOR003"),
+)
+def architectures(
+    torch: Torch,
+    gpus: tuple[Gpu, ...],
+    cuda: Cuda | None,
+    environment: Environment | None,
+    packages: Packages | None,
+    interpreter: Interpreter | None,
+    driver: Driver | None,
+    host: Host | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """torch holds code for these GPUs.
+
+    Without it the first kernel ends with "no kernel image is available for execution on the device".
+
+    Measured by reading the list of architectures in torch's library (what `torch.cuda.get_arch_list()` returns), for
+    each GPU that the deployment takes. Code for sm_86 runs on every GPU of compute capability 8.6 and above within 8,
+    thus also on 8.9, which no list names. PTX (compute_90) is compiled on the spot for 9.0 and everything newer. Code
+    for sm_90a runs on 9.0 alone. (CUDA C++ Programming Guide, binary and PTX compatibility.)
+
+    ## Fix
+    For a GPU that is too old: the build for CUDA 12.6, which keeps the older GPUs. For one that is too new: a newer
+    release of torch, or of the engine that brings it.
+    """
+    on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    if on_cpu or not gpus:
+        yield not_applicable(Text(on_cpu or "there is no GPU here"))
+        return
+    if torch.hip:
+        yield not_applicable(Text("torch {version} was built for AMD GPUs", {"version": torch.version}))
+        return
+    if torch.cuda and torch.architectures is None:
+        yield unknown(Text("the list of architectures in {folder} could not be read", {"folder": torch.location}))
+        return
+    taken = taken_gpus(gpus, cuda, environment, intent)
+    if not taken:
+        yield unknown(Text("which GPU the deployment sees is not known"))
+    for gpu in (one.gpu for one in taken):
+        place = _Place(torch, packages, interpreter, driver, host, intent, matrix)
+        yield _judge_architecture(gpu, place)
+
+
+class _Place(NamedTuple):
+    """Where torch is and what a fix depends on."""
+
+    torch: Torch
+    packages: Packages | None
+    interpreter: Interpreter | None
+    driver: Driver | None
+    host: Host | None
+    intent: Intent
+    matrix: Matrix
+
+
+def _judge_architecture(gpu: Gpu, place: _Place) -> Judgement:
+    listed = place.torch.architectures or ()
+    subject = f"gpu:{gpu.index}"
+    if capability(gpu.compute_capability) is None:
+        return unknown(Text("the compute capability of {gpu} is not known", {"gpu": gpu.name}), subject=subject)
+    how = runs_on(gpu.compute_capability, listed)
+    values = {"gpu": gpu.name, "cc": gpu.compute_capability, "how": how, "torch": place.torch.version}
+    if how:
+        by = " by compiling its PTX at start" if how.startswith("compute") else ""
+        text = Text("torch has code for {gpu} (compute capability {cc}): {how}" + by, values)
+        return ok(text, subject=subject, observed=gpu.compute_capability, expected=" ".join(listed))
+    return fail(
+        Text("torch {torch} has no code for {gpu} (compute capability {cc})", values),
+        fix=_architecture_fixes(gpu, place),
+        subject=subject,
+        observed=gpu.compute_capability,
+        expected=" ".join(listed),
+    )
+
+
+def _architecture_fixes(gpu: Gpu, place: _Place) -> tuple[Fix, ...]:
+    """The engine with its torch, then torch alone; only what has code for this GPU."""
+    torch, packages, interpreter, driver, host, intent, matrix = place
+    chips = [(int(e[3:-1]), int(e[-1])) for e in torch.architectures or () if re.fullmatch(r"sm_\d+", e)]
+    is_old = bool(chips) and (capability(gpu.compute_capability) or (0, 0)) < min(chips)
+    version = torch.version if is_old else None
+    commands = torch_lines(version, interpreter, packages, driver, [gpu], host, matrix)
+    other = install_fix("a build of torch that keeps old GPUs" if is_old else "a newer torch", commands)
+    wanted = engine_requirement(intent.engine, driver, [gpu], matrix)
+    if intent.engine == "transformers":
+        return (other,)
+    if wanted is None:  # no release of the engine runs on it, with whatever torch
+        return (WITH_TRANSFORMERS, other) if commands else (NEWER_GPU,)
+    engine = Fix(
+        text=Text("the newest {engine} for this driver and GPU, with its torch", {"engine": intent.engine}),
+        commands=(install_line(interpreter.executable if interpreter else None, [wanted], packages, ["--upgrade"]),),
+        effort="install",
+    )
+    return (engine, other) if commands else (engine,)
