@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from autoglm_doctor.facts import ModelFiles, Reading
 from autoglm_doctor.finding import Fix, Text
@@ -33,7 +33,7 @@ def wrong_path(files: Reading[ModelFiles], intent: Intent) -> bool:
 
 def path_fixes(files: Reading[ModelFiles], intent: Intent) -> tuple[Fix, ...]:
     """What helps where no folder is: name the right one, or fetch the model to there."""
-    parent = str(PurePosixPath(intent.model).parent)
+    parent = posixpath.dirname(intent.model)
     look = Fix(
         text=Text("name the folder that holds config.json; this shows what is there"),
         commands=(f"ls -la {_shell(parent)}",),
