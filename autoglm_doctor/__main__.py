@@ -34,10 +34,12 @@ def _without_dependencies(error: ModuleNotFoundError) -> None:
     if python.exists() and Path(sys.prefix) != checkout / ".venv":
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(checkout), os.getenv("PYTHONPATH")]))}
         os.execve(python, [str(python), "-m", "autoglm_doctor", *sys.argv[1:]], environ)  # noqa: S606
-    sys.exit(
+    print(
         f"autoglm-doctor: the package {error.name!r} is missing from {sys.executable}.\n"
-        "Run `make check` in a checkout, or `pip install autoglm-doctor`."
+        "Run `make check` in a checkout, or `pip install autoglm-doctor`.",
+        file=sys.stderr,
     )
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def wrong_path(files: Reading[ModelFiles], intent: Intent) -> bool:
 
 def path_fixes(files: Reading[ModelFiles], intent: Intent) -> tuple[Fix, ...]:
     """What helps where no folder is: name the right one, or fetch the model to there."""
-    parent = posixpath.dirname(intent.model)
+    parent = posixpath.dirname(intent.model) or "."
     look = Fix(
         text=Text("name the folder that holds config.json; this shows what is there"),
         commands=(f"ls -la {_shell(parent)}",),
