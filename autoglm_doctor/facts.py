@@ -82,6 +82,7 @@ class GpuProcess:
     pid: int
     name: str = ""
     used_bytes: int | None = None
+    compute: bool = True  # False: only draws (a desktop); it is not disturbed by a small computation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

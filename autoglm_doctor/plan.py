@@ -74,10 +74,10 @@ def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Readi
     return {"sys_path": list(target.value.sys_path)}
 
 
-def _cuda(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
+def _cuda(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     if facts.interpreter.value is None:
         return _without_interpreter(facts)
-    return {"size": 256, "use_gpus": options.force or not busy_gpus(facts)}
+    return {"size": 256, "use_gpus": options.force or not busy_gpus(facts, deployment_environ(intent, options))}
 
 
 def _disk(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:

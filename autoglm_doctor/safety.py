@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autoglm_doctor.domain.model import weight_bytes
-from autoglm_doctor.facts import Facts, Gpu, Reading
+from autoglm_doctor.domain.deployment import taken_gpus, visible_gpus
+from autoglm_doctor.domain.model import checkpoint_bytes
+from autoglm_doctor.facts import Facts, Gpu, GpuProcess, Reading
 from autoglm_doctor.intent import SMOKE, Intent
 from autoglm_doctor.options import Options
 
@@ -25,9 +26,17 @@ SMOKE_BYTES = 2 * _GIB
 OVERHEAD = 1.15
 
 
-def busy_gpus(facts: Facts) -> bool:
-    """Whether even a CUDA context and a small product would be unkind: GPUs in use, or with hardly anything free."""
-    return any(gpu.processes or gpu.free_bytes < CONTEXT_BYTES + SPARE_BYTES for gpu in facts.gpus.value or ())
+def busy_gpus(facts: Facts, environ: Mapping[str, str]) -> bool:
+    """Whether even a CUDA context and a small product would be unkind: GPUs in use, or with hardly anything free.
+
+    Only the GPUs that the deployment can see: torch touches no other.
+    """
+    visible = visible_gpus(facts.gpus.value or (), environ)
+    return any(_computing(gpu) or gpu.free_bytes < CONTEXT_BYTES + SPARE_BYTES for gpu in visible)
+
+
+def _computing(gpu: Gpu) -> list[GpuProcess]:
+    return [process for process in gpu.processes if process.compute]
 
 
 def final_stage_arguments(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
@@ -91,13 +100,13 @@ def _refusal(facts: Facts, intent: Intent, model: str, device: str, options: Opt
     """Why it would be unkind to load now; "" when nothing speaks against it."""
     if device != "cuda" or options.force:
         return ""
-    gpu = _first_visible(facts)
+    gpu = _first_visible(facts, intent)
     if gpu is None:
         return "the memory of the GPU is not known; --force runs the model all the same"
-    if gpu.processes:
-        names = ", ".join(f"{p.name or 'process'} ({p.pid})" for p in gpu.processes[:3])
+    if _computing(gpu):
+        names = ", ".join(f"{p.name or 'process'} ({p.pid})" for p in _computing(gpu)[:3])
         return f"GPU {gpu.index} is in use by {names}; --force runs the model all the same"
-    weights = SMOKE_BYTES if model == SMOKE else weight_bytes(intent, facts.model_files.value)
+    weights = SMOKE_BYTES if model == SMOKE else checkpoint_bytes(intent, facts.model_files.value)
     need = weights if model == SMOKE or weights is None else int(weights * OVERHEAD) + SMOKE_BYTES
     if need is None or need > gpu.free_bytes - SPARE_BYTES:
         size = "an unknown amount" if need is None else f"{need / _GIB:.1f} GiB"
@@ -105,10 +114,7 @@ def _refusal(facts: Facts, intent: Intent, model: str, device: str, options: Opt
     return ""
 
 
-def _first_visible(facts: Facts) -> Gpu | None:
-    """The GPU that cuda:0 is: by name when CUDA_VISIBLE_DEVICES may have moved it, else the first."""
-    gpus = facts.gpus.value or ()
-    devices = facts.cuda.value.devices if facts.cuda.value else ()
-    same = [g for g in gpus if devices and g.name == devices[0].name]
-    # Several cards of one name: we cannot tell which is cuda:0; the one with the least free memory is the safe guess.
-    return min(same or list(gpus), key=lambda g: g.free_bytes, default=None)
+def _first_visible(facts: Facts, intent: Intent) -> Gpu | None:
+    """The GPU that cuda:0 is for the deployment."""
+    taken = taken_gpus(facts.gpus.value or (), facts.cuda.value, facts.environment.value, intent)
+    return taken[0].gpu if taken else None

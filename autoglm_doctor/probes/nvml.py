@@ -240,11 +240,17 @@ def _mig_slices(nvml: Any, handle: Any) -> list[tuple[int, int, int]]:
 def _processes(nvml: Any, handle: Any) -> tuple[GpuProcess, ...]:
     """Compute and graphics processes, each once, with the larger of its two figures."""
     used: dict[int, int | None] = {}
+    computing: set[int] = set()
     for getter in (nvml.nvmlDeviceGetComputeRunningProcesses, nvml.nvmlDeviceGetGraphicsRunningProcesses):
         for process in _ask(getter, handle, default=()):
             figures = [f for f in (used.get(process.pid), process.usedGpuMemory) if f is not None]
             used[process.pid] = max(figures, default=None)
-    return tuple(GpuProcess(pid=pid, name=_process_name(pid), used_bytes=used[pid]) for pid in sorted(used))
+            if getter is nvml.nvmlDeviceGetComputeRunningProcesses:
+                computing.add(process.pid)
+    return tuple(
+        GpuProcess(pid=pid, name=_process_name(pid), used_bytes=used[pid], compute=pid in computing)
+        for pid in sorted(used)
+    )
 
 
 def _process_name(pid: int) -> str:

@@ -92,7 +92,8 @@ def test_a_healthy_gpu_is_read_in_full(look: Look, driver_folder: Path, tmp_path
     assert (gpu.mig, gpu.compute_mode) == (False, 3)
     assert [(p.pid, p.used_bytes) for p in gpu.processes] == [(own, 500 * MIB), (4194303, None)]
     assert gpu.processes[0].name
-    assert gpu.processes[1] == GpuProcess(pid=4194303)
+    assert gpu.processes[1] == GpuProcess(pid=4194303, compute=False), "it only draws"
+    assert gpu.processes[0].compute
 
 
 def test_two_gpus_keep_their_order(look: Look, driver_folder: Path) -> None:
