@@ -25,7 +25,7 @@ def deliver(report: Report, format_name: str, out: Path | None, *, redact: bool)
     stream = sys.stdout
     color = out is None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = shutil.get_terminal_size((80, 24)).columns if out is None and stream.isatty() else 100
-    text = render(report, redactor=Redactor() if redact else None, width=width, color=color)
+    text = render(report, redactor=_redactor(report) if redact else None, width=width, color=color)
     if out is not None:
         try:
             out.write_text(text, encoding="utf-8")
@@ -34,6 +34,12 @@ def deliver(report: Report, format_name: str, out: Path | None, *, redact: bool)
             _write(text)
             raise DoctorError(f"--out: {error}; the report was printed instead") from error
     _write(text)
+
+
+def _redactor(report: Report) -> Redactor:
+    redactor = Redactor()
+    redactor.learn(report.intent.command, report.intent.host)
+    return redactor
 
 
 def _write(text: str) -> None:

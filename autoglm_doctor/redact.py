@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,14 @@ _IP = re.compile(
     r"(?<![\w.=])(?:(?<=://)|(?<=@)|(?=192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|10\.\d+\.\d+\.\d+:\d)|(?=\d+\.\d+\.\d+\.\d+:\d))"
     r"(?!127\.|0\.0\.0\.0)(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![\w.])"
 )
+#: `--api-key VALUE` and `--api-key=VALUE` inside a sentence or a command line.
+_FLAG_IN_TEXT = re.compile(
+    r"(?P<head>(?<!\S)--?(?P<name>[\w-]+)(?:=|\s+))(?P<value>'[^']*'|\"[^\"]*\"|[^\s'\"-][^\s]*)"
+)
+
+#: `"api_key": "VALUE"` inside a flag's JSON, with its quotes escaped or not.
+_JSON_SECRET = re.compile(r"""(?P<head>\\?["'](?P<name>[\w-]+)\\?["']\s*:\s*\\?["'])(?P<value>[^"'\\]+)""")
+
 _FLAG = re.compile(r"^--?[\w-]*(?:key|token|secret|passw|auth)[\w-]*$", re.IGNORECASE)
 
 
@@ -48,6 +56,29 @@ class Redactor:
         self._secrets = sorted(
             {v for k, v in environ.items() if is_secret_name(k) and len(v) >= 8}, key=len, reverse=True
         )
+
+    def learn(self, words: Sequence[str], host: str = "") -> None:
+        """Remember the secrets of a command line, so that they are found wherever they are quoted.
+
+        A flag may take several (`--api-key A B`); a value under four characters would hit ordinary words and is only
+        replaced beside its flag. `host` is an address of this machine, hidden unless it is the loopback or any address.
+        """
+        secret = False
+        for word in words:
+            flag, equals, value = word.partition("=")
+            if word.startswith("-"):
+                secret = is_secret_name(flag) and bool(_FLAG.match(flag))
+                self._remember(value if secret and equals else "")
+            elif equals and re.fullmatch(r"\w+", flag) and is_secret_name(flag):
+                self._remember(value)
+            elif secret:
+                self._remember(word)
+        if re.fullmatch(r"\d+(\.\d+){3}", host) and not host.startswith(("127.", "0.")):
+            self._words.append(("ip", re.compile(rf"(?<![\d.]){re.escape(host)}(?![\d.])")))
+
+    def _remember(self, value: str) -> None:
+        if len(value) >= 4 and value not in self._secrets:
+            self._secrets = sorted([*self._secrets, value], key=len, reverse=True)
 
     def data(self, value: Any, name: str = "") -> Any:
         """A JSON tree with its string values redacted; keys and everything that is no string stay."""
@@ -66,6 +97,8 @@ class Redactor:
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, self._token("secret", secret))
+        text = _FLAG_IN_TEXT.sub(self._named, text)
+        text = _JSON_SECRET.sub(self._named, text)
         text = self._sub("token", _TOKENS, text)
         text = self._sub("credentials", _URL_CREDENTIALS, text, suffix="@")
         text = _BEARER.sub(lambda m: f"{m[1]} {self._token('token', m[0])}", text)
@@ -78,17 +111,28 @@ class Redactor:
         return text
 
     def _words_of_command(self, words: list[Any]) -> list[Any]:
-        """`--api-key VALUE` and `--api-key=VALUE` in a list of words."""
-        done = list(words)
-        for i, word in enumerate(words):
+        """`--api-key A B`, `--api-key=A` and `TOKEN=A` in a list of words."""
+        done: list[Any] = []
+        secret = False
+        for word in words:
             if not isinstance(word, str):
+                done.append(word)
                 continue
             flag, equals, value = word.partition("=")
-            if equals and (_FLAG.match(flag) or (re.fullmatch(r"\w+", flag) and is_secret_name(flag))) and value:
-                done[i] = f"{flag}={self._token('secret', value)}"
-            elif _FLAG.match(word) and is_secret_name(word) and i + 1 < len(words) and isinstance(words[i + 1], str):
-                done[i + 1] = self._token("secret", words[i + 1])
+            named = is_secret_name(flag) and bool(_FLAG.match(flag) or re.fullmatch(r"\w+", flag))
+            if word.startswith("-"):
+                secret = named and not equals
+            if equals and named and value:
+                done.append(f"{flag}={self._token('secret', value)}")
+            else:
+                done.append(self._token("secret", word) if secret and not word.startswith("-") else word)
         return done
+
+    def _named(self, match: re.Match[str]) -> str:
+        """A value that stands behind the name of a secret."""
+        if not is_secret_name(match["name"]) or match["value"].startswith("<secret:"):
+            return match[0]
+        return match["head"] + self._token("secret", match["value"])
 
     def _sub(self, kind: str, pattern: re.Pattern[str], text: str, suffix: str = "") -> str:
         replace: Callable[[re.Match[str]], str] = lambda m: self._token(kind, m[0]) + suffix  # noqa: E731

@@ -32,6 +32,11 @@ def redact(value: object, name: str = "") -> object:
         pytest.param("it said correct-horse-battery", "horse", id="the value of a secret variable"),
         pytest.param(["serve", "--api-key", "abc"], '"abc"', id="a secret flag"),
         pytest.param(["serve", "--api-key=abc"], "=abc", id="a secret flag with an equals sign"),
+        pytest.param(["--api-key", "k1-first", "k2-second", "--port", "8"], "k2-second", id="several values of a flag"),
+        pytest.param("vllm serve m --port 8001 --api-key abc", "abc", id="a flag in a pasted line"),
+        pytest.param("--hf-token=abc is wrong", "abc", id="a flag in a sentence"),
+        pytest.param(["--override", '{"api_key": "abc", "n": 1}'], "abc", id="a key inside of a flag's JSON"),
+        pytest.param("""x '{"api_key":"abc"}' y""", "abc", id="the same in a quoted line"),
         pytest.param(["MY_TOKEN=abc", "vllm"], "=abc", id="a secret assignment"),
         pytest.param({"AWS_SECRET_ACCESS_KEY": "zzz"}, "zzz", id="a secret key of an object"),
     ],
@@ -51,6 +56,8 @@ def test_secrets_go(value: object, secret: str) -> None:
         pytest.param("0.0.0.0", id="any address"),
         pytest.param(["--max-num-batched-tokens", "2048"], id="a flag that counts tokens"),
         pytest.param(["--tokenizer", "org/m"], id="the tokenizer"),
+        pytest.param("vllm serve m --max-num-batched-tokens 2048 --tokenizer org/m", id="and in a line"),
+        pytest.param("the --api-key --port 8", id="a secret flag without a value"),
         pytest.param({"image_token_id": 151343, "max_tokens": 5}, id="numbers"),
         pytest.param("/usr/lib/x86_64-linux-gnu/libcuda.so.1", id="a system path"),
         pytest.param("", id="nothing"),
@@ -74,3 +81,13 @@ def test_a_value_has_one_token_per_machine() -> None:
 def test_redacting_twice_changes_nothing() -> None:
     once = redact(["http://bob:pw@h:1/v1", "--api-key", "abc", "/home/maria.keller"])
     assert redact(once) == once
+
+
+def test_what_a_command_says_is_secret_everywhere() -> None:
+    redactor = Redactor(ENVIRON, salt="s")
+    redactor.learn(["vllm", "serve", "m", "--api-key", "alpha-1", "beta-2", "--port", "80"], host="203.0.113.77")
+    text = redactor.text("KeyError: 'beta-2' at 203.0.113.77, not alpha-1; port 80")
+    assert "beta" not in text
+    assert "alpha" not in text
+    assert "203" not in text
+    assert "port 80" in text

@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
         code = app(args=list(arguments), standalone_mode=False)
         return code if isinstance(code, int) else 0
     except DoctorError as error:
-        return _say(str(error), USAGE)
+        return _say(_redacted(str(error), arguments), USAGE)
     except KeyboardInterrupt:
         return _say("interrupted", EXIT["interrupted"])
     except BrokenPipeError:
@@ -54,6 +54,15 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except Exception as error:
         return _click_or_bug(error)
+
+
+def _redacted(text: str, arguments: Sequence[str]) -> str:
+    """A message may quote the command that it could not read."""
+    from autoglm_doctor.redact import Redactor
+
+    redactor = Redactor()
+    redactor.learn(arguments)
+    return text if "--no-redact" in arguments else redactor.text(text)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

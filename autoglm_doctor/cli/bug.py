@@ -15,6 +15,7 @@ def write_log(error: BaseException) -> str:
     """Write the log and return the line that says where it is."""
     trace = "".join(traceback.format_exception(error))
     redactor = Redactor()
+    redactor.learn(sys.argv[1:])
     log = "\n".join(
         [
             f"autoglm-doctor {__version__}, Python {platform.python_version()}, {platform.platform()}",
@@ -23,9 +24,10 @@ def write_log(error: BaseException) -> str:
             redactor.text(trace),
         ]
     )
+    line = f"internal error ({redactor.text(f'{type(error).__name__}: {error}')})"
     try:
         with tempfile.NamedTemporaryFile("w", prefix="autoglm-doctor-bug-", suffix=".log", delete=False) as stream:
             stream.write(log)
     except OSError:
-        return f"internal error ({type(error).__name__}: {error}); no log could be written:\n{log}"
-    return f"internal error ({type(error).__name__}: {error}); please report it with {stream.name}"
+        return f"{line}; no log could be written:\n{log}"
+    return f"{line}; please report it with {stream.name}"
