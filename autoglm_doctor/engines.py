@@ -79,7 +79,7 @@ VLLM = Syntax(
         "max-lora-rank max-loras lora-modules compilation-config O cc speculative-config kv-transfer-config "
         "guided-decoding-backend structured-outputs-config max-logprobs generation-config "
         "override-generation-config attention-backend attention-config kv-cache-memory-bytes "
-        "max-seq-len-to-capture nnodes node-rank master-addr master-port api-server-count config "
+        "max-seq-len-to-capture nnodes node-rank master-addr master-port api-server-count "
         "mm-encoder-attn-backend "
         "interleave-mm-strings limit-mm-per-prompt runner convert task allowed-media-domains additional-config "
         "num-gpu-blocks-override rope-scaling rope-theta max-num-partial-prefills scheduling-policy profiler-config "

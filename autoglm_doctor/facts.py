@@ -168,6 +168,8 @@ class Interpreter:
     sys_path: tuple[str, ...] = ()  # as the deployment will see it, without the script's own folder
     purelib: str = ""
     chosen_by: str = ""  # one sentence for the report
+    # What the intended command starts and is not there; "": found, or no command; None: nobody looked.
+    missing_program: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

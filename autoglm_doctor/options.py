@@ -16,6 +16,7 @@ class Options:
 
     interpreter: str | None = None  # the target's executable; None: none was found
     interpreter_why: str = ""  # why it was chosen, or why there is none
+    missing_program: str | None = None  # of the intended command; "": it is there, None: nobody looked
     final_stage: FinalStage = "auto"
     disk_write: bool = True
     disk_seconds: float = 1.0

@@ -59,7 +59,7 @@ def _storage(_: Facts, intent: Intent, options: Options) -> Mapping[str, Any]:
 def _target(_: Facts, __: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     if options.interpreter is None:
         return Reading(outcome="absent", why=options.interpreter_why)
-    return {"chosen_by": options.interpreter_why}
+    return {"chosen_by": options.interpreter_why, "missing_program": options.missing_program}
 
 
 def _without_interpreter(facts: Facts) -> Reading[Any]:
@@ -177,7 +177,11 @@ STEPS: tuple[Step, ...] = (
 
 def deployment_environ(intent: Intent, options: Options) -> dict[str, str]:
     """The variables that the server will see."""
-    return absolute_pythonpath({**options.environ, **intent.environment}, Path.cwd())
+    environ = absolute_pythonpath({**options.environ, **intent.environment}, Path.cwd())
+    if environ.get("LD_LIBRARY_PATH"):  # a probe runs in another folder than the server will
+        entries = environ["LD_LIBRARY_PATH"].split(os.pathsep)
+        environ["LD_LIBRARY_PATH"] = os.pathsep.join(str(Path.cwd() / entry) for entry in entries)
+    return environ
 
 
 def weights_folder(intent: Intent, environ: Mapping[str, str]) -> tuple[str, str]:

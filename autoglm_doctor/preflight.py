@@ -88,7 +88,14 @@ def preflight(request: Request) -> int:
         facts=facts,
         matrix_date=matrix.generated,
         findings=findings,
-        verdict=decide(findings, intent, facts, fail_on_warning=request.fail_on == "warn", interrupted=interrupted),
+        verdict=decide(
+            findings,
+            intent,
+            facts,
+            fail_on_warning=request.fail_on == "warn",
+            interrupted=interrupted,
+            selected=bool(request.select or request.skip),
+        ),
         notices=tuple(_notices(registry, intent, saved, matrix)),
     )
     deliver(report, request.format, request.out, redact=request.redact)
@@ -144,7 +151,8 @@ def _intent(request: Request, saved: Saved | None) -> Intent:
     elif saved and saved.intent and not said:
         intent = saved.intent
     else:
-        engine: Any = request.engine
+        # The engines' wheels are built for CUDA: on a CPU it is transformers, unless somebody says otherwise.
+        engine: Any = request.engine or ("transformers" if request.device == "cpu" else None)
         intent = intent_from_options(
             model=request.model, engine=engine, overrides=request.overrides, profile=request.profile
         )
@@ -166,6 +174,7 @@ def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozens
     options = Options(
         interpreter=choice.executable,
         interpreter_why=choice.chosen_by if choice.executable else choice.why_not,
+        missing_program=None if saved else choice.missing_program,
         final_stage=final_stage,
         disk_write=request.disk_write,
         force=request.force,
@@ -204,6 +213,8 @@ def _notices(registry: Registry, intent: Intent, saved: Saved | None, matrix: Ma
                 )
             )
         )
+    if intent.assumed:
+        notices.append(Notice(text=Text("assumed, not read: {what}", {"what": ", ".join(intent.assumed)})))
     if saved:
         notices.append(Notice(text=Text("judged from a saved reading, not from this machine")))
         if saved.matrix_date and saved.matrix_date != matrix.generated:

@@ -163,7 +163,8 @@ def _model(name: str, matrix: Matrix) -> GpuModel:
     wanted = _plain(name)
     rows = {_plain(row): model for row, model in matrix.gpus.items()}
     if wanted not in rows:
-        raise DoctorError(f"--assume: the matrix has no GPU {name!r}; known: {', '.join(sorted(matrix.gpus))}")
+        near = [row for row in sorted(matrix.gpus) if wanted in _plain(row)] or sorted(matrix.gpus)
+        raise DoctorError(f"--assume: the matrix has no GPU {name!r}; it knows {', '.join(near)}")
     return rows[wanted]
 
 

@@ -7,7 +7,7 @@ import time
 import traceback
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,9 +69,12 @@ def facts_needed(checks: Iterable[Check]) -> frozenset[str]:
 def run_checks(checks: Sequence[Check], facts: Facts, intent: Intent, matrix: Matrix) -> tuple[Finding, ...]:
     """Judge. Checks run in the order of their explanations; findings come back in the order of `checks`."""
     found: dict[str, tuple[Finding, ...]] = {}
+    would_be_red: set[str] = set()
     for check in _roots_first(checks):
         findings = _run_one(check, facts, intent, matrix)
-        found[check.code] = tuple(_explained(finding, check, found) for finding in findings)
+        if any(finding.status == "fail" for finding in findings):
+            would_be_red.add(check.code)
+        found[check.code] = tuple(_explained(finding, check, found, would_be_red) for finding in findings)
     return tuple(finding for check in checks for finding in found[check.code])
 
 
@@ -187,8 +190,14 @@ def _finding(check: Check, judgement: Judgement, seconds: float, because: str = 
     )
 
 
-def _explained(finding: Finding, check: Check, found: Mapping[str, tuple[Finding, ...]]) -> Finding:
-    """One root cause, one red: a red or open finding that another red explains is only skipped."""
+def _explained(
+    finding: Finding, check: Check, found: Mapping[str, tuple[Finding, ...]], would_be_red: Set[str]
+) -> Finding:
+    """One root cause, one red: a red or open finding that another red explains is only skipped.
+
+    An explanation is passed on by a check that was skipped itself. To silence a red it must have been red on its own:
+    a question that merely could not be asked (no GPU, so no engine for it) explains no fault that was found.
+    """
     if finding.status not in ("fail", "unknown", "warn", "skipped"):
         return finding
     for code in check.explained_by:
@@ -196,7 +205,8 @@ def _explained(finding: Finding, check: Check, found: Mapping[str, tuple[Finding
             same = not root.subject or not finding.subject or root.subject == finding.subject
             if root.status == "fail" and same:
                 return _skip(finding, root.code)
-            if root.status == "skipped" and root.because in found and same:
+            passed_on = finding.status != "fail" or code in would_be_red
+            if root.status == "skipped" and root.because in found and same and passed_on:
                 return _skip(finding, root.because)
     return finding
 

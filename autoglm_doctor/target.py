@@ -38,6 +38,7 @@ class Choice:
     executable: str | None
     chosen_by: str = ""  # one sentence for the report
     why_not: str = ""  # what came first in the order and could not be used, one sentence
+    missing_program: str = ""  # the program that the command starts and that is not there; "": found, or no command
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class _Answer:
 
     executable: str | None
     why: str
+    missing: str = ""  # the program of the command that is not there
 
 
 def choose_interpreter(python: str | None, command: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Choice:
@@ -60,13 +62,19 @@ def choose_interpreter(python: str | None, command: Sequence[str], environ: Mapp
     """
     if python is not None:
         answer = _stated(python, environ, cwd)
-        return Choice(executable=answer.executable, **{"chosen_by" if answer.executable else "why_not": answer.why})
-    why_not = ""
+        if answer.executable is None:
+            return Choice(executable=None, why_not=answer.why)
+        # Who names an environment means its programs: it counts as if it were active.
+        path = os.pathsep.join([os.path.dirname(answer.executable), environ.get("PATH", os.defpath)])
+        missing = _of_command(list(command), {**environ, "PATH": path}, cwd).missing if command else ""
+        return Choice(executable=answer.executable, chosen_by=answer.why, missing_program=missing)
+    why_not = missing = ""
     for answer in _sources(command, environ, cwd):
+        missing = missing or answer.missing
         if answer.executable:
-            return Choice(executable=answer.executable, chosen_by=answer.why, why_not=why_not)
+            return Choice(executable=answer.executable, chosen_by=answer.why, why_not=why_not, missing_program=missing)
         why_not = why_not or answer.why
-    return Choice(executable=None, why_not=why_not or "there is no python3 on PATH")
+    return Choice(executable=None, why_not=why_not or "there is no python3 on PATH", missing_program=missing)
 
 
 def absolute_pythonpath(environ: Mapping[str, str], cwd: Path) -> dict[str, str]:
@@ -151,7 +159,7 @@ def _of_command(words: list[str], environ: dict[str, str], cwd: Path) -> _Answer
     path = _which(program, environ, cwd)
     if path is None:
         where = "does not exist" if os.sep in program else "is not on PATH"
-        return _Answer(None, f"the command's program {program} {where}")
+        return _Answer(None, f"the command's program {program} {where}", missing=program)
     name = os.path.basename(program)
     if name in ("uv", "uv.exe"):
         return _of_uv(words, environ, cwd)
@@ -210,7 +218,7 @@ def _of_script(path: str, program: str, environ: Mapping[str, str], cwd: Path) -
         return _Answer(None, f"the command's program {path} is no Python script")
     found = _which(named, environ, cwd)
     if found is None:
-        return _Answer(None, f"the first line of {path} names {named}, which does not exist")
+        return _Answer(None, f"the first line of {path} names {named}, which does not exist", missing=named)
     return _Answer(found, f"the interpreter of {path}, the command's {program}")
 
 

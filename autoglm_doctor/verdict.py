@@ -39,6 +39,7 @@ def decide(
     *,
     fail_on_warning: bool = False,
     interrupted: bool = False,
+    selected: bool = False,
 ) -> Verdict:
     """The verdict. Precedence of the exit codes: 1 > 4 > 3 > 5 > 0 (2 and 70 never get here)."""
     findings = [f for f in findings if not f.ignored]
@@ -52,7 +53,10 @@ def decide(
         text=text,
         causes=causes,
         first_fix=root.fixes[0] if root and root.fixes else None,
-        not_covered=_not_covered(intent, facts),
+        not_covered=(
+            *([Text("only the selected checks were judged")] if selected else []),
+            *_not_covered(intent, facts),
+        ),
     )
 
 
@@ -74,6 +78,9 @@ def _status(
         return "warnings", Text("{n} warnings, and --fail-on warn", {"n": count["warn"]})
     if not count["pass"] and not count["warn"]:
         return "nothing_ran", Text("nothing was judged")
+    broken = sum(f.status == "error" for f in findings)
+    if broken:
+        return "ready", Text("ready, but {n} checks broke", {"n": broken})
     if count["warn"]:
         return "ready", Text("ready, with {n} warnings", {"n": count["warn"]})
     return "ready", Text("ready")

@@ -36,16 +36,19 @@ from autoglm_doctor.api import (
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
 from autoglm_doctor.domain.driver_fixes import (
     GIVE_GPUS,
+    GIVE_UTILITY,
     INSTALL_DRIVER,
     LOAD_MODULE,
     NOUVEAU,
     ON_WINDOWS,
     POD,
+    POD_UTILITY,
     REBOOT,
     TOOLKIT,
     USE_GPU_MACHINE,
     driver_fixes,
     new_enough,
+    nvml_fixes,
 )
 
 #: Kernel drivers that keep NVIDIA's own from binding.
@@ -57,14 +60,15 @@ NO_PERMISSION, NOT_LOADED, NOT_FOUND, MISMATCH, UNKNOWN = 4, 9, 12, 18, 999
 
 @check("DRV001", "driver-present", cause="DRIVER_NOT_INSTALLED", required=True, explained_by=("HST001",))
 def driver_present(
-    driver: Reading[Driver], pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent
+    driver: Reading[Driver], pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, cuda: Cuda | None, intent: Intent
 ) -> Findings:
     """An NVIDIA driver is installed, loaded and answers.
 
     Without a driver no CUDA program runs. NVML (the library behind nvidia-smi) is asked first; then the loaded kernel
     module, libcuda and nvidia-smi itself. A GPU on the PCI bus without a driver, a free driver bound to it
     (nouveau, nova), a container without devices and a machine without a GPU need different remedies and are told
-    apart. With `--device auto` a machine without a GPU is judged for the CPU instead.
+    apart; so is a machine where CUDA works and only NVML is missing, as in a container that was started without the
+    driver's `utility` libraries. With `--device auto` a machine without a GPU is judged for the CPU instead.
 
     No threshold: NVML's return code decides (nvml.h: 0 success, 4 no permission, 9 driver not loaded, 999 unknown).
 
@@ -74,12 +78,37 @@ def driver_present(
     """
     if intent.device == "cpu":
         yield not_applicable(Text("the deployment runs on the CPU"))
+    elif _only_nvml_is_missing(driver, cuda):
+        yield _without_nvml(driver.value, host, intent)
     elif driver.value is not None and driver.outcome == "known":
         yield _known(driver.value, pci_gpus, host, intent)
     elif driver.outcome == "absent":
         yield _absent(pci_gpus, host, intent)
     else:
         yield unknown(Text("the driver could not be read: {why}", {"why": driver.why or driver.outcome}))
+
+
+def _only_nvml_is_missing(driver: Reading[Driver], cuda: Cuda | None) -> bool:
+    """libcuda has started and shows devices: the driver is there and works, whatever could not be found."""
+    works = cuda is not None and cuda.init_code == 0 and bool(cuda.devices)
+    code = driver.value.nvml_code if driver.value is not None else None
+    read = driver.value is not None and "nvidia-smi" in driver.value.read_by
+    return works and not read and (driver.outcome == "absent" or (driver.outcome == "known" and code == NOT_FOUND))
+
+
+def _without_nvml(driver: Driver | None, host: Host | None, intent: Intent) -> Judgement:
+    said = {"error": (driver.nvml_error if driver else None) or "libnvidia-ml.so.1 is not there"}
+    # torch computes without NVML; vLLM finds its platform by it and SGLang asks nvidia-smi.
+    judge = warn if intent.engine == "transformers" else fail
+    if host is not None and host.container:
+        words = "CUDA works, but the container lacks the driver's `utility` libraries: there is no NVML ({error}), "
+        cause = "CONTAINER_WITHOUT_NVML"
+        fixes: tuple[Fix, ...] = (POD_UTILITY if host.container == "kubernetes" else GIVE_UTILITY,)
+    else:
+        words = "CUDA works, but the driver's library NVML is missing ({error}), "
+        cause, fixes = "NVML_LIBRARY_MISSING", nvml_fixes(driver, wsl=host is not None and host.wsl)
+    text = Text(words + "which engines ask for the memory of the GPUs", said)
+    return judge(text, fix=fixes, cause=cause, evidence={"nvml_code": driver.nvml_code if driver else None})
 
 
 def _known(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent) -> Judgement:
@@ -207,7 +236,9 @@ def driver_libraries_match(driver: Driver, intent: Intent) -> Findings:
     kernel, library = driver.kernel_version, driver.library_version
     versions: dict[str, object] = {"kernel": kernel or "?", "library": library or "?"}
     mismatch = bool(kernel and library and not _same(kernel, library))
-    if driver.nvml_code == 0 and not mismatch:
+    if driver.nvml_code == 0 and not (kernel and library):
+        yield ok(Text("NVML started, which it refuses to with another kernel module"), observed=driver.version)
+    elif driver.nvml_code == 0 and not mismatch:
         yield ok(Text("libraries and kernel module agree"), observed=driver.version)
     elif driver.nvml_code == MISMATCH or (mismatch and driver.nvml_code != 0):
         both = "the kernel module is {kernel}, the libraries are {library}"

@@ -19,6 +19,7 @@ from autoglm_doctor.api import (
     Torch,
     check,
     fail,
+    not_applicable,
     ok,
     warn,
 )
@@ -67,9 +68,23 @@ def dependency_conflicts(packages: Packages, interpreter: Interpreter, host: Hos
     if rest:
         yield _yellow(rest, found, interpreter, packages)
     if not conflicts:
-        values = {"requirements": found.requirements, "packages": len(packages.distributions)}
-        text = Text("{requirements:count} requirements of {packages:count} packages hold", values)
-        yield ok(text, evidence={"unreadable_requirements": found.invalid_lines})
+        yield _agreement(found, packages)
+
+
+def _agreement(found: Survey, packages: Packages) -> Judgement:
+    """Nothing here is in conflict: green for what was compared and holds, for nothing else."""
+    left_out = len(found.conflicts)
+    held = found.requirements - left_out
+    values = {"held": held, "packages": len(packages.distributions), "left_out": left_out}
+    if held > 0:
+        more = "; {left_out:count} more on torch are left to TOR001 and TOR004" if left_out else ""
+        text = Text("{held:count} requirements of {packages:count} packages hold" + more, values)
+        return ok(text, evidence={"unreadable_requirements": found.invalid_lines})
+    if left_out:
+        return not_applicable(Text("all that is required here is torch, which TOR001 and TOR004 judge"))
+    if packages.distributions:
+        return not_applicable(Text("none of the {packages:count} packages here requires another one", values))
+    return not_applicable(Text("no package is installed for this Python: there is nothing to compare"))
 
 
 def _belongs_elsewhere(conflict: Conflict) -> bool:
@@ -218,7 +233,9 @@ def metadata_readable(
         *_strange_torch(packages, torch, python),
     ]
     yield from found
-    if not found:
+    if not packages.distributions and not found:
+        yield not_applicable(Text("no package is installed for this Python: there is no metadata to read"))
+    elif not found:
         aside = len(packages.faults)
         note = f"; {aside} faults in packages that do not matter here" if aside else ""
         values = {"packages": len(packages.distributions), "note": note}

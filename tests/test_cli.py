@@ -141,6 +141,19 @@ def test_launch_flags_with_keys_are_redacted() -> None:
     assert "s3cr3t" in doctor("check", "--facts", FITS, *QUICK, "--no-redact", *words).stdout
 
 
+def test_fix_lines_quote_the_command_without_its_keys() -> None:
+    line = ("vllm", "serve", "/srv/models/Qwen2.5-3B-Instruct", "--max-model-len", "99999", "--api-key", "s3cr3t")
+    for form in NAMES:
+        done = doctor("check", "--facts", FITS, *QUICK, "--format", form, "--", *line)
+        assert done.returncode == 1
+        assert "--max-model-len 32768" in done.stdout
+        assert "s3cr3t" not in done.stdout
+
+
+def test_an_error_message_does_not_quote_keys() -> None:
+    assert "s3cr3t" not in doctor("check", "--", "nginx", "--api-key", "s3cr3t").stderr
+
+
 def test_assumed_facts_are_said() -> None:
     done = doctor("check", "--facts", FAILS, *QUICK, "--assume", "gpu=a100 pcie,vram=79.2")
     assert done.returncode == 0, done.stdout

@@ -178,3 +178,15 @@ def test_a_text_that_cannot_be_rendered_costs_one_line() -> None:
         yield ok(Text("{n:parsecs} of {what}", {"n": 3}))
 
     assert statuses(Facts(), mumbles) == {"HHH001": "error"}
+
+
+def test_a_question_that_could_not_be_asked_explains_no_fault() -> None:
+    """No driver, so no GPUs, so `leaf` is skipped: that is no reason for a missing package."""
+
+    @check("III001", "package", cause="PACKAGE", explained_by=("BBB001",))
+    def package(intent: Intent) -> Findings:
+        """The package is there."""
+        yield fail(Text("it is missing"), fix=FIX)
+
+    facts = Facts(driver=Reading(outcome="absent"), gpus=ABSENT)
+    assert statuses(facts, root, leaf, package) == {"AAA001": "fail", "BBB001": "skipped", "III001": "fail"}

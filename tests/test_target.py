@@ -114,6 +114,36 @@ def test_a_command_that_cannot_be_used_is_said_and_the_order_goes_on(
     assert (choice.executable, choice.chosen_by) == (str(conda), "$CONDA_PREFIX")
 
 
+MISSING = {
+    "not on PATH": (["A=1", "nohup", "vllm", "serve"], None, "vllm"),
+    "no such file": (["./nowhere/vllm"], None, "./nowhere/vllm"),
+    "an interpreter that is gone": (["stale"], None, "/nowhere/bin/python"),
+    "uv itself": (["uv", "run", "vllm"], None, "uv"),
+    "not inside conda's environment": (["conda", "run", "-p", "v", "vllm"], None, "vllm"),
+    "not beside --python either": (["vllm", "serve"], "v", "vllm"),
+    "beside --python": (["sglang", "serve"], "v", ""),
+    "no Python script": (["docker", "run"], None, ""),
+    "found": (["python3", "-m", "vllm"], None, ""),
+    "no command": ([], None, ""),
+}
+
+
+@pytest.mark.parametrize(("command", "python", "missing"), MISSING.values(), ids=MISSING.keys())
+def test_a_program_that_is_not_there_is_named(
+    command: list[str], python: str | None, missing: str, bin_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("docker", "conda"):
+        executable(bin_folder / name, "#!/bin/bash\n")
+    executable(bin_folder / "stale", "#!/nowhere/bin/python\n")
+    inside = executable(tmp_path / "v" / "bin" / "python")
+    executable(tmp_path / "v" / "bin" / "sglang", f"#!{inside}\n")
+
+    choice = choose_interpreter(python, command, environ(tmp_path), tmp_path)
+
+    assert choice.missing_program == missing
+    assert choice.executable is not None
+
+
 def test_the_order_without_a_command(bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     virtual, conda = (executable(tmp_path / name / "bin" / "python") for name in ("v", "c"))
     both = environ(tmp_path, VIRTUAL_ENV=str(tmp_path / "v"), CONDA_PREFIX=str(tmp_path / "c"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 
 def explain(
     code: Annotated[str, typer.Argument(help="A check's code or name: VRM003, kv-cache-fits.")],
+    checks_dir: Annotated[Path | None, typer.Option("--checks-dir", help="Also the checks of this folder.")] = None,
 ) -> None:
     """Say what a check looks at, why, its thresholds and its fix."""
     from rich.console import Console
@@ -17,7 +19,7 @@ def explain(
     from autoglm_doctor.errors import DoctorError
     from autoglm_doctor.registry import load_checks
 
-    found = [c for c in load_checks().checks if code.upper() == c.code or code == c.name]
+    found = [c for c in load_checks(checks_dir).checks if code.upper() == c.code or code == c.name]
     if not found:
         raise DoctorError(f"no check is called {code!r}; `autoglm-doctor list` shows them")
     one = found[0]

@@ -52,6 +52,16 @@ POD = Fix(
     text=Text("ask for GPUs in the pod: resources.limits nvidia.com/gpu; then look at what the node offers"),
     commands=("kubectl describe nodes | grep nvidia.com/gpu",),
 )
+GIVE_UTILITY = Fix(
+    text=Text("start the container with the driver's utility libraries too"),
+    commands=("docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility --rm ubuntu nvidia-smi",),
+    effort="restart",
+)
+POD_UTILITY = Fix(
+    text=Text("give the pod the driver's utility libraries too (put the name of your deployment)"),
+    commands=("kubectl set env deployment/NAME NVIDIA_DRIVER_CAPABILITIES=compute,utility",),
+    effort="restart",
+)
 NOUVEAU = Fix(
     text=Text("keep the free driver from binding, install NVIDIA's and reboot"),
     commands=(
@@ -103,6 +113,26 @@ WITH_TRANSFORMERS = Fix(
     commands=("autoglm-doctor check --engine transformers",),
     effort="flag",
 )
+
+
+def nvml_fixes(driver: Driver | None, *, wsl: bool) -> tuple[Fix, ...]:
+    """What brings libnvidia-ml.so.1 back where libcuda works; the package of the branch that is installed."""
+    again = Fix(
+        text=Text("let the loader find the library, if it is only not listed"),
+        commands=("sudo ldconfig", "ldconfig -p | grep libnvidia-ml"),
+        needs_root=True,
+    )
+    if wsl:  # its libraries come from Windows, and a package would put others in front of them
+        return (again, ON_WINDOWS)
+    version = (driver.kernel_version or driver.version) if driver else None
+    branch = version.split(".")[0] if version else DRIVER_BRANCH
+    install = Fix(
+        text=Text("install the libraries of driver {branch}", {"branch": branch}),
+        commands=(f"sudo apt-get install -y libnvidia-compute-{branch}",),
+        effort="install",
+        needs_root=True,
+    )
+    return (again, install)
 
 
 def new_enough(driver: Driver, cuda: str, minimum: str) -> bool | None:

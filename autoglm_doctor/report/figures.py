@@ -30,13 +30,14 @@ def measured_disk(facts: Facts) -> Iterator[Line]:
 def measured_run(facts: Facts) -> Iterator[Line]:
     """Load, first token, rates and peak of the final stage."""
     run = facts.inference.value
-    if run is None:
+    if run is None or not run.parameters:
         return
     name = "smoke model" if run.model == "smoke" else run.model.rstrip("/").rsplit("/", 1)[-1]
     device = run.device_name or run.device
     yield "model", f"{name}, {run.parameters:,} parameters, {run.dtype} on {device}, torch {run.torch_version}"
     if run.load_seconds is not None:
-        rate = _say(" ({n:GiB}/s)", n=run.load_bytes_per_s) if run.load_bytes_per_s else ""
+        unit = "GiB" if (run.load_bytes_per_s or 0) >= 2**28 else "MiB"
+        rate = _say(f" ({{n:{unit}}}/s)", n=run.load_bytes_per_s) if run.load_bytes_per_s else ""
         yield "load", _say("{n:s}", n=run.load_seconds) + rate
     yield from _speed(run)
     if run.peak_bytes is not None:

@@ -10,6 +10,8 @@ import pytest
 from autoglm_doctor.checks.driver import driver_libraries_match, driver_present, driver_runs_torch_cuda
 from autoglm_doctor.checks.host import os_supported
 from autoglm_doctor.facts import (
+    Cuda,
+    CudaDevice,
     DeviceRun,
     Distribution,
     Driver,
@@ -31,6 +33,7 @@ from autoglm_doctor.launch import default_intent
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 
 HOST = Host(system="Linux", machine="x86_64", kernel="6.8")
 DOCKER = dataclasses.replace(HOST, container="docker")
@@ -233,3 +236,43 @@ def test_no_older_engine_is_offered_to_a_gpu_that_none_supports() -> None:
         driver=Driver(version="535.129.03"), torch=torch("2.13.0+cu130", "13.0"), packages=packages, gpus=(gpu,)
     )
     assert not any("vllm" in command for command in found)
+
+
+DEVICE = CudaDevice(index=0, name="L4", compute_capability="8.9", total_bytes=1)
+WORKS = Cuda(library="/x/libcuda.so.1", init_code=0, devices=(DEVICE,))
+NO_NVML = nvml(12, kernel_version="570.26")
+WITHOUT_NVML = {
+    "a container without utility": (NO_NVML, WORKS, DOCKER, "fail", "CONTAINER_WITHOUT_NVML", "compute,utility"),
+    "nothing but libcuda in it": (ABSENT, WORKS, DOCKER, "fail", "CONTAINER_WITHOUT_NVML", "compute,utility"),
+    "a pod": (NO_NVML, WORKS, POD, "fail", "CONTAINER_WITHOUT_NVML", "kubectl"),
+    "outside": (NO_NVML, WORKS, HOST, "fail", "NVML_LIBRARY_MISSING", "libnvidia-compute-570"),
+    "WSL": (NO_NVML, WORKS, WSL, "fail", "NVML_LIBRARY_MISSING", "wsl.exe"),
+    "libcuda does not start": (NO_NVML, Cuda(library="/x", init_code=100), DOCKER, "fail", "CONTAINER_WITHOUT_GPU", ""),
+    "no device": (NO_NVML, Cuda(library="/x", init_code=0), DOCKER, "fail", "CONTAINER_WITHOUT_GPU", ""),
+    "not asked": (NO_NVML, FAILED, DOCKER, "fail", "CONTAINER_WITHOUT_GPU", ""),
+    "NVML answers": (GOOD, WORKS, DOCKER, "pass", "", ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("driver", "cuda", "host", "status", "cause", "helps"), WITHOUT_NVML.values(), ids=WITHOUT_NVML
+)
+def test_only_nvml_is_missing(driver: Any, cuda: Any, host: Host, status: str, cause: str, helps: str) -> None:
+    finding = one(judge(driver_present, driver=driver, cuda=cuda, host=host, pci_gpus=()))
+    assert (finding.status, finding.cause) == (status, cause)
+    assert helps in str(finding.fixes)
+    assert ("CUDA works" in render(finding.text)) is ("NVML" in cause)
+
+
+AGREE = {
+    "both": ({"kernel_version": "570.26", "library_version": "570.26"}, "libraries and kernel module agree"),
+    "no kernel module's version": ({"library_version": "570.26"}, "NVML started, which it refuses to"),
+    "no library's version": ({"kernel_version": "570.26"}, "NVML started, which it refuses to"),
+}
+
+
+@pytest.mark.parametrize(("versions", "says"), AGREE.values(), ids=AGREE)
+def test_agreement_is_only_said_of_what_was_compared(versions: Any, says: str) -> None:
+    finding = one(judge(driver_libraries_match, driver=dataclasses.replace(GOOD, **versions)))
+    assert finding.status == "pass"
+    assert render(finding.text).startswith(says)

@@ -10,6 +10,7 @@ from autoglm_doctor.checks.packages import dependency_conflicts, metadata_readab
 from autoglm_doctor.facts import Distribution, Host, Interpreter, Packages, Torch
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 
 LINUX = Host(system="Linux", machine="x86_64", kernel="6.1")
 PYTHON = Interpreter(executable="/v/bin/python", version="3.11.7")
@@ -122,7 +123,7 @@ def test_what_other_checks_say_is_not_said_twice() -> None:
     )
     assert finding.status == "pass"
     (finding,) = conflicts(("vllm", "0.12.0", "torch==2.9.0"))
-    assert finding.status == "pass"  # TOR001 says that torch is missing
+    assert finding.status == "not_applicable"  # TOR001 says that torch is missing
 
 
 def test_python_that_the_engine_does_not_take() -> None:
@@ -192,3 +193,28 @@ def test_the_torch_that_imports_is_another_one() -> None:
     assert (finding.status, finding.cause) == ("warn", "DUPLICATE_TORCH_INSTALL")
     (finding,) = metadata(installed(PIP, ("torch", "2.8.0")), torch=None)
     assert finding.status == "pass"
+
+
+# --- nothing compared is not green -----------------------------------------------------------------------------------
+
+
+NOTHING = {
+    "no package at all": ((), "not_applicable", ""),
+    "packages that require nothing": ((PIP, ("rich", "14")), "not_applicable", ""),
+    "only torch is required, and it is missing": ((("vllm", "0.12.0", "torch==2.9.0"),), "not_applicable", ""),
+    "one more holds": ((("vllm", "0.12.0", "torch==2.9.0", "rich"), ("rich", "14")), "pass", "1 requirements of 2"),
+    "both hold": ((("vllm", "0.12.0", "rich", "pip"), PIP, ("rich", "14")), "pass", "2 requirements of 3"),
+}
+
+
+@pytest.mark.parametrize(("rows", "status", "says"), NOTHING.values(), ids=NOTHING.keys())
+def test_only_what_was_compared_and_holds_is_green(rows: Any, status: str, says: str) -> None:
+    (finding,) = judge(dependency_conflicts, packages=installed(*rows), interpreter=PYTHON, host=LINUX)
+    assert finding.status == status
+    assert says in render(finding.text)
+
+
+def test_no_metadata_is_not_green() -> None:
+    assert [f.status for f in metadata(installed(), torch=None)] == ["not_applicable"]
+    aside = installed(faults=("/v/lib/jupyter-1.0.dist-info has no METADATA",))
+    assert [f.status for f in metadata(aside, torch=None)] == ["not_applicable"]

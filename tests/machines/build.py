@@ -141,7 +141,7 @@ def healthy() -> dict[str, Reading[Any]]:
             )
         ),
         "interpreter": known(
-            Interpreter(executable="/srv/env/bin/python", version="3.11.9", prefix="/srv/env", sys_path=(SITE,), purelib=SITE, chosen_by="named by --python")
+            Interpreter(executable="/srv/env/bin/python", version="3.11.9", prefix="/srv/env", sys_path=(SITE,), purelib=SITE, chosen_by="named by --python", missing_program="")
         ),
         "packages": known(packages()),
         "torch": known(

@@ -32,7 +32,7 @@ def make(folder: Path) -> None:
     tokenizer.train_from_iterator(WORDS, trainer)
     fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
     fast.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
-    torch.manual_seed(0)
+    torch.manual_seed(2)  # with others, random weights say one token over and over
     config = transformers.Qwen2Config(
         vocab_size=320,
         hidden_size=64,

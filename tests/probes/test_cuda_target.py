@@ -264,10 +264,15 @@ def test_target_probes_run_on_other_pythons(python: str, run: Run, tmp_path: Pat
     assert facts["torch_run"].value.import_error == "ImportError: x", done.stderr
     shutil.copyfile(SCRIPTS / "interpreter.py", tmp_path / "folder" / "interpreter.py")
     result = tmp_path / "other"
-    command = [python, str(tmp_path / "folder" / "interpreter.py"), str(result), '{"chosen_by": "a test"}']
+    command = [
+        python,
+        str(tmp_path / "folder" / "interpreter.py"),
+        str(result),
+        '{"chosen_by": "a test", "missing_program": "vllm"}',
+    ]
     subprocess.run(command, check=True, timeout=60, cwd=tmp_path / "folder", env={"PYTHONPATH": f":{tmp_path}"})
     value = json.loads(result.read_text())["value"]
-    assert value["chosen_by"] == "a test"
+    assert (value["chosen_by"], value["missing_program"]) == ("a test", "vllm")
     assert str(tmp_path) in value["sys_path"]
     assert str(tmp_path / "folder") not in value["sys_path"]
     assert value["version"].startswith("3.")

@@ -122,6 +122,7 @@ class TestRealFolder:
         value = tried("sound")
         assert value.failure is None
         assert (value.missing_tensors, value.image_tokens, value.new_tokens) == (0, 0, 12)
+        assert 200 < value.prompt_tokens < 1000  # a prefill of a few tokens would be no measurement
         assert value.logits_finite is True
         assert value.repeatable is True
         assert value.image_logit_change is None

@@ -31,6 +31,7 @@ def main() -> None:
         "sys_path": sys_path(),
         "purelib": sysconfig.get_paths().get("purelib", ""),
         "chosen_by": arguments.get("chosen_by", ""),
+        "missing_program": arguments.get("missing_program"),
     }
     line = {"fact": "interpreter", "outcome": "known", "value": value, "source": "the interpreter itself"}
     with open(sys.argv[1], "a") as stream:

@@ -184,15 +184,15 @@ def draw_screen(size: Any, dark: bool) -> Any:
 
 
 def real_inputs(transformers: Any, folder: str, config: Any, size: Any, remote: bool) -> Any:
-    """Prompts with the model's own processor or tokenizer: two with a picture each, or one without."""
+    """Prompts with the model's own processor or tokenizer: two with a picture each, or one of some hundred tokens."""
     common: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote}
     if getattr(config, "vision_config", None) is None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **common)
-        question = "Name three fruits."
-        if not tokenizer.chat_template:  # a base model: it only continues
-            return [dict(tokenizer(question, return_tensors="pt"))], tokenizer
-        turns = [{"role": "user", "content": question}]
-        return [_template(tokenizer, turns)], tokenizer
+        room = getattr(config.get_text_config(), "max_position_embeddings", None) or 4096
+        question = "".join(f"Line {n} is empty. " for n in range(min(40, room // 64))) + "Name three fruits."
+        if tokenizer.chat_template:  # a base model has none: it only continues
+            return [_template(tokenizer, [{"role": "user", "content": question}])], tokenizer
+        return [dict(tokenizer(question, return_tensors="pt"))], tokenizer
     processor = transformers.AutoProcessor.from_pretrained(folder, **common)
     prompts = []
     for dark in (False, True):
