@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
+from autoglm_doctor.domain.launch_line import flags_of, set_flag
 from autoglm_doctor.engines import SYNTAXES, Syntax
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.intent import SMOKE, Engine, Intent, Launch
@@ -54,12 +55,13 @@ def intent_from_options(
     if known and known.command and engine in (None, "vllm"):
         words = list(known.command)
         if model and find_profile(model) and "/" in model:
-            words = _set_flag(words, SYNTAXES["vllm"], "model", model)
+            words = set_flag(words, "vllm", "model", model)
     else:
         words = _plain_line(engine or "vllm", model or (known.hub_names[0] if known else ""))
-    syntax = SYNTAXES[engine or "vllm"]
     for name, value in given.items():
-        words = _set_flag(words, syntax, name, value)
+        if not flags_of(engine or "vllm", name):
+            raise DoctorError(f"{engine or 'vllm'} has no flag for {name.replace('_', ' ')}")
+        words = set_flag(words, engine or "vllm", name, value)
     stated_by: Any = "profile" if model is None and engine is None and not given else "options"
     return dataclasses.replace(parse_command(words), stated_by=stated_by)
 
@@ -68,27 +70,6 @@ def _plain_line(engine: Engine, model: str) -> list[str]:
     if engine == "sglang":
         return ["python3", "-m", "sglang.launch_server", "--model-path", model]
     return [engine, "serve", model]
-
-
-def _set_flag(words: Sequence[str], syntax: Syntax, field: str, value: object) -> list[str]:
-    """The line with one flag set, whatever spelling it had before."""
-    names = {name for name, target in syntax.fields.items() if target == field}
-    if not names:
-        raise DoctorError(f"{syntax.engine} has no flag for {field.replace('_', ' ')}")
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-            continue
-        if word.startswith("-") and _bare(word.split("=", 1)[0]) in names:
-            skip = "=" not in word and _bare(word) not in syntax.switches
-            continue
-        kept.append(word)
-    flag = "--" + next(name for name, target in syntax.fields.items() if target == field)
-    if value is True:
-        return [*kept, flag]
-    return [*kept, flag, json.dumps(value) if isinstance(value, (dict, list)) else str(value)]
 
 
 def parse_command(words: Sequence[str]) -> Intent:

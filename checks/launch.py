@@ -219,7 +219,7 @@ def _other_dtype(intent: Intent, files: ModelFiles | None) -> Fix:
     dtype, risk = "half", "float16 has a smaller range than bfloat16: try the answers before you rely on them"
     if kind in _NEVER_HALF:
         dtype, risk = "float32", "vLLM refuses this model in float16; this takes twice the memory and is slow"
-    commands = (_with_flag(intent, "dtype", dtype),)
+    commands = (line(changed(intent, {"dtype": dtype})),)
     return Fix(text=Text("use {dtype} ({risk})", {"dtype": dtype, "risk": risk}), commands=commands, effort="flag")
 
 

@@ -9,42 +9,27 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoglm_doctor.intent import Intent
-
-#: Flags by field of Launch; the first spelling is the one we write.
-_FLAGS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "vllm": {
-        "gpu_memory_utilization": ("gpu-memory-utilization",),
-        "max_model_len": ("max-model-len",),
-        "max_num_seqs": ("max-num-seqs",),
-        "limit_mm_per_prompt": ("limit-mm-per-prompt",),
-        "mm_processor_kwargs": ("mm-processor-kwargs",),
-        "quantization": ("quantization", "q"),
-        "tensor_parallel": ("tensor-parallel-size", "tp"),
-    },
-    "sglang": {
-        "gpu_memory_utilization": ("mem-fraction-static",),
-        "max_model_len": ("context-length",),
-        "max_num_seqs": ("max-running-requests",),
-        "quantization": ("quantization",),
-        "tensor_parallel": ("tp-size", "tensor-parallel-size", "tp"),
-    },
-    "transformers": {},
-}
+from autoglm_doctor.engines import SYNTAXES
+from autoglm_doctor.intent import Engine, Intent, Launch
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
+def flags_of(engine: Engine, field: str) -> tuple[str, ...]:
+    """The spellings of a field of Launch, without dashes; the first is the one we write."""
+    return tuple(name for name, target in SYNTAXES[engine].fields.items() if target == field)
+
+
 def can_change(intent: Intent, field: str) -> bool:
     """Whether the engine has a flag for this field."""
-    return field in _FLAGS[intent.engine]
+    return bool(flags_of(intent.engine, field))
 
 
 def changed(intent: Intent, changes: Mapping[str, Any]) -> Intent:
     """The intent with other launch values, in its fields and in its command."""
     words = list(intent.command) or plain_words(intent)
     for field, value in changes.items():
-        words = _set(words, _FLAGS[intent.engine][field], value)
+        words = set_flag(words, intent.engine, field, value)
     return dataclasses.replace(intent, launch=dataclasses.replace(intent.launch, **changes), command=tuple(words))
 
 
@@ -67,15 +52,16 @@ def plain_words(intent: Intent) -> list[str]:
         "transformers": ["transformers", "serve", intent.model],
     }[intent.engine]
     words = [*start, "--port", str(intent.port)]
-    for field, names in _FLAGS[intent.engine].items():
+    for field in (f.name for f in dataclasses.fields(Launch) if can_change(intent, f.name)):
         value = getattr(intent.launch, field)
-        if value and not (field == "tensor_parallel" and value == 1):
-            words += [f"--{names[0]}", _word(value)]
+        if value != getattr(Launch(), field):
+            words += _written(flags_of(intent.engine, field)[0], value)
     return words
 
 
-def _set(words: Sequence[str], names: Sequence[str], value: object) -> list[str]:
-    """Replace a flag in its place, whatever its spelling; put it at the end where there was none."""
+def set_flag(words: Sequence[str], engine: Engine, field: str, value: object) -> list[str]:
+    """Replace a flag in its place, whatever its spelling; put it at the end where there was none. None removes it."""
+    names, switches = flags_of(engine, field), SYNTAXES[engine].switches
     kept: list[str] = []
     place = -1
     rest = list(words)
@@ -86,13 +72,15 @@ def _set(words: Sequence[str], names: Sequence[str], value: object) -> list[str]
             kept.append(word)
             continue
         place = len(kept) if place < 0 else place
-        if "=" not in word and rest and not rest[0].startswith("-"):
+        if "=" not in word and bare not in switches and rest and not rest[0].startswith("-"):
             rest.pop(0)
     if value is None:
         return kept
-    new = [f"--{names[0]}", _word(value)]
+    new = _written(names[0], value)
     return [*kept, *new] if place < 0 else [*kept[:place], *new, *kept[place:]]
 
 
-def _word(value: object) -> str:
-    return json.dumps(value, separators=(",", ":")) if isinstance(value, Mapping) else str(value)
+def _written(name: str, value: object) -> list[str]:
+    if value is True:
+        return [f"--{name}"]
+    return [f"--{name}", json.dumps(value, separators=(",", ":")) if isinstance(value, Mapping) else str(value)]

@@ -177,7 +177,7 @@ def test_cuda_visible_devices_decides_which_gpu_is_judged() -> None:
 def test_half_replaces_the_flag_and_its_risk_is_said() -> None:
     given = {"gpus": (gpu("7.5"),), "model_files": files(), "packages": vllm("0.33.0")}
     found = one(dtype_supported, intent=line("--dtype=bfloat16 --port 9"), **given)
-    assert found.fixes[0].commands == ("vllm serve /m --port 9 --dtype half",)
+    assert found.fixes[0].commands == ("vllm serve /m --dtype half --port 9",)
     assert "smaller range" in found.fixes[0].text.params["risk"]
     assert again(dtype_supported, found, **given).status == "not_applicable"
 
