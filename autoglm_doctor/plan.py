@@ -26,7 +26,8 @@ class Step:
 
     probe: Probe
     arguments: Callable[[Facts, Intent, Options], Mapping[str, Any] | Reading[Any]]
-    after: tuple[str, ...] = ()  # names of probes
+    needs: tuple[str, ...] = ()  # probes whose facts the arguments are made of: pulled in, and waited for
+    after: tuple[str, ...] = ()  # probes that it only keeps out of the way of, if they run at all
 
 
 # Arguments are words of a command line, which other users can see: the environment never goes through them. Probes
@@ -133,7 +134,7 @@ STEPS: tuple[Step, ...] = (
             hang_means="the hub sends nothing any more",
         ),
         arguments=_download,
-        after=("interpreter",),
+        needs=("interpreter",),
     ),
     Step(
         probe=Probe(
@@ -144,7 +145,7 @@ STEPS: tuple[Step, ...] = (
             hang_means="the file system of the model does not answer",
         ),
         arguments=_model,
-        after=("download",),
+        needs=("download",),
     ),
     Step(probe=Probe(name="interpreter", script="interpreter.py", gives=("interpreter",)), arguments=_target),
     Step(
@@ -152,24 +153,26 @@ STEPS: tuple[Step, ...] = (
             name="packages", module="autoglm_doctor.probes.packages", gives=("packages", "torch"), limit_seconds=30
         ),
         arguments=_packages,
-        after=("interpreter",),
+        needs=("interpreter",),
     ),
     Step(
         probe=Probe(
             name="cuda", script="cuda.py", gives=("cuda", "torch_run"), limit_seconds=60, hang_means=_TORCH_HANGS
         ),
         arguments=_cuda,
-        after=("interpreter", "nvml"),
+        needs=("interpreter", "nvml"),
     ),
     Step(
         # Alone, so that what we measure is the disk and not our own load.
         probe=Probe(name="disk", module="autoglm_doctor.probes.disk", gives=("disk_speed",), limit_seconds=20),
         arguments=_disk,
-        after=("machine", "nvml", "storage", "model", "packages", "cuda"),
+        needs=("storage", "model"),
+        after=("machine", "nvml", "packages", "cuda"),
     ),
     Step(
         probe=Probe(name="load", script="load.py", gives=("inference",), limit_seconds=900, hang_means=_TORCH_HANGS),
         arguments=final_stage_arguments,
+        needs=("interpreter", "machine", "nvml", "model", "cuda", "packages"),
         after=("disk",),
     ),
 )
@@ -247,7 +250,7 @@ def gather(
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(steps))) as pool:
         try:
             while waiting or running:
-                for step in [s for s in waiting if finished.issuperset(set(s.after) & names)]:
+                for step in [s for s in waiting if finished.issuperset({*s.needs, *s.after} & names)]:
                     waiting.remove(step)
                     running[pool.submit(_run_step, step, done.facts, intent, options, one)] = step
                 meanwhile()
@@ -275,26 +278,14 @@ def _needed(wanted: frozenset[str], only: frozenset[str] | None) -> list[Step]:
     def want(step: Step) -> None:
         if step.probe.name not in chosen:
             chosen.add(step.probe.name)
-            for name in step.after:
-                # The disk probe merely keeps out of the others' way; only real inputs are pulled in.
-                if name in by_name and name in _INPUTS.get(step.probe.name, ()):
+            for name in step.needs:
+                if name in by_name:  # a saved reading may hold its facts already
                     want(by_name[name])
 
     for step in allowed:
         if wanted.intersection(step.probe.gives):
             want(step)
     return [s for s in allowed if s.probe.name in chosen]
-
-
-#: Probes whose facts another one's arguments are made of.
-_INPUTS: Mapping[str, tuple[str, ...]] = {
-    "download": ("interpreter",),
-    "model": ("download",),
-    "packages": ("interpreter",),
-    "cuda": ("interpreter", "nvml"),
-    "disk": ("storage", "model"),
-    "load": ("interpreter", "nvml", "model", "cuda", "packages"),
-}
 
 
 def _run_step(step: Step, facts: Facts, intent: Intent, options: Options, one: Session) -> dict[str, Reading[Any]]:

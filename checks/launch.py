@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -29,7 +29,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
-from autoglm_doctor.domain.launch_line import changed, line, plain_words
+from autoglm_doctor.domain.launch_line import bare_flag, changed, line, plain_words, replace_flag
 from autoglm_doctor.domain.model import model_config
 
 #: Keys that name a model's longest context; the smallest one counts (vllm/config/model.py, _get_and_verify_max_len).
@@ -302,30 +302,16 @@ def _flag(intent: Intent, *names: str) -> str | None:
     words = intent.command
     for at, word in enumerate(words):
         flag, equals, value = word.partition("=")
-        if word.startswith("-") and _bare(flag) in names:
+        if word.startswith("-") and bare_flag(flag) in names:
             following = words[at + 1] if at + 1 < len(words) and not words[at + 1].startswith("-") else ""
             found = value if equals else following
     return found
 
 
 def _with_flag(intent: Intent, name: str, value: str) -> str:
-    """The user's own line with one flag taken out, if it is there, and set at the end."""
-    words: Sequence[str] = intent.command or plain_words(intent)
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if skip and not word.startswith("-"):
-            skip = False
-            continue
-        skip = word.startswith("-") and _bare(word.partition("=")[0]) == name and "=" not in word
-        if not (word.startswith("-") and _bare(word.partition("=")[0]) == name):
-            kept.append(word)
-    return line(dataclasses.replace(intent, command=(*kept, f"--{name}", value)))
-
-
-def _bare(flag: str) -> str:
-    """A flag as the engines compare it; `--hf-overrides.text_config` is one of `--hf-overrides`."""
-    return flag.lstrip("-").replace("_", "-").partition(".")[0]
+    """The user's own line with a flag set that is no field of Launch."""
+    words = replace_flag(intent.command or plain_words(intent), [name], value)
+    return line(dataclasses.replace(intent, command=tuple(words)))
 
 
 def _number(capability: str) -> float | None:

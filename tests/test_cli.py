@@ -209,3 +209,13 @@ def test_only_the_probes_that_a_selection_needs_run() -> None:
     assert report["facts"]["host"]["outcome"] == "known"
     assert report["facts"]["disk_speed"]["outcome"] == "not_run"
     assert report["facts"]["torch_run"]["outcome"] == "not_run"
+
+
+def test_the_final_stage_alone_reads_what_it_needs_first() -> None:
+    """With only INF chosen nothing else asks for the interpreter, the packages or the GPUs."""
+    report = json.loads(
+        doctor("check", "--select", "INF", "--model", "smoke", "--device", "auto", "--format", "json").stdout
+    )
+    assert report["facts"]["inference"]["outcome"] == "known"
+    assert report["facts"]["disk_speed"]["outcome"] == "not_run"
+    assert {r["code"]: r["status"] for r in report["results"]}["INF001"] == "pass"

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from autoglm_doctor.engines import SYNTAXES
@@ -60,14 +60,20 @@ def plain_words(intent: Intent) -> list[str]:
 
 
 def set_flag(words: Sequence[str], engine: Engine, field: str, value: object) -> list[str]:
+    """Set the flag of a field of Launch; None removes it."""
+    return replace_flag(words, flags_of(engine, field), value, SYNTAXES[engine].switches)
+
+
+def replace_flag(
+    words: Sequence[str], names: Sequence[str], value: object, switches: Set[str] = frozenset()
+) -> list[str]:
     """Replace a flag in its place, whatever its spelling; put it at the end where there was none. None removes it."""
-    names, switches = flags_of(engine, field), SYNTAXES[engine].switches
     kept: list[str] = []
     place = -1
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        bare = word.split("=", 1)[0].lstrip("-").replace("_", "-").partition(".")[0]
+        bare = bare_flag(word.split("=", 1)[0])
         if not word.startswith("-") or bare not in names:
             kept.append(word)
             continue
@@ -78,6 +84,11 @@ def set_flag(words: Sequence[str], engine: Engine, field: str, value: object) ->
         return kept
     new = _written(names[0], value)
     return [*kept, *new] if place < 0 else [*kept[:place], *new, *kept[place:]]
+
+
+def bare_flag(flag: str) -> str:
+    """A flag as the engines compare it; `--hf-overrides.text_config` is one of `--hf-overrides`."""
+    return flag.lstrip("-").replace("_", "-").partition(".")[0]
 
 
 def _written(name: str, value: object) -> list[str]:
