@@ -23,15 +23,13 @@ from typing import Any, TypeAlias, get_type_hints
 from autoglm_doctor.errors import DecodeError
 from autoglm_doctor.facts import Facts, Outcome, Reading
 from autoglm_doctor.jsonio import decode
+from autoglm_doctor.limits import REAP_SECONDS
 from autoglm_doctor.nursery import Fostered, Nursery, NurseryLostError, own_command, own_environ
 
 Child: TypeAlias = "subprocess.Popen[bytes] | Fostered"
 
 #: Output of a child that is kept for a message; the rest is read and thrown away.
 TAIL_BYTES = 16_384
-
-#: How long a killed process group may take to be gone before it is abandoned.
-REAP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,7 @@ class Probe:
     gives: tuple[str, ...]  # names of facts
     module: str = ""  # "autoglm_doctor.probes.NAME": run by the doctor's interpreter
     script: str = ""  # file under probes/target: run by the target's interpreter
-    limit_seconds: float = 10.0
+    limit_seconds: float  # from the table in limits.py
     hang_means: str = ""  # the likely cause when the limit is reached, for the report
 
 
@@ -58,6 +56,11 @@ class Session:
     _running: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        """Has `stop` been called?"""
+        return self._stopped
 
     def stop(self) -> None:
         """Kill everything that runs and start nothing more."""
@@ -133,6 +136,8 @@ def run_probe(
         end = _End("failed", str(error))
     seconds = round(time.monotonic() - started, 3)
     found = _decode_lines(result)
+    if session.stopped:
+        end = _End("not_run", "interrupted")
     missing: Reading[Any] = Reading(outcome=end.outcome, why=end.why, source=probe.name, seconds=seconds)
     return {name: found.get(name, missing) for name in probe.gives}
 

@@ -18,11 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-#: How long the nursery may take to fork a child; its own start from a cold disk is part of the first time.
-FORK_SECONDS = 5.0
-
-#: How long it may take to leave by itself before it is killed. It waits 0.3 s for children that it kills.
-LEAVE_SECONDS = 0.6
+from autoglm_doctor.limits import FORK_SECONDS, LEAVE_SECONDS
 
 
 class NurseryLostError(OSError):

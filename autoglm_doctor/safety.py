@@ -9,6 +9,7 @@ from autoglm_doctor.domain.deployment import taken_gpus, visible_gpus
 from autoglm_doctor.domain.model import checkpoint_bytes
 from autoglm_doctor.facts import Facts, Gpu, GpuProcess, Reading
 from autoglm_doctor.intent import SMOKE, Intent
+from autoglm_doctor.limits import FINAL_STAGE_SECONDS
 from autoglm_doctor.options import Options
 
 _GIB = 1 << 30
@@ -62,7 +63,7 @@ def final_stage_arguments(facts: Facts, intent: Intent, options: Options) -> Map
         "device": device,
         "dtype": None,
         "new_tokens": 32,
-        "seconds": 600 * options.timeout_scale,
+        "seconds": FINAL_STAGE_SECONDS * options.timeout_scale,
         "allow_remote_code": options.allow_remote_code,
     }
 

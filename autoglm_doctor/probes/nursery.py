@@ -21,13 +21,11 @@ import sys
 import time
 from importlib import import_module
 
+from autoglm_doctor.limits import NURSERY_REAP_SECONDS
 from autoglm_doctor.probes.protocol import run
 
 #: More than the kernel lets through in one packet by default (net.core.wmem_default is 212 992).
 PACKET_BYTES = 1 << 20
-
-#: How long killed children may take to be gone before the nursery leaves without them.
-REAP_SECONDS = 0.3
 
 
 def main() -> None:
@@ -111,7 +109,7 @@ class _Nursery:
             for kill in (os.killpg, os.kill):  # a child that was just forked has no group of its own yet
                 with contextlib.suppress(OSError):
                     kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + REAP_SECONDS
+        deadline = time.monotonic() + NURSERY_REAP_SECONDS
         while self._statuses and time.monotonic() < deadline:
             self._reap()
             time.sleep(0.001)
