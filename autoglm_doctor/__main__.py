@@ -8,18 +8,67 @@ import sys
 
 def main() -> None:
     """Run the command line."""
+    _open_missing_streams()
     gc.disable()  # short-lived, and its graphs of types are not garbage: collecting them costs a tenth of the start
     if sys.argv[1:] in (["--version"], ["-V"]):
         from autoglm_doctor import __version__
 
-        print(f"autoglm-doctor {__version__}")
+        try:
+            print(f"autoglm-doctor {__version__}", flush=True)
+        except OSError:
+            _leave(2)
         return
-    try:
-        from autoglm_doctor.cli.app import run
-    except ModuleNotFoundError as error:
-        _without_dependencies(error)
-        raise
-    sys.exit(run(sys.argv[1:]))
+    _standard_library_first()
+    from autoglm_doctor import interruption
+
+    with interruption.watched():
+        try:
+            from autoglm_doctor.cli.app import run
+        except ModuleNotFoundError as error:
+            _without_dependencies(error)
+            raise
+        code = run(sys.argv[1:])
+    _leave(code)
+
+
+def _standard_library_first() -> None:
+    """PYTHONPATH and the working folder come last: they are the patient's, and a json.py there is not to be ours.
+
+    The deployment's own Python still gets them as they are.
+    """
+    import contextlib
+    import os
+
+    foreign = {"", os.environ.get("PWD", "")} | set(os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    with contextlib.suppress(OSError):
+        foreign.add(os.getcwd())
+    sys.path.sort(key=lambda entry: entry in foreign)  # stable
+
+
+def _open_missing_streams() -> None:
+    """Descriptors 0 to 2 that were closed: else the next file that we open gets one, and receives what is printed."""
+    import os
+
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+
+
+def _leave(code: int) -> None:
+    """End with this exit code, also when nobody reads what is still to be flushed."""
+    import contextlib
+    import os
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # the reader is gone, the disk is full, or the descriptor was closed
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
 
 
 def _without_dependencies(error: ModuleNotFoundError) -> None:

@@ -14,6 +14,7 @@ that yields nothing is a bug and reported as an error: silence must not read as 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -111,12 +112,27 @@ class Check:
     @property
     def title(self) -> str:
         """The first line of the docstring."""
-        return inspect.getdoc(self.function).split("\n", 1)[0]  # type: ignore[union-attr]  # check() demands one
+        return self.page.split("\n", 1)[0]
 
     @property
     def page(self) -> str:
         """The docstring as Markdown: what `explain` prints."""
-        return inspect.getdoc(self.function) or ""
+        return _docstring(self.function)
+
+
+def _docstring(function: Callable[..., Findings]) -> str:
+    """The docstring; from the source where Python was told to drop it (PYTHONOPTIMIZE=2)."""
+    found = inspect.getdoc(function)
+    if found or sys.flags.optimize < 2:
+        return found or ""
+    import ast
+    import textwrap
+
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError):
+        return ""
+    return (isinstance(tree.body[0], ast.FunctionDef) and ast.get_docstring(tree.body[0])) or ""
 
 
 def check(
@@ -132,7 +148,7 @@ def check(
         raise ValueError(f"check code {code!r} is not three capitals and three digits")
 
     def decorate(function: Callable[..., Findings]) -> Check:
-        if not inspect.getdoc(function):
+        if not _docstring(function):
             raise ValueError(f"check {code} has no docstring")
         return Check(code=code, name=name, cause=cause, required=required, explained_by=explained_by, function=function)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import contextlib
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 
+from autoglm_doctor.console import columns, printable, takes_colour, takes_escapes
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.finding import Report
 from autoglm_doctor.redact import Redactor
@@ -18,22 +18,26 @@ from autoglm_doctor.report import renderer
 def deliver(report: Report, format_name: str, out: Path | None, *, redact: bool) -> None:
     """Render a report and write it to stdout or a file.
 
+    A reader that goes away (`| head`) or a closed stdout is the user's choice: the exit code still tells the verdict.
+
     Raises:
-        DoctorError: the file cannot be written (the report is then printed, so that it is not lost).
+        DoctorError: it cannot be written where it should (a file's report is then printed, so that it is not lost).
     """
-    render = renderer(format_name)
-    stream = sys.stdout
-    color = out is None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    width = shutil.get_terminal_size((80, 24)).columns if out is None and stream.isatty() else 100
-    text = render(report, redactor=_redactor(report) if redact else None, width=width, color=color)
-    if out is not None:
-        try:
-            out.write_text(text, encoding="utf-8")
-            return
-        except OSError as error:
-            _write(text)
-            raise DoctorError(f"--out: {error}; the report was printed instead") from error
-    _write(text)
+    screen = sys.stdout if out is None else None
+    text = renderer(format_name)(
+        report,
+        redactor=_redactor(report) if redact else None,
+        width=columns(screen, otherwise=100),
+        color=takes_colour(screen),
+    )
+    if out is None:
+        _print(text)
+        return
+    try:
+        write_file(out, text)
+    except OSError as error:
+        _print(text)
+        raise DoctorError(f"--out: {error}; the report was printed instead") from error
 
 
 def _redactor(report: Report) -> Redactor:
@@ -42,11 +46,32 @@ def _redactor(report: Report) -> Redactor:
     return redactor
 
 
-def _write(text: str) -> None:
-    """Print in the console's own encoding: what it lacks is replaced, never an error."""
-    encoding = sys.stdout.encoding or "ascii"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+def _print(text: str) -> None:
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(printable(text, sys.stdout))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        raise DoctorError(f"the report cannot be printed: {error.strerror}") from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file of the user's, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; a part of it is not left behind.
+    """
+    made = not path.exists()
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")  # names of files need not be UTF-8
+    except OSError:
+        if made:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
 
 
 _DOING = {
@@ -67,17 +92,15 @@ class Progress:
 
     def __init__(self) -> None:
         """Start the clock."""
-        self._shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._shown = takes_escapes(sys.stderr)
         self._started = time.monotonic()
 
     def update(self, probe: str, text: str) -> None:
         """Say what is going on now."""
         if self._shown:
             doing = _DOING.get(probe, probe) + (f": {text}" if text else "")
-            columns = shutil.get_terminal_size((80, 24)).columns
-            line = f"[{time.monotonic() - self._started:5.1f} s] {doing}"[: columns - 1]
-            sys.stderr.write("\r\x1b[2K" + line)
-            sys.stderr.flush()
+            line = f"[{time.monotonic() - self._started:5.1f} s] {doing}"[: columns(sys.stderr, 80) - 1]
+            self._draw(printable(line, sys.stderr))
 
     def __enter__(self) -> Progress:
         """Nothing to set up."""
@@ -88,5 +111,11 @@ class Progress:
     ) -> None:
         """Wipe the line."""
         if self._shown:
-            sys.stderr.write("\r\x1b[2K")
+            self._draw("")
+
+    def _draw(self, line: str) -> None:
+        try:
+            sys.stderr.write("\r\x1b[2K" + line)
             sys.stderr.flush()
+        except (OSError, ValueError):  # the terminal was closed: the work goes on for the file or the exit code
+            self._shown = False

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from autoglm_doctor import interruption, limits
 from autoglm_doctor.collect import Probe, Session, run_probe
 from autoglm_doctor.facts import Facts, Reading, with_readings
 from autoglm_doctor.intent import SMOKE, Intent
 from autoglm_doctor.nursery import open_nursery
 from autoglm_doctor.options import Options
 from autoglm_doctor.safety import busy_gpus, final_stage_arguments
-from autoglm_doctor.target import absolute_pythonpath
+from autoglm_doctor.scratch import scratch_folder
+from autoglm_doctor.target import absolute_pythonpath, working_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +41,29 @@ def _machine(_: Facts, intent: Intent, options: Options) -> Mapping[str, Any]:
     return {"host": intent.host, "port": port, "pythonpath": path}
 
 
+def _nvml(_: Facts, __: Intent, options: Options) -> Mapping[str, Any]:
+    return {"smi_seconds": limits.NVIDIA_SMI_SECONDS * options.timeout_scale}
+
+
 def _model(_: Facts, intent: Intent, __: Options) -> Mapping[str, Any]:
-    return {"model": intent.model, "download_dir": intent.launch.download_dir}
+    return {"model": intent.model, "download_dir": intent.launch.download_dir, "cwd": str(working_folder())}
 
 
 def _download(_: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     if not options.allow_download:
         return Reading(outcome="absent", why="no download was asked for (--allow-download)")
-    if intent.model == SMOKE or os.path.isdir(os.path.expanduser(intent.model)):
+    if intent.model == SMOKE:
         return Reading(outcome="absent", why="there is nothing to download")
-    return {"repository": intent.model}
+    return {"repository": intent.model, "cwd": str(working_folder())}
 
 
 def _storage(_: Facts, intent: Intent, options: Options) -> Mapping[str, Any]:
-    wanted, why = weights_folder(intent, deployment_environ(intent, options))
-    return {"path": wanted, "why": why, "scratch": options.disk_write}
+    return {
+        "model": None if intent.model == SMOKE else intent.model,
+        "download_dir": intent.launch.download_dir,
+        "cwd": str(working_folder()),
+        "scratch": options.disk_write,
+    }
 
 
 def _target(_: Facts, __: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
@@ -96,29 +105,33 @@ def _disk(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Read
 
 _TORCH_HANGS = "importing torch or starting CUDA hangs; `nvidia-smi` and the kernel log may show a wedged GPU"
 
-#: Limits: NVML 30 s (slow without persistence mode), torch import 60 s, others 10 s; `--timeout` scales them.
+
+def _probe(name: str, **rest: Any) -> Probe:
+    """With its limit from the table."""
+    return Probe(name=name, limit_seconds=limits.PROBE_SECONDS[name], **rest)
+
+
 STEPS: tuple[Step, ...] = (
     Step(
-        probe=Probe(
-            name="machine",
+        probe=_probe(
+            "machine",
             module="autoglm_doctor.probes.machine",
             gives=("host", "environment", "pci_gpus", "memory", "shared_memory", "port"),
         ),
         arguments=_machine,
     ),
     Step(
-        probe=Probe(
-            name="nvml",
+        probe=_probe(
+            "nvml",
             module="autoglm_doctor.probes.nvml",
             gives=("driver", "gpus"),
-            limit_seconds=30,
             hang_means="the driver does not answer, which usually means a wedged GPU; look at `dmesg | grep -i xid`",
         ),
-        arguments=lambda *_: {},
+        arguments=_nvml,
     ),
     Step(
-        probe=Probe(
-            name="storage",
+        probe=_probe(
+            "storage",
             module="autoglm_doctor.probes.storage",
             gives=("storage",),
             hang_means="the file system does not answer, as a network mount without its server",
@@ -126,51 +139,45 @@ STEPS: tuple[Step, ...] = (
         arguments=_storage,
     ),
     Step(
-        probe=Probe(
-            name="download",
+        probe=_probe(
+            "download",
             script="download.py",
             gives=("download",),
-            limit_seconds=4 * 3600,
             hang_means="the hub sends nothing any more",
         ),
         arguments=_download,
         needs=("interpreter",),
     ),
     Step(
-        probe=Probe(
-            name="model",
+        probe=_probe(
+            "model",
             module="autoglm_doctor.probes.model",
             gives=("model_files",),
-            limit_seconds=30,
             hang_means="the file system of the model does not answer",
         ),
         arguments=_model,
         needs=("download",),
     ),
-    Step(probe=Probe(name="interpreter", script="interpreter.py", gives=("interpreter",)), arguments=_target),
+    Step(probe=_probe("interpreter", script="interpreter.py", gives=("interpreter",)), arguments=_target),
     Step(
-        probe=Probe(
-            name="packages", module="autoglm_doctor.probes.packages", gives=("packages", "torch"), limit_seconds=30
-        ),
+        probe=_probe("packages", module="autoglm_doctor.probes.packages", gives=("packages", "torch")),
         arguments=_packages,
         needs=("interpreter",),
     ),
     Step(
-        probe=Probe(
-            name="cuda", script="cuda.py", gives=("cuda", "torch_run"), limit_seconds=60, hang_means=_TORCH_HANGS
-        ),
+        probe=_probe("cuda", script="cuda.py", gives=("cuda", "torch_run"), hang_means=_TORCH_HANGS),
         arguments=_cuda,
         needs=("interpreter", "nvml"),
     ),
     Step(
         # Alone, so that what we measure is the disk and not our own load.
-        probe=Probe(name="disk", module="autoglm_doctor.probes.disk", gives=("disk_speed",), limit_seconds=20),
+        probe=_probe("disk", module="autoglm_doctor.probes.disk", gives=("disk_speed",)),
         arguments=_disk,
         needs=("storage", "model"),
         after=("machine", "nvml", "packages", "cuda"),
     ),
     Step(
-        probe=Probe(name="load", script="load.py", gives=("inference",), limit_seconds=900, hang_means=_TORCH_HANGS),
+        probe=_probe("load", script="load.py", gives=("inference",), hang_means=_TORCH_HANGS),
         arguments=final_stage_arguments,
         needs=("interpreter", "machine", "nvml", "model", "cuda", "packages"),
         after=("disk",),
@@ -180,37 +187,29 @@ STEPS: tuple[Step, ...] = (
 
 def deployment_environ(intent: Intent, options: Options) -> dict[str, str]:
     """The variables that the server will see."""
-    environ = absolute_pythonpath({**options.environ, **intent.environment}, Path.cwd())
+    cwd = working_folder()
+    environ = absolute_pythonpath({**options.environ, **intent.environment}, cwd)
     if environ.get("LD_LIBRARY_PATH"):  # a probe runs in another folder than the server will
         entries = environ["LD_LIBRARY_PATH"].split(os.pathsep)
-        environ["LD_LIBRARY_PATH"] = os.pathsep.join(str(Path.cwd() / entry) for entry in entries)
+        environ["LD_LIBRARY_PATH"] = os.pathsep.join(str(cwd / entry) for entry in entries)
     return environ
-
-
-def weights_folder(intent: Intent, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Where the weights are or would be downloaded to, and why there."""
-    path = os.path.expanduser(intent.model)
-    if intent.model != SMOKE and os.path.isdir(path):
-        return os.path.abspath(path), "the model's folder"
-    if intent.launch.download_dir:
-        return os.path.abspath(os.path.expanduser(intent.launch.download_dir)), "--download-dir"
-    for name, below in (("HF_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub")):
-        if environ.get(name):
-            return os.path.join(os.path.expanduser(environ[name]), below), name
-    return os.path.expanduser("~/.cache/huggingface/hub"), "the default cache of Hugging Face"
 
 
 @contextmanager
 def session(options: Options, intent: Intent, on_progress: Callable[[str, str], None]) -> Iterator[Session]:
-    """A session whose scratch folder is gone at the end, however it ends."""
-    with tempfile.TemporaryDirectory(prefix="autoglm-doctor-", ignore_cleanup_errors=True) as scratch:
-        environ = deployment_environ(intent, options)
+    """A session whose scratch folder is gone at the end, however it ends.
+
+    Raises:
+        DoctorError: no folder takes scratch files.
+    """
+    environ = deployment_environ(intent, options)
+    with scratch_folder(os.environ) as scratch:
         one = Session(
-            scratch=Path(scratch),
+            scratch=scratch,
             environ=environ,
             timeout_scale=options.timeout_scale,
             on_progress=on_progress,
-            nursery=open_nursery(Path(scratch), environ),
+            nursery=open_nursery(scratch, environ),
         )
         try:
             yield one
@@ -239,7 +238,7 @@ def gather(
     """Run the probes that give a wanted fact, and those that they wait for, side by side.
 
     `only` restricts to probes that give one of these facts (a saved reading holds the rest); `meanwhile` is called once
-    the first probes run. Ctrl-C ends the walk; what has been read by then is returned.
+    the first probes run. An interruption ends the walk; what has been read by then is returned.
     """
     steps = _needed(wanted, only)
     done = Gathered(facts)
@@ -248,22 +247,35 @@ def gather(
     running: dict[concurrent.futures.Future[dict[str, Reading[Any]]], Step] = {}
     names = {s.probe.name for s in steps}
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(steps))) as pool:
-        try:
-            while waiting or running:
-                for step in [s for s in waiting if finished.issuperset({*s.needs, *s.after} & names)]:
-                    waiting.remove(step)
-                    running[pool.submit(_run_step, step, done.facts, intent, options, one)] = step
-                meanwhile()
-                meanwhile = _nothing
-                ready, _ = concurrent.futures.wait(running, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in ready:
-                    finished.add(running.pop(future).probe.name)
-                    done.facts = with_readings(done.facts, future.result())
-        except KeyboardInterrupt:
+        while (waiting or running) and not interruption.requested():
+            for step in [s for s in waiting if finished.issuperset({*s.needs, *s.after} & names)]:
+                waiting.remove(step)
+                running[_submit(pool, step, done.facts, intent, options, one)] = step
+            meanwhile()
+            meanwhile = _nothing
+            ready, _ = concurrent.futures.wait(running, timeout=0.1, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in ready:
+                finished.add(running.pop(future).probe.name)
+                done.facts = with_readings(done.facts, future.result())
+        if waiting or running:
             one.stop()
             done.interrupted = True
-            done.facts = with_readings(done.facts, _unread([*running.values(), *waiting]))
+            done.facts = with_readings(done.facts, _unread(waiting))
+            for future in running:  # killed by now: what each had told before still counts
+                done.facts = with_readings(done.facts, future.result())
     return done
+
+
+def _submit(
+    pool: concurrent.futures.Executor, step: Step, facts: Facts, intent: Intent, options: Options, one: Session
+) -> concurrent.futures.Future[dict[str, Reading[Any]]]:
+    """Side by side; one after the other where no more threads may be started (a limit on processes)."""
+    try:
+        return pool.submit(_run_step, step, facts, intent, options, one)
+    except RuntimeError:
+        alone: concurrent.futures.Future[dict[str, Reading[Any]]] = concurrent.futures.Future()
+        alone.set_result(_run_step(step, facts, intent, options, one))
+        return alone
 
 
 def _nothing() -> None:
@@ -289,15 +301,23 @@ def _needed(wanted: frozenset[str], only: frozenset[str] | None) -> list[Step]:
 
 
 def _run_step(step: Step, facts: Facts, intent: Intent, options: Options, one: Session) -> dict[str, Reading[Any]]:
-    arguments = step.arguments(facts, intent, options)
-    if isinstance(arguments, Reading):
-        return dict.fromkeys(step.probe.gives, arguments)
-    one.on_progress(step.probe.name, "")
-    if step.probe.name == "load":
-        scratch = one.scratch / "load-files"
-        scratch.mkdir()
-        arguments = {**arguments, "scratch": str(scratch)}
-    return run_probe(step.probe, arguments, one, options.interpreter)
+    """One probe. A mistake of ours on the way to it costs its own facts, not the report."""
+    try:
+        arguments = step.arguments(facts, intent, options)
+        if isinstance(arguments, Reading):
+            return dict.fromkeys(step.probe.gives, arguments)
+        one.on_progress(step.probe.name, "")
+        if step.probe.name == "load":
+            scratch = one.scratch / "load-files"
+            scratch.mkdir()
+            arguments = {**arguments, "scratch": str(scratch)}
+        return run_probe(step.probe, arguments, one, options.interpreter)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(where.filename)}:{where.lineno}"
+        why = f"internal error, please report it ({type(error).__name__}: {error}, at {place})"
+        reading: Reading[Any] = Reading(outcome="failed", why=why)
+        return dict.fromkeys(step.probe.gives, reading)
 
 
 def _unread(steps: list[Step]) -> dict[str, Reading[Any]]:

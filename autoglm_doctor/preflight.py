@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import math
 import os
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from autoglm_doctor import __version__
+from autoglm_doctor import __version__, interruption
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import Facts, Reading, fact_names, with_readings
 from autoglm_doctor.finding import Finding, Notice, Report, Text
 from autoglm_doctor.intent import Device, Engine, Intent
+from autoglm_doctor.interruption import within
 from autoglm_doctor.launch import intent_from_options, parse_command
+from autoglm_doctor.limits import SEARCH_SECONDS
 from autoglm_doctor.matrix import Matrix, load_matrix
 from autoglm_doctor.options import FinalStage, Options
-from autoglm_doctor.output import Progress, deliver
+from autoglm_doctor.output import Progress, deliver, write_file
 from autoglm_doctor.plan import gather, session
-from autoglm_doctor.reading import TARGET_FACTS, Saved, assume, load_reading, save_reading
+from autoglm_doctor.reading import TARGET_FACTS, Saved, assume, load_reading, saved_reading
 from autoglm_doctor.registry import Registry, choose, load_checks, matches, validate
 from autoglm_doctor.report import NAMES
 from autoglm_doctor.runner import facts_needed, run_checks
-from autoglm_doctor.target import choose_interpreter
+from autoglm_doctor.target import Choice, choose_interpreter, working_folder
 from autoglm_doctor.verdict import decide
 
 
@@ -68,6 +72,23 @@ def preflight(request: Request) -> int:
     Raises:
         DoctorError: anything that the user has to mend first.
     """
+    with _only_the_report_on_stdout():
+        report, trouble = _examine(request)
+    deliver(report, request.format, request.out, redact=request.redact)
+    if trouble:
+        raise DoctorError(trouble)
+    return report.verdict.exit_code
+
+
+@contextlib.contextmanager
+def _only_the_report_on_stdout() -> Iterator[None]:
+    """A check or a plug-in that prints must not spoil the JSON."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(sys.stderr or nowhere):
+        yield
+
+
+def _examine(request: Request) -> tuple[Report, str]:
+    """The report, and what could not be saved beside it ("" when all is well)."""
     started_at, started = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
     _validate(request)
     saved = load_reading(request.facts) if request.facts else None
@@ -77,8 +98,7 @@ def preflight(request: Request) -> int:
     if request.assume:
         facts = assume(facts, request.assume, matrix)
         intent = dataclasses.replace(intent, assumed=(request.assume,))
-    if request.save_facts:
-        save_reading(request.save_facts, facts, intent, matrix)
+    trouble = _save(request.save_facts, facts, intent, matrix)
     findings = _judge(request, registry, facts, intent, matrix)
     report = Report(
         version=__version__,
@@ -93,13 +113,23 @@ def preflight(request: Request) -> int:
             intent,
             facts,
             fail_on_warning=request.fail_on == "warn",
-            interrupted=interrupted,
+            interrupted=interrupted or interruption.requested(),
             selected=bool(request.select or request.skip),
         ),
         notices=tuple(_notices(registry, intent, saved, matrix)),
     )
-    deliver(report, request.format, request.out, redact=request.redact)
-    return report.verdict.exit_code
+    return report, trouble
+
+
+def _save(path: Path | None, facts: Facts, intent: Intent, matrix: Matrix) -> str:
+    """Why the reading could not be saved: told after the report, which must not be lost for it."""
+    if path is None:
+        return ""
+    try:
+        write_file(path, saved_reading(facts, intent, matrix))
+    except OSError as error:
+        return f"--save-facts: {error}"
+    return ""
 
 
 def _wanted(request: Request) -> frozenset[str]:
@@ -167,7 +197,7 @@ def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozens
     if saved and not request.python:
         return saved.facts, False
     environ = {**os.environ, **intent.environment}
-    choice = choose_interpreter(request.python, request.command if not saved else (), environ, Path.cwd())
+    choice = _choice(request.python, request.command if not saved else (), environ)
     if request.python and choice.executable is None:
         raise DoctorError(choice.why_not)
     final_stage: Any = request.final_stage
@@ -194,6 +224,18 @@ def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozens
     with Progress() as progress, session(options, intent, progress.update) as one:
         gathered = gather(wanted, start, intent, options, one, only=only, meanwhile=warm)
     return gathered.facts, gathered.interrupted
+
+
+def _choice(python: str | None, command: Sequence[str], environ: Mapping[str, str]) -> Choice:
+    """The deployment's Python; none when even looking for it gets no answer."""
+    try:
+        return within(SEARCH_SECONDS, lambda: choose_interpreter(python, command, environ, working_folder()))
+    except TimeoutError:
+        why = (
+            f"looking for the deployment's Python got no answer within {SEARCH_SECONDS:g} s: "
+            "PATH or the command leads to a file system that hangs, as a network mount without its server"
+        )
+        return Choice(executable=None, why_not=why)
 
 
 def _without_target(facts: Facts) -> Facts:

@@ -51,17 +51,10 @@ def load_reading(path: Path) -> Saved:
     return saved
 
 
-def save_reading(path: Path, facts: Facts, intent: Intent, matrix: Matrix) -> None:
-    """Write a reading, raw: it is the user's own file, redacted only when it leaves as a report.
-
-    Raises:
-        DoctorError: cannot be written.
-    """
+def saved_reading(facts: Facts, intent: Intent, matrix: Matrix) -> str:
+    """The text of a reading's file, raw: it is the user's own, redacted only when it leaves as a report."""
     saved = Saved(facts=facts, intent=intent, matrix_date=matrix.generated)
-    try:
-        path.write_text(json.dumps(encode(saved), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DoctorError(f"--save-facts: {error}") from error
+    return json.dumps(encode(saved), indent=1) + "\n"
 
 
 def assume(facts: Facts, text: str, matrix: Matrix) -> Facts:

@@ -13,6 +13,8 @@ from types import ModuleType
 
 from autoglm_doctor.api import Check
 from autoglm_doctor.errors import DoctorError
+from autoglm_doctor.interruption import cpu_limit
+from autoglm_doctor.limits import CHECK_CPU_SECONDS
 from autoglm_doctor.runner import needs
 
 ENTRY_POINTS = "autoglm_doctor.checks"
@@ -82,8 +84,9 @@ def _foreign(folder: Path | None, troubles: list[str]) -> Iterator[tuple[str, Ch
 
     for entry in entry_points(group=ENTRY_POINTS):
         try:
-            loaded = entry.load()
-        except Exception as error:  # a plug-in can fail in any way
+            with cpu_limit(CHECK_CPU_SECONDS):
+                loaded = entry.load()
+        except (Exception, SystemExit) as error:  # a plug-in can fail in any way
             troubles.append(f"plug-in {entry.name}: {type(error).__name__}: {error}")
             continue
         checks = [loaded] if isinstance(loaded, Check) else _checks_of(loaded)
@@ -101,8 +104,9 @@ def _from_folder(folder: Path, troubles: list[str]) -> Iterator[tuple[str, Check
             if spec is None or spec.loader is None:
                 raise ImportError("no loader for this file")
             module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        except Exception as error:  # as above
+            with cpu_limit(CHECK_CPU_SECONDS):
+                spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:  # as above
             troubles.append(f"{path.name}: {type(error).__name__}: {error}")
             continue
         yield from ((path.name, check) for check in _checks_of(module))

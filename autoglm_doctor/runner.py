@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 import traceback
 import types
@@ -16,8 +17,13 @@ from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import Facts, Reading, fact_names
 from autoglm_doctor.finding import Finding, Judgement, Text
 from autoglm_doctor.intent import Intent
+from autoglm_doctor.interruption import cpu_limit
+from autoglm_doctor.limits import CHECK_CPU_SECONDS
 from autoglm_doctor.matrix import Matrix
 from autoglm_doctor.wording import render
+
+#: Of one check: a GPU, a shard or a package each, and far from what a report can hold.
+MOST_JUDGEMENTS = 10_000
 
 #: Parameters that are no facts and always there.
 CONTEXT = ("intent", "matrix")
@@ -104,12 +110,16 @@ def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tupl
         arguments, obstacle = _bind(check, facts, {"intent": intent, "matrix": matrix})
         if obstacle is not None:
             return (obstacle,)
-        judgements = list(check.function(**arguments))
-        if not judgements:
-            raise AssertionError("the check said nothing")
-        for judgement in judgements:
-            _speak(judgement)
-    except Exception as error:  # a broken check, ours or a plug-in's, costs one line and never the report
+        with cpu_limit(CHECK_CPU_SECONDS):
+            judgements = list(itertools.islice(check.function(**arguments), MOST_JUDGEMENTS + 1))
+            if not 0 < len(judgements) <= MOST_JUDGEMENTS:
+                raise ValueError(
+                    "the check said nothing" if not judgements else f"more than {MOST_JUDGEMENTS} findings"
+                )
+            for judgement in judgements:
+                _speak(judgement)
+    # A broken check, ours or a plug-in's, costs one line and never the report; sys.exit() is one more way to break.
+    except (Exception, SystemExit) as error:
         return (_broken(check, error),)
     seconds = time.perf_counter() - started
     return tuple(_finding(check, judgement, seconds) for judgement in judgements)
@@ -153,7 +163,7 @@ def _words(fact: str) -> str:
     return special.get(fact, fact.replace("_", " "))
 
 
-def _broken(check: Check, error: Exception) -> Finding:
+def _broken(check: Check, error: BaseException) -> Finding:
     where = traceback.extract_tb(error.__traceback__)[-1]
     return _finding(
         check,

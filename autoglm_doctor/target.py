@@ -77,6 +77,14 @@ def choose_interpreter(python: str | None, command: Sequence[str], environ: Mapp
     return Choice(executable=None, why_not=why_not or "there is no python3 on PATH", missing_program=missing)
 
 
+def working_folder() -> Path:
+    """Where the server will be started; by its last name when it has been removed under us."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path(os.environ.get("PWD", "/"))
+
+
 def absolute_pythonpath(environ: Mapping[str, str], cwd: Path) -> dict[str, str]:
     """The environment with PYTHONPATH made absolute: a probe runs in another folder than the server will.
 

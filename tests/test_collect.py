@@ -106,13 +106,13 @@ def test_stop_ends_what_runs_and_starts_nothing_more(
     started = time.monotonic()
     found = run(session, tmp_path, monkeypatch, "time.sleep(60)", limit=30)
     assert time.monotonic() - started < 5
-    assert found["driver"].outcome == "failed"
+    assert (found["driver"].outcome, found["driver"].why) == ("not_run", "interrupted")
     with pytest.raises(InterruptedError):
         session.start(["true"], tmp_path, os.environ)
 
 
 def test_an_interpreter_that_is_none(session: Session, tmp_path: Path) -> None:
-    probe = Probe(name="interpreter", script="interpreter.py", gives=("interpreter",))
+    probe = Probe(name="interpreter", script="interpreter.py", gives=("interpreter",), limit_seconds=10)
     found = run_probe(probe, {}, session, str(tmp_path / "no-python"))
     assert found["interpreter"].outcome == "failed"
     assert "no-python" in found["interpreter"].why

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import contextlib
+import errno
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from autoglm_doctor import interruption
 from autoglm_doctor.cli.check import check
 from autoglm_doctor.cli.explain import explain
 from autoglm_doctor.cli.list_checks import list_checks
+from autoglm_doctor.console import printable
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.verdict import BUG, EXIT, USAGE
 
@@ -40,7 +41,11 @@ def _main(
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; nothing escapes as a traceback."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    code = _run(arguments)
+    return EXIT["interrupted"] if interruption.requested() else code
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -48,12 +53,18 @@ def run(arguments: Sequence[str]) -> int:
         return _say(_redacted(str(error), arguments), USAGE)
     except KeyboardInterrupt:
         return _say("interrupted", EXIT["interrupted"])
-    except BrokenPipeError:
-        # The reader went away (`| head`): nothing to say, and nothing more to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of a list or of help went away (`| head`): nothing is left to be said
         return 0
+    except OSError as error:
+        if error.errno in _UNWRITABLE:
+            return _say(f"the output cannot be written: {error.strerror}", USAGE)
+        return _click_or_bug(error)
     except Exception as error:
         return _click_or_bug(error)
+
+
+#: A full disk, a used-up quota, a terminal that was closed.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def _redacted(text: str, arguments: Sequence[str]) -> str:
@@ -65,10 +76,6 @@ def _redacted(text: str, arguments: Sequence[str]) -> str:
     return text if "--no-redact" in arguments else redactor.text(text)
 
 
-def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def _click_or_bug(error: Exception) -> int:
     """click's own errors are usage errors; older and newer typer bring different clicks, so go by what they offer."""
     if type(error).__name__ == "Abort":
@@ -76,7 +83,8 @@ def _click_or_bug(error: Exception) -> int:
     show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
     if isinstance(code, int):
         if callable(show):
-            show()
+            with contextlib.suppress(OSError, ValueError):  # the exit code still says it
+                show()
             return USAGE
         return code
     from autoglm_doctor.cli.bug import write_log
@@ -85,5 +93,7 @@ def _click_or_bug(error: Exception) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    print(f"autoglm-doctor: {text}", file=sys.stderr)
+    with contextlib.suppress(OSError, ValueError):  # the exit code still says it
+        stream = sys.stderr or sys.stdout
+        print(printable(f"autoglm-doctor: {text}", stream), file=stream)
     return code

@@ -14,7 +14,7 @@ from autoglm_doctor.domain.downloads import BY_PATH, IS_FILE, names_a_path
 from autoglm_doctor.facts import ModelFiles, Reading, known
 from autoglm_doctor.intent import SMOKE
 from autoglm_doctor.probes.modelcache import expand, find_model
-from autoglm_doctor.probes.protocol import Answers, run
+from autoglm_doctor.probes.protocol import Answers, enter, run
 from autoglm_doctor.probes.safetensors_header import Header, is_lfs_pointer, read_header
 
 INDEX = "model.safetensors.index.json"
@@ -30,8 +30,9 @@ def probe(arguments: dict[str, Any]) -> Answers:
     """Answer `model_files`.
 
     Arguments: model (name of a hub or folder), environment (variables of the deployment; our own when missing),
-    download_dir (vLLM's flag).
+    download_dir (vLLM's flag), cwd (where the server will be started: relative paths count from there).
     """
+    enter(arguments.get("cwd"))
     model = str(arguments["model"])
     if model == SMOKE:
         yield "model_files", Reading(outcome="absent", why="the smoke model is made on the spot")
@@ -42,7 +43,7 @@ def probe(arguments: dict[str, Any]) -> Answers:
         yield "model_files", _not_here(model, dict(os.environ) if environ is None else environ)
         return
     try:
-        yield "model_files", known(read_folder(*found), source=found[1])
+        yield "model_files", known(read_folder(found[0].absolute(), found[1]), source=found[1])
     except OSError as error:
         yield "model_files", Reading(outcome="failed", why=f"{found[0]} cannot be read: {error.strerror}")
 

@@ -12,9 +12,11 @@ Its standard output and error belong to whatever it loads and count for nothing 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from autoglm_doctor.facts import Reading
@@ -29,8 +31,15 @@ def run(probe: Callable[[dict[str, Any]], Answers]) -> None:
     with open(result, "a", encoding="utf-8") as stream:
         started = time.perf_counter()
         for fact, reading in probe(arguments):
-            line = {"fact": fact, **encode(reading)}
+            line = {"progress": reading.why} if fact == "progress" else {"fact": fact, **encode(reading)}
             line["seconds"] = round(time.perf_counter() - started, 6)
             stream.write(json.dumps(line) + "\n")
             stream.flush()
             started = time.perf_counter()
+
+
+def enter(folder: str | None) -> None:
+    """Look from where the server will be started, so that relative paths mean the same; not there: stay."""
+    with suppress(OSError):
+        if folder:
+            os.chdir(folder)

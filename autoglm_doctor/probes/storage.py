@@ -1,18 +1,20 @@
 """The file system that holds the model, or will hold it once it is downloaded.
 
-Arguments: `path` (wanted folder, need not exist), `why` (who chose it), `root` (where /proc is, for tests),
-`scratch` (true: also write 4 KiB to a file without a name, which alone shows a used-up quota).
+Arguments: `model` (name of a hub or folder; null: none in particular), `download_dir` (vLLM's flag), `cwd` (where the
+server will be started: relative paths count from there), `root` (where /proc is, for tests), `scratch` (true: also
+write 4 KiB to a file without a name, which alone shows a used-up quota). The deployment's variables are our own.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from autoglm_doctor.facts import Reading, Storage, known
-from autoglm_doctor.probes.protocol import Answers, run
+from autoglm_doctor.probes.protocol import Answers, enter, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,18 @@ def mount_of(path: str, root: str = "/") -> Mount | None:
         if inside and (best is None or len(mount.point) >= len(best.point)):
             best = mount
     return best
+
+
+def weights_folder(model: str | None, download_dir: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Where the weights are or would be downloaded to, and why there."""
+    if model and os.path.isdir(path := os.path.expanduser(model)):
+        return os.path.abspath(path), "the model's folder"
+    if download_dir:
+        return os.path.abspath(os.path.expanduser(download_dir)), "--download-dir"
+    for name, below in (("HF_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub")):
+        if environ.get(name):
+            return os.path.abspath(os.path.join(os.path.expanduser(environ[name]), below)), name
+    return os.path.expanduser("~/.cache/huggingface/hub"), "the default cache of Hugging Face"
 
 
 def nearest_folder(path: str) -> str:
@@ -106,7 +120,9 @@ def _write_error(folder: str) -> str:
 
 def probe(arguments: dict[str, Any]) -> Answers:
     """Yields `storage`."""
-    wanted, root = str(arguments["path"]), str(arguments.get("root", "/"))
+    enter(arguments.get("cwd"))
+    wanted, why = weights_folder(arguments.get("model"), arguments.get("download_dir"), os.environ)
+    root = str(arguments.get("root", "/"))
     folder = nearest_folder(wanted)
     try:
         state = os.statvfs(folder)
@@ -122,7 +138,7 @@ def probe(arguments: dict[str, Any]) -> Answers:
     value = Storage(
         path=folder,
         wanted=wanted,
-        why=str(arguments.get("why", "")),
+        why=why,
         fs_type=mount.fs_type if mount else "",
         mount_point=mount.point if mount else "",
         total_bytes=state.f_blocks * state.f_frsize,

@@ -24,7 +24,7 @@ def root_with(tmp_path: Path, lines: str) -> str:
 
 
 def look(path: object, **arguments: Any) -> Storage:
-    (answer,) = probe({"path": str(path), "why": "HF_HOME", **arguments})
+    (answer,) = probe({"download_dir": str(path), **arguments})
     fact, reading = answer
     assert (fact, reading.outcome) == ("storage", "known")
     assert decode(Storage, encode(reading.value)) == reading.value
@@ -145,7 +145,7 @@ def test_where_no_file_can_be_made_nothing_can_be_written() -> None:
 def test_a_folder_of_somebody_else() -> None:
     code = (
         "import os, sys; from autoglm_doctor.probes.storage import probe; os.setgid(65534); os.setuid(65534);"
-        "((_, reading),) = probe({'path': sys.argv[1]}); print(reading.value.writable)"
+        "((_, reading),) = probe({'download_dir': sys.argv[1]}); print(reading.value.writable)"
     )
     said = subprocess.run([sys.executable, "-c", code, "/usr"], capture_output=True, text=True, timeout=30)
     assert said.stdout.strip() == "False", said.stderr

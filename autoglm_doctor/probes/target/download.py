@@ -7,6 +7,7 @@ are in the environment. Pickles are left out: nothing of ours would load them.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any, TextIO
@@ -36,8 +37,12 @@ def fetch(repository: str) -> dict[str, Any]:
 
 def main() -> None:
     """Download, and say where it is or why not."""
-    repository = json.loads(sys.argv[2])["repository"]
+    arguments = json.loads(sys.argv[2])
+    repository = arguments["repository"]
     with open(sys.argv[1], "a", encoding="utf-8") as stream:
+        if os.path.isdir(os.path.join(arguments.get("cwd", ""), os.path.expanduser(repository))):
+            emit(stream, fact="download", outcome="absent", why="there is nothing to download: it is a folder here")
+            return
         emit(stream, progress=f"downloading {repository}")
         emit(stream, fact="download", outcome="known", value=fetch(repository), source="huggingface_hub")
 

@@ -1,0 +1,111 @@
+"""Ctrl-C, SIGTERM and a closed terminal: asked for, not thrown, so that what was read by then is still reported.
+
+The first signal only leaves a note, which the walk over the probes looks at; the report of what ran is written and the
+exit code is 130. Whoever insists (a second signal) or whatever does not end within the grace time is cut off by a
+KeyboardInterrupt, which still passes through every `finally`.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import TypeVar, cast
+
+from autoglm_doctor.limits import GRACE_SECONDS
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_seen: list[int] = []
+
+T = TypeVar("T")
+
+
+def requested() -> bool:
+    """Has the user, or whoever supervises us, asked us to stop?"""
+    return bool(_seen)
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Note signals while the block runs. A signal that is ignored (nohup, a shell's background job) stays so."""
+    _seen.clear()
+    before = {}
+    for number in [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]:
+        with suppress(ValueError):  # not the main thread: then its signals are not ours
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, _note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    _seen.append(number)
+    if len(_seen) > 1:
+        raise KeyboardInterrupt
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _too_long)
+        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+
+
+def _too_long(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """The answer of a call that may hang, as on a file system without its server.
+
+    It runs beside us, in a thread that nobody waits for at the end.
+
+    Raises:
+        TimeoutError: no answer in time, or an interruption; else what the call itself raises.
+    """
+    answer: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answer.put((call(), None))
+        except BaseException as error:
+            answer.put((None, error))
+
+    try:
+        threading.Thread(target=ask, daemon=True).start()
+    except RuntimeError:  # no more threads may be started: better unguarded than not at all
+        return call()
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            value, error = answer.get(timeout=0.1)
+        except queue.Empty:
+            if time.monotonic() > deadline or requested():
+                raise TimeoutError from None
+            continue
+        if error is not None:
+            raise error
+        return cast(T, value)
+
+
+@contextmanager
+def cpu_limit(seconds: float) -> Iterator[None]:
+    """A TimeoutError in the block once this process has computed for so long: the end of an endless loop."""
+    try:
+        before = signal.signal(signal.SIGVTALRM, _looping)
+    except (AttributeError, ValueError):  # Windows, or not the main thread
+        yield
+        return
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _looping(_number: int, _frame: FrameType | None) -> None:
+    raise TimeoutError("it computes and computes, and was stopped")
