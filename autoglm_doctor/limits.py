@@ -23,11 +23,14 @@ NVIDIA_SMI_SECONDS = 10.0
 #: How much of the final stage's limit its own measurements may use; the rest is for importing and loading.
 FINAL_STAGE_SECONDS = 600.0
 
+#: Making and removing the folder for scratch files, in each place that is tried.
+SCRATCH_SECONDS = 3.0
+
 #: Looking for the deployment's Python on PATH, which may lead through a mount whose server is gone.
 SEARCH_SECONDS = 10.0
 
 #: One check, in seconds of CPU time: checks only compare, so that more is an endless loop.
-CHECK_CPU_SECONDS = 10.0
+CHECK_CPU_SECONDS = 5.0
 
 #: How long a killed process group may take to be gone before it is abandoned.
 REAP_SECONDS = 2.0

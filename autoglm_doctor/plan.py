@@ -153,7 +153,7 @@ STEPS: tuple[Step, ...] = (
             "model",
             module="autoglm_doctor.probes.model",
             gives=("model_files",),
-            hang_means="the file system of the model does not answer",
+            hang_means="the file system of the model does not answer, as a network mount without its server",
         ),
         arguments=_model,
         needs=("download",),

@@ -6,7 +6,9 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -104,12 +106,23 @@ def _from_folder(folder: Path, troubles: list[str]) -> Iterator[tuple[str, Check
             if spec is None or spec.loader is None:
                 raise ImportError("no loader for this file")
             module = importlib.util.module_from_spec(spec)
-            with cpu_limit(CHECK_CPU_SECONDS):
+            with cpu_limit(CHECK_CPU_SECONDS), _no_bytecode():
                 spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:  # as above
             troubles.append(f"{path.name}: {type(error).__name__}: {error}")
             continue
         yield from ((path.name, check) for check in _checks_of(module))
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """The folder is the user's: no __pycache__ is made in it."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def choose(checks: Sequence[Check], select: Sequence[str], skip: Sequence[str]) -> tuple[Check, ...]:

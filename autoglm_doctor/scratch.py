@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoglm_doctor.errors import DoctorError
+from autoglm_doctor.interruption import within
+from autoglm_doctor.limits import SCRATCH_SECONDS
 
 #: What one run writes at most, seen with 1,000 installed packages; a folder without that much room is of no use.
 ROOM_BYTES = 1 << 20
@@ -24,16 +27,16 @@ def scratch_folder(environ: Mapping[str, str]) -> Iterator[Path]:
     tried = []
     for place in _places(environ):
         try:
-            folder = tempfile.TemporaryDirectory(prefix="autoglm-doctor-", dir=place, ignore_cleanup_errors=True)
+            folder = within(SCRATCH_SECONDS, functools.partial(_make, place))
+        except TimeoutError:
+            tried.append(f"{place} (does not answer)")
+            continue
         except OSError as error:
             tried.append(f"{place} ({error.strerror})")
             continue
         with folder as name:
-            wrong = _room(Path(name))
-            if not wrong:
-                yield Path(name)
-                return
-            tried.append(f"{place} ({wrong})")
+            yield Path(name)
+        return
     raise DoctorError(
         f"no folder takes scratch files, tried {', '.join(tried)}; name one with room: TMPDIR=FOLDER autoglm-doctor ..."
     )
@@ -48,12 +51,18 @@ def _places(environ: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(os.path.abspath(place) for place in places))
 
 
-def _room(folder: Path) -> str:
-    """Why the folder has no room; "" when it has."""
-    probe = folder / "room"
+def _make(place: str) -> tempfile.TemporaryDirectory[str]:
+    """A folder in which there is room.
+
+    Raises:
+        OSError: there is none.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="autoglm-doctor-", dir=place, ignore_cleanup_errors=True)
     try:
-        probe.write_bytes(b"\0" * ROOM_BYTES)
-        probe.unlink()
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
+        room = Path(folder.name) / "room"
+        room.write_bytes(b"\0" * ROOM_BYTES)
+        room.unlink()
+    except OSError:
+        folder.cleanup()
+        raise
+    return folder

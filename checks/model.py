@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from autoglm_doctor.api import (
     Findings,
+    Fix,
     Intent,
     Judgement,
     ModelFiles,
@@ -49,13 +50,14 @@ def model_complete(model_files: Reading[ModelFiles], intent: Intent) -> Findings
     loading, with messages such as HeaderTooLarge. So config.json and the index are parsed and the header of every
     safetensors file is read: its offsets must end exactly at the end of the file. No tensor is read, so a flipped bit
     inside of one is not found. Weights that are not on this machine yet are not judged, unless --require-model; a path
-    where no folder is cannot be downloaded and is red.
+    where no folder is cannot be downloaded and is red. So is storage that gives no answer at all, as a network mount
+    without its server.
 
     Threshold: 100,000,000 bytes for a header (limit of the safetensors library).
 
     ## Fix
 
-    Download the named files again; after `git clone`, run `git lfs pull`.
+    Download the named files again; after `git clone`, run `git lfs pull`. Where the storage hangs, see to the mount.
     """
     files = model_files.value
     if wrong_path(model_files, intent):
@@ -63,12 +65,27 @@ def model_complete(model_files: Reading[ModelFiles], intent: Intent) -> Findings
         yield fail(text, fix=path_fixes(model_files, intent), subject=intent.model, cause="MODEL_PATH_WRONG")
     elif model_files.outcome == "absent" and not intent.require_model:
         yield not_applicable(Text("the weights are not on this machine: {why}", {"why": model_files.why}))
+    elif model_files.outcome == "timeout":
+        yield _hanging(model_files, intent)
     elif files is None:
         yield unknown(Text("the model's files were not read: {why}", {"why": model_files.why or model_files.outcome}))
     elif _only_begun(files) and not intent.require_model:
         yield not_applicable(Text("the cache holds the model's small files only, the weights are not on this machine"))
     else:
         yield from list(_faults(files, intent)) or [_whole(files)]
+
+
+def _hanging(model_files: Reading[ModelFiles], intent: Intent) -> Judgement:
+    """A look at a folder takes milliseconds; an engine would wait for ever, and could not even be killed."""
+    look = Fix(
+        text=Text("see which mount it is, and bring its server back (a forced, lazy umount frees what waits for it)"),
+        commands=("findmnt -o TARGET,SOURCE,FSTYPE -t nfs,nfs4,cifs,ceph,lustre,fuse", "sudo dmesg --ctime | tail -20"),
+        effort="restart",
+        needs_root=True,
+    )
+    elsewhere = Fix(text=Text("or put the weights on a disk of this machine, and start the server with that folder"))
+    text = Text("the storage of {model} does not answer: {why}", {"model": intent.model, "why": model_files.why})
+    return fail(text, fix=(look, elsewhere), cause="MODEL_STORAGE_HANGS", subject=intent.model)
 
 
 def _only_begun(files: ModelFiles) -> bool:

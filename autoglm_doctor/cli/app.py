@@ -55,6 +55,8 @@ def _run(arguments: Sequence[str]) -> int:
         return _say("interrupted", EXIT["interrupted"])
     except BrokenPipeError:  # the reader of a list or of help went away (`| head`): nothing is left to be said
         return 0
+    except SystemExit as leaving:  # typer's way to say the same
+        return 0 if isinstance(leaving.__context__, BrokenPipeError) else BUG
     except OSError as error:
         if error.errno in _UNWRITABLE:
             return _say(f"the output cannot be written: {error.strerror}", USAGE)
