@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import sys
 
+if not __package__:  # started by the path of the folder: `python3 checkout/autoglm_doctor check`
+    sys.path[0] = __file__.rpartition("/autoglm_doctor/")[0] or ".."
+
 
 def main() -> None:
     """Run the command line."""
@@ -21,13 +24,17 @@ def main() -> None:
     _standard_library_first()
     from autoglm_doctor import interruption
 
-    with interruption.watched():
-        try:
-            from autoglm_doctor.cli.app import run
-        except ModuleNotFoundError as error:
-            _without_dependencies(error)
-            raise
+    interruption.watch()
+    try:
+        from autoglm_doctor.cli.app import run
+
         code = run(sys.argv[1:])
+    except ModuleNotFoundError as error:
+        _without_dependencies(error)
+        raise
+    except KeyboardInterrupt:  # a second one, while everything is still being loaded or already said
+        code = 130
+    interruption.too_late()
     _leave(code)
 
 

@@ -92,13 +92,13 @@ class Session:
             self._running.add(child.pid)
             return child
 
-    def fork(self, nursery: Nursery, module: str, words: tuple[str, str], cwd: Path) -> Fostered:
-        """Have the nursery start one of our own probes in a session of its own.
+    def fork(self, nursery: Nursery, order: Mapping[str, Any], cwd: Path) -> Fostered:
+        """Have the nursery start a probe in a session of its own.
 
         Raises:
             NurseryLostError: it cannot; InterruptedError after `stop`.
         """
-        child = nursery.start(module, *words, cwd)  # may wait for the nursery, so the others' lock stays free
+        child = nursery.start(order, cwd)  # may wait for the nursery, so the others' lock stays free
         with self._lock:
             if self._stopped:
                 _kill_group(child.pid)
@@ -131,14 +131,16 @@ def run_probe(
     started = time.monotonic()
     words = str(result), json.dumps(arguments)
     try:
-        end = _fostered(probe, folder, words, session) or _plain(probe, folder, words, session, interpreter)
+        command = None if probe.module else _command(probe, folder, words, interpreter)
+        end = _fostered(probe, command, folder, words, session) or _plain(probe, command, folder, words, session)
     except OSError as error:
         end = _End("failed", str(error))
     seconds = round(time.monotonic() - started, 3)
     found = _decode_lines(result)
     if session.stopped:
         end = _End("not_run", "interrupted")
-    missing: Reading[Any] = Reading(outcome=end.outcome, why=end.why, source=probe.name, seconds=seconds)
+    source = interpreter if probe.script and interpreter else probe.name
+    missing: Reading[Any] = Reading(outcome=end.outcome, why=end.why, source=source, seconds=seconds)
     return {name: found.get(name, missing) for name in probe.gives}
 
 
@@ -148,13 +150,26 @@ class _End:
     why: str
 
 
-def _fostered(probe: Probe, folder: Path, words: tuple[str, str], session: Session) -> _End | None:
+Words: TypeAlias = tuple[str, str]
+
+
+def _command(probe: Probe, folder: Path, words: Words, interpreter: str | None) -> list[str]:
+    """A script under the target's interpreter. It lies alone in its folder, so that nothing shadows what it imports."""
+    script = folder / probe.script
+    shutil.copyfile(Path(__file__).resolve().parent / "probes" / "target" / probe.script, script)
+    return [interpreter or "python3", str(script), *words]
+
+
+def _fostered(probe: Probe, command: list[str] | None, folder: Path, words: Words, session: Session) -> _End | None:
     """Run it from the nursery; None when that cannot be done, or was cut short by the nursery's own end."""
     nursery = session.nursery
-    if nursery is None or not probe.module:
+    if nursery is None:
         return None
+    order: dict[str, Any] = {"command": command, "pythonpath": session.environ.get("PYTHONPATH")}
+    if command is None:
+        order = {"module": probe.module, "words": words}
     try:
-        return _watch(probe, session.fork(nursery, probe.module, words, folder), Path(words[0]), session)
+        return _watch(probe, session.fork(nursery, order, folder), Path(words[0]), session)
     except NurseryLostError:
         session.nursery = None
         nursery.close()
@@ -162,15 +177,12 @@ def _fostered(probe: Probe, folder: Path, words: tuple[str, str], session: Sessi
         return None
 
 
-def _plain(probe: Probe, folder: Path, words: tuple[str, str], session: Session, interpreter: str | None) -> _End:
+def _plain(probe: Probe, command: list[str] | None, folder: Path, words: Words, session: Session) -> _End:
     """Run it as a process started from scratch."""
-    if probe.module:
+    environ: Mapping[str, str]
+    if command is None:
         command, environ = own_command(probe.module, *words), own_environ(session.environ)
-    else:
-        script = folder / probe.script  # alone in its folder, so that nothing shadows what it imports
-        shutil.copyfile(Path(__file__).resolve().parent / "probes" / "target" / probe.script, script)
-        command = [interpreter or "python3", str(script), *words]
-        # Read-only towards the target: not even compiled files.
+    else:  # read-only towards the target: not even compiled files
         environ = {**session.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     return _watch(probe, session.start(command, folder, environ), Path(words[0]), session)
 
@@ -193,7 +205,8 @@ def _watch(probe: Probe, child: Child, result: Path, session: Session) -> _End:
     if timed_out:
         stuck = "; it cannot even be killed (uninterruptible sleep) and was abandoned" if abandoned else ""
         means = f": {probe.hang_means}" if probe.hang_means else ""
-        return _End("timeout", f"no answer within {limit:g} s{means}{stuck}")
+        doing = f", while {progress.last}" if progress.last else ""
+        return _End("timeout", f"no answer within {limit:g} s{doing}{means}{stuck}")
     return _End("failed", _death(child.returncode, tail.text()))
 
 
@@ -207,7 +220,9 @@ def _reap(child: Child) -> bool:
 
 
 def _death(code: int | None, tail: str) -> str:
-    last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "")
+    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    # Under Python's own last words stands only where it was.
+    last = next((line for line in lines if line.startswith("Fatal Python error")), lines[-1] if lines else "")
     said = f": {last[:300]}" if last else ""
     if code is not None and code < 0:
         with contextlib.suppress(ValueError):
@@ -259,9 +274,10 @@ class _Progress:
 
     def __init__(self, name: str, result: Path, session: Session) -> None:
         self._name, self._result, self._session, self._at = name, result, session, 0
+        self.last = ""  # what it was doing when its time was up
 
     def report(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             if self._result.stat().st_size <= self._at:
                 return
             with self._result.open("rb") as stream:
@@ -272,7 +288,8 @@ class _Progress:
             for line in lines.splitlines():
                 entry = json.loads(line)
                 if isinstance(entry, dict) and "progress" in entry:
-                    self._session.on_progress(self._name, str(entry["progress"]))
+                    self.last = str(entry["progress"])[:100]
+                    self._session.on_progress(self._name, self.last)
 
 
 def _decode_lines(result: Path) -> dict[str, Reading[Any]]:
@@ -286,7 +303,7 @@ def _decode_lines(result: Path) -> dict[str, Reading[Any]]:
     for line in lines:
         try:
             entry = json.loads(line)
-        except ValueError:  # half a line of a probe that died while writing
+        except (ValueError, RecursionError):  # half a line of a probe that died while writing, or anybody's garbage
             continue
         name = str(entry.pop("fact", "")) if isinstance(entry, dict) else ""
         if name not in hints:

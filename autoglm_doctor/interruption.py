@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar, cast
 
@@ -29,20 +29,17 @@ def requested() -> bool:
     return bool(_seen)
 
 
-@contextmanager
-def watched() -> Iterator[None]:
-    """Note signals while the block runs. A signal that is ignored (nohup, a shell's background job) stays so."""
-    _seen.clear()
-    before = {}
+def watch() -> None:
+    """Note signals from now on. A signal that is ignored (nohup, a shell's background job) stays so."""
     for number in [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]:
-        with suppress(ValueError):  # not the main thread: then its signals are not ours
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, _note)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _note)
+
+
+def too_late() -> None:
+    """All is said and the exit code stands: no signal changes it while this process is taken down."""
+    for number in [getattr(signal, name) for name in (*_SIGNALS, "SIGALRM") if hasattr(signal, name)]:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _note(number: int, _frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from autoglm_doctor.limits import FORK_SECONDS, LEAVE_SECONDS
 
@@ -119,18 +120,18 @@ class Nursery:
             )
         ours.settimeout(FORK_SECONDS)
 
-    def start(self, module: str, result: str, arguments: str, folder: Path) -> Fostered:
-        """Have a probe forked, in a session of its own.
+    def start(self, order: Mapping[str, Any], folder: Path) -> Fostered:
+        """Have a probe forked, in a session of its own: `module` with `words`, or `command` with `pythonpath`.
 
         Raises:
             NurseryLostError: it is gone, does not answer, or the arguments are too long for it.
         """
-        order = json.dumps({"module": module, "result": result, "arguments": arguments, "folder": str(folder)})
+        packet = json.dumps({**order, "folder": str(folder)}).encode()
         with self._lock:
             output, child_output = os.pipe()
             status, child_status = os.pipe()
             try:
-                socket.send_fds(self._channel, [order.encode()], [child_output, child_status])
+                socket.send_fds(self._channel, [packet], [child_output, child_status])
             except OSError as error:
                 os.close(output)
                 os.close(status)

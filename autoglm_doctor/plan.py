@@ -74,7 +74,8 @@ def _target(_: Facts, __: Intent, options: Options) -> Mapping[str, Any] | Readi
 
 def _without_interpreter(facts: Facts) -> Reading[Any]:
     """Nothing can be said of its packages: neither that they are there, nor that they are not."""
-    return Reading(outcome="failed", why=facts.interpreter.why or "there is no interpreter to look at")
+    why = facts.interpreter.why or "none was looked for"
+    return Reading(outcome="not_run", why=f"the deployment's Python gave no answer: {why}")
 
 
 def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Reading[Any]:
@@ -87,6 +88,8 @@ def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Readi
 def _cuda(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     if facts.interpreter.value is None:
         return _without_interpreter(facts)
+    if "timeout" in (facts.driver.outcome, facts.gpus.outcome):
+        return Reading(outcome="not_run", why="the driver hangs, and CUDA would hang with it")
     return {"size": 256, "use_gpus": options.force or not busy_gpus(facts, deployment_environ(intent, options))}
 
 
@@ -94,7 +97,9 @@ def _disk(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Read
     storage, files = facts.storage.value, facts.model_files.value
     if storage is None:
         return Reading(outcome="not_run", why=f"the storage is not known: {facts.storage.why}")
-    weights = [] if files is None else [f"{files.path}/{w.name}" for w in files.weights if w.fault is None]
+    whole = [] if files is None else [w.name for w in files.weights if w.fault is None]
+    # A sample: a thousand long paths would be more than a command line holds.
+    weights = [] if files is None else [f"{files.path}/{name}" for name in whole[:: len(whole) // SAMPLE_FILES + 1]]
     return {
         "path": storage.path,
         "weights": weights,
@@ -102,6 +107,9 @@ def _disk(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Read
         "seconds": options.disk_seconds,
     }
 
+
+#: Of the weights, spread over them all; the probe reads at random places of these.
+SAMPLE_FILES = 64
 
 _TORCH_HANGS = "importing torch or starting CUDA hangs; `nvidia-smi` and the kernel log may show a wedged GPU"
 

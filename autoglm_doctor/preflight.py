@@ -203,7 +203,7 @@ def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozens
     final_stage: Any = request.final_stage
     options = Options(
         interpreter=choice.executable,
-        interpreter_why=choice.chosen_by if choice.executable else choice.why_not,
+        interpreter_why=_why(choice),
         missing_program=None if saved else choice.missing_program,
         final_stage=final_stage,
         disk_write=request.disk_write,
@@ -224,6 +224,13 @@ def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozens
     with Progress() as progress, session(options, intent, progress.update) as one:
         gathered = gather(wanted, start, intent, options, one, only=only, meanwhile=warm)
     return gathered.facts, gathered.interrupted
+
+
+def _why(choice: Choice) -> str:
+    """Why this one; and what came first in the order but could not be used."""
+    if choice.executable is None:
+        return choice.why_not
+    return f"{choice.chosen_by} ({choice.why_not})" if choice.why_not else choice.chosen_by
 
 
 def _choice(python: str | None, command: Sequence[str], environ: Mapping[str, str]) -> Choice:

@@ -202,14 +202,14 @@ def test_a_nursery_that_does_not_answer_costs_only_time(
 def test_arguments_that_are_too_long_for_a_packet(session: Session) -> None:
     assert session.nursery is not None
     with pytest.raises(NurseryLostError):
-        session.nursery.start("probe", "result", "x" * 2**20, session.scratch)
+        session.nursery.start({"module": "probe", "words": ["result", "x" * 2**20]}, session.scratch)
 
 
 def test_an_exit_code_is_never_taken_for_a_process_to_kill(session: Session, tmp_path: Path) -> None:
     """A child that dies before it says its number ends with 1, and process 1 is not ours to kill."""
     assert session.nursery is not None
     with pytest.raises(NurseryLostError):
-        session.nursery.start("probe", "result", "{}", tmp_path / "no-such-folder")
+        session.nursery.start({"module": "probe", "words": ["result", "{}"]}, tmp_path / "no-such-folder")
 
 
 def test_stop_ends_what_runs_and_the_nursery(session: Session, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ import os, sys, time
 from pathlib import Path
 from autoglm_doctor.nursery import open_nursery
 nursery = open_nursery(Path(sys.argv[1]), os.environ)
-child = nursery.start("probe_hangs", sys.argv[1] + "/result", "{}", Path(sys.argv[1]))
+child = nursery.start({"module": "probe_hangs", "words": [sys.argv[1] + "/result", "{}"]}, Path(sys.argv[1]))
 print(nursery._process.pid, child.pid, child.stdout.readline().decode().strip(), flush=True)
 time.sleep(60)
 """
@@ -257,7 +257,9 @@ def test_nothing_is_left_when_the_doctor_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_probe_answers_the_same_from_the_nursery_and_plainly(tmp_path: Path) -> None:
-    probe = Probe(name="machine", module="autoglm_doctor.probes.machine", gives=("host", "environment", "port"), limit_seconds=10)
+    probe = Probe(
+        name="machine", module="autoglm_doctor.probes.machine", gives=("host", "environment", "port"), limit_seconds=10
+    )
     found = []
     for name in ("fostered", "plain"):
         (tmp_path / name).mkdir()

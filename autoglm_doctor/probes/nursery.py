@@ -3,15 +3,20 @@
 Starting Python and importing the facts takes some 40 ms, forking a process that has done so 1 ms. The nursery runs no
 probe itself: a child that crashes or hangs is a process of its own, in a session of its own, as any other.
 
-Its standard input is a socket on which the doctor asks, one packet a probe: a JSON object {"module", "result",
-"arguments", "folder"} and two file descriptors. The first becomes the output of the child. On the second the child
-writes "pid N" once it leads a session, and the nursery "exit N" once it is over (negative: the signal), a line each.
-An end of file without an exit means that the nursery is gone. When the doctor is gone, everything here is killed.
+Its standard input is a socket on which the doctor asks, one packet a probe: a JSON object {"folder", "module", "words"}
+or {"folder", "command", "pythonpath"} (a script of the target, under the target's own PYTHONPATH) and two file
+descriptors. The first becomes the output of the child. On the second the child writes "pid N" once it leads a session,
+and the nursery "exit N" once it is over (negative: the signal), a line each. An end of file without an exit means that
+the nursery is gone.
+
+When the doctor closes the socket, or is gone itself (killed for memory, say), everything here is killed: also what a
+child left in a session of its own, since the kernel gives orphans to the nursery. Then the scratch folder goes as well.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -20,6 +25,7 @@ import socket
 import sys
 import time
 from importlib import import_module
+from typing import Any, NoReturn
 
 from autoglm_doctor.limits import NURSERY_REAP_SECONDS
 from autoglm_doctor.probes.protocol import run
@@ -27,22 +33,47 @@ from autoglm_doctor.probes.protocol import run
 #: More than the kernel lets through in one packet by default (net.core.wmem_default is 212 992).
 PACKET_BYTES = 1 << 20
 
+#: linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36
+
 
 def main() -> None:
     """Serve until the doctor is gone. Returns in each child, where it runs the probe."""
+    gc.disable()  # probes are short, and what they read is no garbage
     channel = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
-    run(import_module(_Nursery(channel).serve()).probe)
+    order = _Nursery(channel).serve()
+    if "command" in order:
+        _become(order["command"], order["pythonpath"])
+    sys.argv = [order["module"], *order["words"]]
+    run(import_module(order["module"]).probe)
     # All is written. Taking an interpreter apart takes longer than most probes.
     sys.stdout.flush()
     os._exit(0)
 
 
+def _become(command: list[str], pythonpath: str | None) -> NoReturn:
+    """The target's interpreter, with the environment and the signals that it would have without us."""
+    for name in ("SIGPIPE", "SIGXFSZ"):  # ignored by every Python, and that would be inherited
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if pythonpath is not None:
+        environ["PYTHONPATH"] = pythonpath
+    try:
+        # Read-only towards the target: not even compiled files.
+        os.execvpe(command[0], command, {**environ, "PYTHONDONTWRITEBYTECODE": "1"})  # noqa: S606
+    except OSError as error:
+        os.write(2, f"{command[0]}: {error.strerror}".encode("utf-8", "replace"))
+    os._exit(127)
+
+
 class _Nursery:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
+        self._doctor = os.getppid()
+        self._takes_orphans = False
         self._statuses: dict[int, int] = {}  # of the running children: where their exit code is to be written
         # The number of each signal is written to a pipe, since a wait for requests alone could miss it.
         self._wake, self._signalled = os.pipe()
@@ -51,13 +82,16 @@ class _Nursery:
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def serve(self) -> str:
-        """Fork what is asked for. Returns in the children only, with the name of the module."""
+    def serve(self) -> dict[str, Any]:
+        """Fork what is asked for. Returns in the children only, with what is to be run there."""
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
         while True:
-            ready = [fd for fd, _ in poll.poll()]
+            ready = [fd for fd, _ in poll.poll(0)]
+            if not ready:
+                self._take_orphans()
+                ready = [fd for fd, _ in poll.poll()]
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._reap()
@@ -65,17 +99,26 @@ class _Nursery:
                 data, fds, _, _ = socket.recv_fds(self._channel, PACKET_BYTES, 2)
                 if not data:
                     self._leave()
-                module = self._fork(json.loads(data), *fds)
-                if module:
-                    return module
+                order = json.loads(data)
+                if self._is_child(order, *fds):
+                    return dict(order)
 
-    def _fork(self, order: dict[str, str], output: int, status: int) -> str:
-        """The name of the module in the child, "" in the nursery."""
+    def _take_orphans(self) -> None:
+        """Once, and when nothing is to do: loading ctypes takes longer than forking a probe."""
+        if not self._takes_orphans:
+            self._takes_orphans = True
+            with contextlib.suppress(ImportError, OSError, AttributeError):
+                import ctypes
+
+                ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def _is_child(self, order: dict[str, Any], output: int, status: int) -> bool:
+        """Fork; True in the child."""
         pid = os.fork()
         if pid:
             self._statuses[pid] = status
             os.close(output)
-            return ""
+            return False
         os.setsid()
         # Only the nursery may hold the statuses and the channel: their end tells the doctor that it is gone.
         self._let_go()
@@ -83,10 +126,9 @@ class _Nursery:
         os.dup2(output, 2)
         os.close(output)
         os.chdir(order["folder"])
-        sys.argv = [order["module"], order["result"], order["arguments"]]
         os.write(status, b"pid %d\n" % os.getpid())
         os.close(status)
-        return order["module"]
+        return True
 
     def _let_go(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -105,15 +147,35 @@ class _Nursery:
                 del self._statuses[pid]
 
     def _leave(self) -> None:
-        for pid in self._statuses:
-            for kill in (os.killpg, os.kill):  # a child that was just forked has no group of its own yet
-                with contextlib.suppress(OSError):
-                    kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + NURSERY_REAP_SECONDS
-        while self._statuses and time.monotonic() < deadline:
+        while (left := {*self._statuses, *_children()}) and time.monotonic() < deadline:
+            for pid in left:
+                for kill in (os.killpg, os.kill):  # a child that was just forked has no group of its own yet
+                    with contextlib.suppress(OSError):
+                        kill(pid, signal.SIGKILL)
             self._reap()
+            _reap_orphans()
             time.sleep(0.001)
+        if os.getppid() != self._doctor:  # else it clears up itself
+            import shutil
+
+            shutil.rmtree(os.path.dirname(os.getcwd()), ignore_errors=True)
         os._exit(0)
+
+
+def _children() -> list[int]:
+    """Everything whose parent we are by now: what was started here, and its orphans."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as stream:
+            return [int(word) for word in stream.read().split()]
+    except OSError:  # a kernel without it, or no /proc
+        return []
+
+
+def _reap_orphans() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 if __name__ == "__main__":
