@@ -27,7 +27,7 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
-from autoglm_doctor.domain.cuda_errors import InitFault, init_fault
+from autoglm_doctor.domain.cuda_errors import InitFault, init_fault, silent_cuda
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
 
 #: Unit round-off of the data types (half the distance from 1 to the next number): 8, 11 and 24 bits of precision;
@@ -43,7 +43,7 @@ TERMS = 256
     "cuda-initialises",
     cause="CUDA_INIT_FAILED",
     required=True,
-    explained_by=("DRV001", "DRV002", "GPU002"),
+    explained_by=("DRV001", "DRV002", "GPU002", "PYT001"),
 )
 def cuda_initialises(
     cuda: Reading[Cuda],
@@ -64,37 +64,52 @@ def cuda_initialises(
     ## Fix
 
     It depends on the code: 34 a stub library, 100 no device, 802 the fabric manager, 803 a wrong libcuda, 804
-    cuda-compat on a GPU that it does not support, 999 the module nvidia_uvm.
+    cuda-compat on a GPU that it does not support, 999 the module nvidia_uvm. Where cuInit never returns: the kernel's
+    log, nvidia_uvm, a reset of the GPU; where it crashes: the driver's libraries again.
     """
     facts = cuda.value
+    silent = silent_cuda(cuda, driver, host)
     on_cpu = runs_on_cpu(intent, environment, driver, gpus, facts)
     if on_cpu:
         yield not_applicable(Text(on_cpu))
     elif cuda.outcome == "absent":
         yield _red(init_fault(Cuda(library=None, load_error=cuda.why), driver, host, environment), None)
+    elif silent is not None:
+        yield _red(silent, None, cuda.why)
     elif facts is None:
         yield unknown(Text("CUDA could not be tried: {why}", {"why": cuda.why or cuda.outcome}))
+    elif facts.init_code == 0 and facts.devices and _stranger(facts, gpus):
+        said = {"cuda": _stranger(facts, gpus), "nvml": ", ".join(sorted({g.compute_capability for g in gpus or ()}))}
+        words = "CUDA shows a GPU of capability {cuda}, NVML has none of it ({nvml}): one of them is not this driver's"
+        yield unknown(Text(words, said), evidence={"library": facts.library})
     elif facts.init_code == 0 and facts.devices:
         text = Text("CUDA {version} starts and shows {n} GPU(s)", _shown(facts))
         yield ok(text, observed=facts.init_code, evidence={"library": facts.library})
     elif facts.init_code is None and facts.load_error is None:
         yield unknown(Text("cuInit gave no answer"))
     else:
-        yield _red(init_fault(facts, driver, host, environment), facts)
+        yield _red(init_fault(facts, driver, host, environment, gpus), facts)
+
+
+def _stranger(cuda: Cuda, gpus: tuple[Gpu, ...] | None) -> str:
+    """The capability of a device that no GPU of NVML's has; "" where they agree. NVML sees all that CUDA may see."""
+    known = {gpu.compute_capability for gpu in gpus or ()}
+    return next((d.compute_capability for d in cuda.devices if known and d.compute_capability not in known), "")
 
 
 def _shown(cuda: Cuda) -> dict[str, object]:
     return {"version": cuda.driver_cuda_version or "?", "n": len(cuda.devices)}
 
 
-def _red(fault: InitFault, cuda: Cuda | None) -> Judgement:
+def _red(fault: InitFault, cuda: Cuda | None, end: str = "") -> Judgement:
+    evidence = {"library": cuda.library, "error": cuda.init_error or cuda.load_error} if cuda else {"error": end}
     return fail(
         fault.text,
         fix=fault.fixes,
         cause=fault.cause,
         observed=cuda.init_code if cuda else None,
         expected=0,
-        evidence={"library": cuda.library, "error": cuda.init_error or cuda.load_error} if cuda else None,
+        evidence=evidence if cuda or end else None,
     )
 
 

@@ -34,33 +34,29 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
+from autoglm_doctor.domain.driver_absent import no_answer, no_driver
+from autoglm_doctor.domain.driver_faults import Fault, broken_library, is_damaged, own_words, silent_nvml
 from autoglm_doctor.domain.driver_fixes import (
-    GIVE_GPUS,
     GIVE_UTILITY,
-    INSTALL_DRIVER,
-    LOAD_MODULE,
-    NOUVEAU,
-    ON_WINDOWS,
-    POD,
     POD_UTILITY,
     REBOOT,
-    TOOLKIT,
-    USE_GPU_MACHINE,
     driver_fixes,
     new_enough,
     nvml_fixes,
 )
 
-#: Kernel drivers that keep NVIDIA's own from binding.
-FREE_DRIVERS = ("nouveau", "nova_core", "nova-core", "nova")
-
-#: nvmlReturn_t (nvml.h): no permission, driver not loaded, library not found, library/kernel mismatch, unknown.
-NO_PERMISSION, NOT_LOADED, NOT_FOUND, MISMATCH, UNKNOWN = 4, 9, 12, 18, 999
+#: nvmlReturn_t (nvml.h): library not found, library/kernel mismatch.
+NOT_FOUND, MISMATCH = 12, 18
 
 
 @check("DRV001", "driver-present", cause="DRIVER_NOT_INSTALLED", required=True, explained_by=("HST001",))
 def driver_present(
-    driver: Reading[Driver], pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, cuda: Cuda | None, intent: Intent
+    driver: Reading[Driver],
+    gpus: Reading[tuple[Gpu, ...]],
+    pci_gpus: tuple[PciGpu, ...] | None,
+    host: Host | None,
+    cuda: Cuda | None,
+    intent: Intent,
 ) -> Findings:
     """An NVIDIA driver is installed, loaded and answers.
 
@@ -70,14 +66,22 @@ def driver_present(
     apart; so is a machine where CUDA works and only NVML is missing, as in a container that was started without the
     driver's `utility` libraries. With `--device auto` a machine without a GPU is judged for the CPU instead.
 
+    NVML is asked in a child process with a time limit. One that never comes back is most likely stuck on a wedged GPU;
+    one that dies shows a library that is damaged or belongs to another driver.
+
     No threshold: NVML's return code decides (nvml.h: 0 success, 4 no permission, 9 driver not loaded, 999 unknown).
 
     ## Fix
 
-    Install the driver of the distribution and reboot; in a container, start it with `--gpus all`.
+    Install the driver of the distribution and reboot; in a container, start it with `--gpus all`. For a driver that
+    hangs: read the kernel's log, stop what runs on the GPU and reset it, or reboot.
     """
+    silent = silent_nvml(driver, gpus, host)
     if intent.device == "cpu":
         yield not_applicable(Text("the deployment runs on the CPU"))
+    elif silent is not None:
+        end = driver.why if driver.value is None else gpus.why
+        yield _red(intent, True, silent, {"end": end})
     elif _only_nvml_is_missing(driver, cuda):
         yield _without_nvml(driver.value, host, intent)
     elif driver.value is not None and driver.outcome == "known":
@@ -92,14 +96,18 @@ def _only_nvml_is_missing(driver: Reading[Driver], cuda: Cuda | None) -> bool:
     """libcuda has started and shows devices: the driver is there and works, whatever could not be found."""
     works = cuda is not None and cuda.init_code == 0 and bool(cuda.devices)
     code = driver.value.nvml_code if driver.value is not None else None
-    read = driver.value is not None and "nvidia-smi" in driver.value.read_by
-    return works and not read and (driver.outcome == "absent" or (driver.outcome == "known" and code == NOT_FOUND))
+    return works and (driver.outcome == "absent" or (driver.outcome == "known" and code == NOT_FOUND))
 
 
 def _without_nvml(driver: Driver | None, host: Host | None, intent: Intent) -> Judgement:
-    said = {"error": (driver.nvml_error if driver else None) or "libnvidia-ml.so.1 is not there"}
+    error = own_words(driver) if driver else ""
+    said = {"error": error or "libnvidia-ml.so.1 is not there"}
     # torch computes without NVML; vLLM finds its platform by it and SGLang asks nvidia-smi.
     judge = warn if intent.engine == "transformers" else fail
+    evidence = _evidence(driver) if driver else None
+    if driver is not None and is_damaged(error):
+        fault = broken_library("libnvidia-ml.so.1", error, driver, host)
+        return judge(fault.text, fix=fault.fixes, cause=fault.cause, evidence=evidence)
     if host is not None and host.container:
         words = "CUDA works, but the container lacks the driver's `utility` libraries: there is no NVML ({error}), "
         cause = "CONTAINER_WITHOUT_NVML"
@@ -108,15 +116,20 @@ def _without_nvml(driver: Driver | None, host: Host | None, intent: Intent) -> J
         words = "CUDA works, but the driver's library NVML is missing ({error}), "
         cause, fixes = "NVML_LIBRARY_MISSING", nvml_fixes(driver, wsl=host is not None and host.wsl)
     text = Text(words + "which engines ask for the memory of the GPUs", said)
-    return judge(text, fix=fixes, cause=cause, evidence={"nvml_code": driver.nvml_code if driver else None})
+    return judge(text, fix=fixes, cause=cause, evidence=evidence)
 
 
-def _known(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent) -> Judgement:
-    evidence: dict[str, str | int | None] = {
+def _evidence(driver: Driver) -> dict[str, str | int | None]:
+    return {
+        "version": driver.version,
         "nvml_code": driver.nvml_code,
         "nvml_error": driver.nvml_error,
         "read_by": ", ".join(driver.read_by),
     }
+
+
+def _known(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent) -> Judgement:
+    evidence = _evidence(driver)
     if driver.nvml_code == 0:
         return ok(Text("driver {version} answers", {"version": driver.version or "?"}), observed=driver.version)
     if driver.nvml_code is None and driver.nvml_error is None and driver.version:
@@ -127,95 +140,21 @@ def _known(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | Non
         version = driver.kernel_version or driver.version
         words = "the kernel module of driver {version} is loaded" if version else "the driver's kernel module is loaded"
         return ok(Text(words, {"version": version}), evidence=evidence)
-    if "nvidia-smi" in driver.read_by:
+    if "nvidia-smi" in driver.read_by and driver.nvml_code == NOT_FOUND:
         return ok(Text("driver {version}, says nvidia-smi", {"version": driver.version or "?"}), evidence=evidence)
-    cause, text, fixes = _no_answer(driver, pci_gpus, host)
-    return _red(intent, True, cause, text, fixes, evidence)
-
-
-def _no_answer(
-    driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | None
-) -> tuple[str, Text, tuple[Fix, ...]]:
-    """Parts of a driver are there and NVML does not start: why, and what helps."""
-    said = {"error": driver.nvml_error or f"code {driver.nvml_code}", "version": driver.kernel_version}
-    inside = host is not None and bool(host.container)
-    free = _free_driver(pci_gpus)
-    if free:
-        return _nouveau(free)
-    if inside and driver.nvml_code == UNKNOWN:
-        text = Text("the container has lost its GPUs ({error}), as after a `systemctl daemon-reload`", said)
-        return "CONTAINER_GPU_CGROUP_LOST", text, (GIVE_GPUS, TOOLKIT)
-    if inside and driver.nvml_code in (NOT_FOUND, NOT_LOADED, NO_PERMISSION):
-        text = Text("the container was started without GPUs: {error}", said)
-        return "CONTAINER_WITHOUT_GPU", text, _container_fixes(host)
-    if driver.nvml_code == NOT_FOUND and driver.kernel_version:
-        text = Text("the kernel module {version} is loaded, but its libraries are missing: {error}", said)
-        return "DRIVER_NOT_INSTALLED", text, (INSTALL_DRIVER,)
-    if driver.nvml_code in (NOT_LOADED, NOT_FOUND):
-        text = Text("the driver's libraries are installed, but its kernel module is not loaded: {error}", said)
-        return "KERNEL_MODULE_NOT_BUILT", text, (LOAD_MODULE, REBOOT)
-    return "DRIVER_NOT_INSTALLED", Text("the driver does not answer: {error}", said), (REBOOT, INSTALL_DRIVER)
+    return _red(intent, True, no_answer(driver, pci_gpus, host), evidence)
 
 
 def _absent(pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent) -> Judgement:
     if not pci_gpus and intent.device == "auto":
         return not_applicable(Text("there is no NVIDIA GPU here: everything is judged for the CPU"))
-    seen = bool(pci_gpus)
-    free = _free_driver(pci_gpus)
-    if host is not None and host.container:
-        text = Text("the container sees no GPU: it was started without GPUs, or its host has none")
-        return _red(intent, seen, "CONTAINER_WITHOUT_GPU", text, _container_fixes(host))
-    if host is not None and host.wsl:
-        text = Text("no driver shows in WSL; it comes with the driver of Windows")
-        return _red(intent, seen, "DRIVER_NOT_INSTALLED", text, (ON_WINDOWS,))
-    if free:
-        return _red(intent, seen, *_nouveau(free))
-    if pci_gpus:
-        return _red(intent, seen, "DRIVER_NOT_INSTALLED", *_bare(pci_gpus))
-    if pci_gpus is None:
-        text = Text("there is no NVIDIA driver; whether there is a GPU could not be read")
-        return _red(intent, seen, "DRIVER_NOT_INSTALLED", text, (INSTALL_DRIVER, USE_GPU_MACHINE))
-    return _red(intent, seen, "NO_GPU", Text("there is no NVIDIA GPU on the PCI bus"), (USE_GPU_MACHINE,))
+    return _red(intent, bool(pci_gpus), no_driver(pci_gpus, host))
 
 
-def _bare(pci_gpus: tuple[PciGpu, ...]) -> tuple[Text, tuple[Fix, ...]]:
-    reserved = next((gpu.address for gpu in pci_gpus if gpu.driver == "vfio-pci"), None)
-    if reserved is None:
-        return Text("{n} NVIDIA GPU(s) on the PCI bus, but no driver", {"n": len(pci_gpus)}), (INSTALL_DRIVER,)
-    give_back = Fix(
-        text=Text("give the GPU back to this machine, if no virtual machine needs it, and install the driver"),
-        commands=(f"sudo driverctl unset-override {reserved}", *INSTALL_DRIVER.commands),
-        effort="reboot",
-        needs_root=True,
-        reboot=True,
-    )
-    return Text("the GPU at {address} is reserved for virtual machines (vfio-pci)", {"address": reserved}), (give_back,)
-
-
-def _free_driver(pci_gpus: tuple[PciGpu, ...] | None) -> PciGpu | None:
-    return next((gpu for gpu in pci_gpus or () if gpu.driver in FREE_DRIVERS), None)
-
-
-def _nouveau(gpu: PciGpu) -> tuple[str, Text, tuple[Fix, ...]]:
-    text = Text("the free driver {driver} holds the GPU at {address}", {"driver": gpu.driver, "address": gpu.address})
-    return "NOUVEAU_OR_NOVA_HOLDS_GPU", text, (NOUVEAU,)
-
-
-def _container_fixes(host: Host | None) -> tuple[Fix, ...]:
-    return (POD,) if host is not None and host.container == "kubernetes" else (GIVE_GPUS, TOOLKIT)
-
-
-def _red(
-    intent: Intent,
-    seen: bool,
-    cause: str,
-    text: Text,
-    fixes: tuple[Fix, ...],
-    evidence: Mapping[str, str | int | None] | None = None,
-) -> Judgement:
+def _red(intent: Intent, seen: bool, fault: Fault, evidence: Mapping[str, str | int | None] | None = None) -> Judgement:
     """Red; yellow with --device auto and a GPU that nobody can use: the CPU is there to run on."""
     judge = warn if intent.device == "auto" and seen else fail
-    return judge(text, fix=fixes, cause=cause, evidence=evidence)
+    return judge(fault.text, fix=fault.fixes, cause=fault.cause, evidence=evidence)
 
 
 @check("DRV002", "driver-libraries-match", cause="NVML_DRIVER_LIBRARY_MISMATCH", explained_by=("DRV001",))

@@ -12,6 +12,7 @@ from autoglm_doctor.api import (
     Findings,
     Fix,
     Gpu,
+    Host,
     Intent,
     Judgement,
     Reading,
@@ -24,6 +25,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
+from autoglm_doctor.domain.driver_faults import gpu_in, unread_gpus
 from autoglm_doctor.domain.launch_line import can_change, changed, line
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -155,7 +157,12 @@ def _mode(gpu: Gpu) -> Judgement:
 
 @check("GPU002", "gpus-answer", cause="GPU_FELL_OFF_BUS", explained_by=("DRV001", "DRV002"))
 def gpus_answer(
-    gpus: Reading[tuple[Gpu, ...]], cuda: Cuda | None, environment: Environment | None, intent: Intent
+    gpus: Reading[tuple[Gpu, ...]],
+    driver: Driver | None,
+    host: Host | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
+    intent: Intent,
 ) -> Findings:
     """Every GPU answers the driver.
 
@@ -165,7 +172,8 @@ def gpus_answer(
 
     Measured by asking NVML for the name, the memory and the programs of each GPU (nvml.h: 15 is a lost GPU, 16 one
     that needs a reset). Red where the deployment needs it, or where no GPU could be read; yellow where the GPUs that
-    it takes are others.
+    it takes are others. Red as well where NVML hangs or crashes while it is asked, or refuses the answer: an engine
+    asks it the same.
 
     ## Fix
 
@@ -182,11 +190,20 @@ def gpus_answer(
         for index, words in lost:
             yield _lost(index, words, served)
     elif gpus.outcome != "known":
-        yield unknown(Text("{why}", {"why": gpus.why or "the GPUs were not read"}))
+        yield _unread(gpus, driver, host)
     elif not found:
         yield not_applicable(Text("there is no GPU"))
     else:
         yield ok(Text("{n} GPU(s) answer", {"n": len(found)}), observed=len(found))
+
+
+def _unread(gpus: Reading[tuple[Gpu, ...]], driver: Driver | None, host: Host | None) -> Judgement:
+    fault = unread_gpus(gpus, driver, host)
+    if fault is None:
+        return unknown(Text("{why}", {"why": gpus.why or "the GPUs were not read"}))
+    index = gpu_in(gpus.why)
+    subject = f"gpu:{index}" if index else ""
+    return fail(fault.text, fix=fault.fixes, cause=fault.cause, subject=subject, evidence={"why": gpus.why})
 
 
 def _serves(

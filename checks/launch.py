@@ -132,7 +132,7 @@ def _scaled(length: int, scaling: Mapping[str, Any]) -> int | None:
     return int(length * factor) if kind in _SCALED_BY_FACTOR else None
 
 
-@check("CFG002", "dtype-supported", cause="BF16_UNSUPPORTED_GPU", explained_by=("DRV001", "ENG004"))
+@check("CFG002", "dtype-supported", cause="BF16_UNSUPPORTED_GPU", explained_by=("DRV001", "CUD001", "ENG004"))
 def dtype_supported(
     gpus: tuple[Gpu, ...],
     intent: Intent,

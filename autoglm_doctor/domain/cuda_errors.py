@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from autoglm_doctor.facts import Cuda, Driver, Environment, Host
+from autoglm_doctor.domain.driver_faults import broken_library, crashed, hangs, is_damaged, waited, wedged
+from autoglm_doctor.domain.driver_fixes import KERNEL_LOG, USE_GPU_MACHINE
+from autoglm_doctor.facts import Cuda, Driver, Environment, Gpu, Host, Reading
 from autoglm_doctor.finding import Fix, Text
 
 
@@ -24,6 +26,7 @@ class _Case:
     driver: Driver | None
     host: Host | None
     variables: Mapping[str, str]
+    gpus: tuple[Gpu, ...] | None = None  # as NVML shows them
 
     @property
     def inside(self) -> bool:
@@ -34,13 +37,34 @@ class _Case:
         return self.cuda.library or "libcuda.so.1"
 
 
-def init_fault(cuda: Cuda, driver: Driver | None, host: Host | None, environment: Environment | None) -> InitFault:
+def init_fault(
+    cuda: Cuda,
+    driver: Driver | None,
+    host: Host | None,
+    environment: Environment | None,
+    gpus: tuple[Gpu, ...] | None = None,
+) -> InitFault:
     """Cause, words and fixes for libcuda that does not load or cuInit that does not return 0."""
-    case = _Case(cuda=cuda, driver=driver, host=host, variables=environment.variables if environment else {})
+    variables = environment.variables if environment else {}
+    case = _Case(cuda=cuda, driver=driver, host=host, variables=variables, gpus=gpus)
     if cuda.init_code is None:
         return _not_loaded(case)
     code = 100 if cuda.init_code == 0 else cuda.init_code  # started, and shows no device
     return _BY_CODE.get(code, _other)(case)
+
+
+def silent_cuda(cuda: Reading[Cuda], driver: Driver | None, host: Host | None) -> InitFault | None:
+    """libcuda hung or crashed before it told anything; None when there is no answer for other reasons."""
+    if hangs(cuda):
+        words = "starting CUDA hangs, most likely on a wedged GPU: no answer within {limit}"
+        log, reset = wedged()
+        text = Text(words, {"limit": waited(cuda.why)})
+        return InitFault(text=text, fixes=(log, _UVM, reset), cause="DRIVER_HANGS")
+    signal = crashed(cuda)
+    if not signal:
+        return None
+    fault = broken_library("libcuda.so.1", f"it crashes when CUDA starts ({signal})", driver, host)
+    return InitFault(text=fault.text, fixes=fault.fixes, cause=fault.cause)
 
 
 def _reboot(text: str) -> Fix:
@@ -62,11 +86,23 @@ _CONTAINER = Fix(
     commands=("docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility --rm ubuntu nvidia-smi",),
     effort="restart",
 )
+_NO_CARD = Fix(
+    text=Text(
+        "the kernel's log says why (on the host): RmInitAdapter failed (power, BIOS), a GPU that this branch of the "
+        "driver no longer knows, or the open module on a GPU before Turing; is it on the bus at all?"
+    ),
+    commands=(*KERNEL_LOG.commands, "lspci -nnk -d 10de:"),
+    effort="hardware",
+    needs_root=True,
+)
 _FIND = "ldconfig -p | grep libcuda.so; echo $LD_LIBRARY_PATH"
 
 
 def _not_loaded(case: _Case) -> InitFault:
     said = {"error": case.cuda.load_error or "no reason given"}
+    if is_damaged(case.cuda.load_error):
+        fault = broken_library("libcuda.so.1", said["error"], case.driver, case.host)
+        return InitFault(text=fault.text, fixes=fault.fixes, cause=fault.cause)
     if case.inside:
         text = Text("libcuda.so.1 does not load in this container: {error}", said)
         return InitFault(text=text, fixes=(_CONTAINER,), cause="CONTAINER_WITHOUT_GPU")
@@ -115,6 +151,9 @@ def _no_device(case: _Case) -> InitFault:
         )
         text = Text('CUDA_VISIBLE_DEVICES="{value}" hides all GPUs', {"value": visible})
         return InitFault(text=text, fixes=(fix,), cause="CUDA_VISIBLE_DEVICES_HIDES_GPUS")
+    if case.gpus == () and case.driver is not None and case.driver.nvml_code == 0:
+        text = Text("the driver is loaded and shows no GPU, neither to NVML nor to CUDA: it could not start any card")
+        return InitFault(text=text, fixes=(_NO_CARD, USE_GPU_MACHINE), cause="NO_GPU")
     if case.inside:
         text = Text("CUDA finds no GPU in this container (error 100)")
         return InitFault(text=text, fixes=(_CONTAINER,), cause="CONTAINER_WITHOUT_GPU")

@@ -33,6 +33,40 @@ REBOOT = Fix(
     needs_root=True,
     reboot=True,
 )
+REBOOT_HOST = Fix(
+    text=Text("reboot the machine; an update of the driver that was never finished ends with it, too"),
+    commands=("sudo reboot",),
+    effort="reboot",
+    needs_root=True,
+    reboot=True,
+)
+KERNEL_LOG = Fix(
+    text=Text("see in the kernel's log (of the host) what happened to the GPU: lines with Xid or NVRM name it"),
+    commands=("sudo dmesg --ctime | grep -iE 'xid|nvrm' | tail",),
+    needs_root=True,
+)
+OPEN_DEVICES = Fix(
+    text=Text("see who may open the device files; mostly the group video, which counts from the next login on"),
+    commands=("ls -l /dev/nvidia*", 'sudo usermod -aG video,render "$USER"'),
+    needs_root=True,
+)
+OTHER_COPIES = Fix(
+    text=Text("find all copies; one that no driver package owns (an image's own, an empty one) is to be removed"),
+    commands=(
+        "find / -xdev \\( -name 'libnvidia-ml.so*' -o -name 'libcuda.so*' \\) -exec ls -l {} + 2>/dev/null",
+        "ldconfig -p | grep -E 'libcuda|libnvidia-ml'; echo $LD_LIBRARY_PATH",
+    ),
+)
+RESTART_CONTAINER = Fix(
+    text=Text("start the container again, so that it takes the libraries of the host's driver of today (put its name)"),
+    commands=("docker restart NAME",),
+    effort="restart",
+)
+RESTART_POD = Fix(
+    text=Text("start the pod again, so that it takes the libraries of its node's driver of today (put its name)"),
+    commands=("kubectl rollout restart deployment/NAME",),
+    effort="restart",
+)
 GIVE_GPUS = Fix(
     text=Text("start the container with its GPUs"),
     commands=("docker run --gpus all --rm ubuntu nvidia-smi",),
@@ -113,6 +147,18 @@ WITH_TRANSFORMERS = Fix(
     commands=("autoglm-doctor check --engine transformers",),
     effort="flag",
 )
+
+
+def reset_gpu(index: str = "") -> Fix:
+    """Reset one GPU, or all of them where it is not known which one."""
+    which = f" -i {index}" if index else ""
+    return Fix(
+        text=Text("stop every program on the GPU and reset it (on the host); reboot where that fails or hangs as well"),
+        commands=("sudo fuser -v /dev/nvidia*", f"sudo nvidia-smi --gpu-reset{which}", "sudo reboot"),
+        effort="reboot",
+        needs_root=True,
+        reboot=True,
+    )
 
 
 def nvml_fixes(driver: Driver | None, *, wsl: bool) -> tuple[Fix, ...]:

@@ -1,14 +1,15 @@
 """The driver and the GPUs: NVML first, then libcuda, the kernel's files and nvidia-smi.
 
 Every getter is guarded on its own: what a GPU does not support leaves a default, a GPU that is lost is named in the
-reading's `why` and left out of it, and a library that hangs or crashes takes only this process with it.
+reading's `why` and left out of it, and a library that hangs or crashes takes only this process with it: what was known
+before it was asked is written by then. nvmlShutdown is never called: the end of the process does as much, and it is
+one more call that can hang.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from autoglm_doctor.probes.driverfiles import (
     load_library,
 )
 from autoglm_doctor.probes.protocol import Answers, run
-from autoglm_doctor.probes.smi import smi_versions
+from autoglm_doctor.probes.smi import LIMIT_SECONDS, smi_versions
 
 #: NVML_ERROR_LIBRARY_NOT_FOUND: what we report when libnvidia-ml.so.1 cannot be loaded.
 NOT_FOUND = 12
@@ -45,52 +46,71 @@ class _Nvml:
 
 
 def probe(arguments: dict[str, Any]) -> Answers:
-    """Answer `driver`, then `gpus`. Arguments: root, the folder that stands for "/" (tests)."""
+    """Answer `driver`, then `gpus`. Arguments: root, the folder that stands for "/" (tests); smi_seconds.
+
+    A later line about a fact replaces the one before, which stands if the next step never ends.
+    """
     root = Path(arguments.get("root", "/"))
     kernel = kernel_version(root)
     if kernel:
-        # Stands if NVML hangs or crashes: a later line about the same fact replaces this one.
-        yield (
-            "driver",
-            known(
-                Driver(
-                    version=kernel,
-                    kernel_version=kernel,
-                    nvml_error="NVML did not answer",
-                    read_by=("kernel module",),
-                ),
-                source="kernel module",
-            ),
-        )
-    nvml = _initialise()
+        yield "driver", _unanswered(kernel)
+    words = _load()
+    if not words:
+        yield "driver", _unanswered(kernel)
+    nvml = _Nvml(None, NOT_FOUND, words) if words else _initialise()
     driver = _driver(nvml, kernel)
     yield "driver", driver
-    yield "gpus", _gpus(nvml, driver)
-    if nvml.code == 0:
-        with contextlib.suppress(Exception):
-            nvml.module.nvmlShutdown()
+    gpus = yield from _gpus(nvml)
+    yield "gpus", gpus
+    if driver.value is not None and driver.value.version is None:
+        driver = _ask_smi(driver, driver.value, float(arguments.get("smi_seconds", LIMIT_SECONDS)))
+        yield "driver", driver
+    if driver.outcome == "absent":
+        yield "gpus", Reading(outcome="absent", why="there is no NVIDIA driver")
+
+
+def _unanswered(kernel: str | None) -> Reading[Driver]:
+    """The driver as files show it. Stands if loading or starting NVML hangs or crashes."""
+    read_by = ("kernel module",) if kernel else ()
+    driver = Driver(
+        version=kernel,
+        kernel_version=kernel,
+        library_version=library_version(),
+        nvml_error="NVML did not answer",
+        read_by=read_by,
+    )
+    return known(driver, source="kernel module" if kernel else "libnvidia-ml.so.1")
+
+
+def _load() -> str:
+    """Load the library ourselves, since pynvml hides the loader's words; these, "" when it is loaded."""
+    import sys
+
+    return "" if sys.platform.startswith("win") else load_library("libnvidia-ml.so.1")[1]
 
 
 def _initialise() -> _Nvml:
-    """nvmlInit through pynvml, after loading the library ourselves: pynvml hides the loader's words."""
-    import sys
-
-    if not sys.platform.startswith("win"):
-        library, words = load_library("libnvidia-ml.so.1")
-        if library is None:
-            return _Nvml(None, NOT_FOUND, words)
+    """nvmlInit through pynvml."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
     except Exception as error:  # NVMLError, and NVMLLibraryMismatchError, which is none
-        return _Nvml(None, _code(error), _text(str(error)))
+        return _Nvml(None, _code(error), _words(error))
     return _Nvml(pynvml, 0, None)
 
 
 def _code(error: Exception) -> int:
     value = getattr(error, "value", None)
     return value if isinstance(value, int) else UNKNOWN
+
+
+def _words(error: Exception) -> str:
+    """The text of an error. NVML itself is asked for it, and a broken one may answer with no text at all."""
+    try:
+        return str(error)
+    except Exception:
+        return type(error).__name__
 
 
 def _text(value: Any) -> str:
@@ -113,16 +133,6 @@ def _driver(nvml: _Nvml, kernel: str | None) -> Reading[Driver]:
     if kernel:
         read_by.append("kernel module")
         version = version or kernel
-    error = nvml.error
-    if version is None:
-        version, smi_cuda, said = smi_versions()
-        cuda = cuda or smi_cuda
-        if version:
-            read_by.append("nvidia-smi")
-        error = f"{error}; nvidia-smi: {said}" if said else error
-    if not read_by and library is None and nvml.code == NOT_FOUND and _is_missing(nvml.error or ""):
-        why = f"neither NVML, libcuda, the kernel nor nvidia-smi shows an NVIDIA driver ({error})"
-        return Reading(outcome="absent", why=why)
     return known(
         Driver(
             version=version,
@@ -130,11 +140,25 @@ def _driver(nvml: _Nvml, kernel: str | None) -> Reading[Driver]:
             library_version=library,
             cuda_version=cuda,
             nvml_code=nvml.code,
-            nvml_error=error,
+            nvml_error=nvml.error,
             read_by=tuple(read_by),
         ),
         source=", ".join(read_by) or "libnvidia-ml.so.1",
     )
+
+
+def _ask_smi(reading: Reading[Driver], driver: Driver, seconds: float) -> Reading[Driver]:
+    """What nvidia-smi adds; absent when it knows of no driver either."""
+    version, cuda, said = smi_versions(seconds)
+    error = f"{driver.nvml_error}; nvidia-smi: {said}" if said else driver.nvml_error
+    read_by = (*driver.read_by, "nvidia-smi") if version else driver.read_by
+    is_missing = driver.nvml_code == NOT_FOUND and _is_missing(driver.nvml_error or "")
+    if not read_by and driver.library_version is None and is_missing:
+        why = f"neither NVML, libcuda, the kernel nor nvidia-smi shows an NVIDIA driver ({error})"
+        return Reading(outcome="absent", why=why)
+    cuda = driver.cuda_version or cuda
+    more = replace(driver, version=version, cuda_version=cuda, nvml_error=error, read_by=read_by)
+    return known(more, source=", ".join(read_by) or reading.source)
 
 
 def _is_missing(words: str) -> bool:
@@ -143,29 +167,35 @@ def _is_missing(words: str) -> bool:
     return "not found" in words or ("libnvidia-ml" in words and "no such file" in words)
 
 
-def _gpus(nvml: _Nvml, driver: Reading[Driver]) -> Reading[tuple[Gpu, ...]]:
-    if driver.outcome == "absent":
-        return Reading(outcome="absent", why="there is no NVIDIA driver")
+def _gpus(nvml: _Nvml) -> Generator[tuple[str, Reading[Any]], None, Reading[tuple[Gpu, ...]]]:
+    """Says which GPU it asks about, and returns the reading."""
     if nvml.code != 0:
         return Reading(outcome="failed", why=f"NVML does not start: {nvml.error} (code {nvml.code})")
     try:
         count = nvml.module.nvmlDeviceGetCount()
     except Exception as error:
-        return Reading(outcome="failed", why=f"NVML does not tell the number of GPUs: {_text(str(error))}")
+        return Reading(outcome="failed", why=f"NVML does not tell the number of GPUs: {_reason(error)}")
     found, lost = [], []
     for index in range(count):
+        yield "progress", Reading(outcome="not_run", why=f"asking NVML about GPU {index}")
         try:
             found.append(_gpu(nvml.module, index))
         except Exception as error:
             words = _lost_words(error)
             if words is None:
-                why = f"GPU {index} cannot be read through NVML: {_text(str(error))}"
+                why = f"GPU {index} cannot be read through NVML: {_reason(error)}"
                 return Reading(outcome="failed", why=why, source="NVML")
             lost.append(f"GPU {index} {words}")
     if lost and not found:
         return Reading(outcome="failed", why="; ".join(lost), source="NVML")
     # The others can still serve; which ones are gone is told beside them.
     return Reading(outcome="known", value=tuple(found), why="; ".join(lost), source="NVML")
+
+
+def _reason(error: Exception) -> str:
+    """With NVML's code, by which a check tells what is refused from what is only not supported."""
+    code = getattr(error, "value", None)
+    return f"{_words(error)} (code {code})" if isinstance(code, int) else _words(error)
 
 
 def _lost_words(error: Exception) -> str | None:
@@ -193,10 +223,12 @@ def _gpu(nvml: Any, index: int) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     mig = bool(_ask(nvml.nvmlDeviceGetMigMode, handle, default=(0, 0))[0])
     total, free, reserved = _memory(nvml, handle, mig)
+    if not 0 <= free <= total or total == 0:
+        raise ValueError(f"it tells nonsense, {free} bytes free of {total}")
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
     return Gpu(
         index=index,
-        name=_text(nvml.nvmlDeviceGetName(handle)),
+        name=_name(nvml, handle),
         compute_capability=f"{major}.{minor}",
         total_bytes=total,
         free_bytes=free,
@@ -207,6 +239,14 @@ def _gpu(nvml: Any, index: int) -> Gpu:
         compute_mode=_ask(nvml.nvmlDeviceGetComputeMode, handle, default=0),
         processes=_processes(nvml, handle),
     )
+
+
+def _name(nvml: Any, handle: Any) -> str:
+    """It only labels the GPU: one that pynvml cannot decode is no reason to know nothing of it."""
+    try:
+        return _text(nvml.nvmlDeviceGetName(handle))
+    except UnicodeDecodeError as error:
+        return error.object.decode("utf-8", "replace")
 
 
 def _memory(nvml: Any, handle: Any, mig: bool) -> tuple[int, int, int]:
@@ -255,8 +295,10 @@ def _processes(nvml: Any, handle: Any) -> tuple[GpuProcess, ...]:
 
 def _process_name(pid: int) -> str:
     """The name of a process; "" when it lives in another PID namespace or is gone."""
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:  # its C library does not load here: only the name is lost
+        return ""
     try:
         return psutil.Process(pid).name()
     except (psutil.Error, OSError):

@@ -33,8 +33,10 @@ def read_port(host: str, port: int) -> Port:
 
 def _holder(port: int) -> tuple[int | None, str]:
     """The listening process, where the system tells us (often only about our own processes)."""
-    import psutil
-
+    try:
+        import psutil
+    except ImportError:  # its C library does not load here: only the name is lost
+        return None, ""
     try:
         for connection in psutil.net_connections(kind="tcp"):
             address = connection.laddr  # (host, port); () on a socket without one

@@ -44,6 +44,9 @@ def code(number: int | None, library: str = LIBRARY, **rest: Any) -> Cuda:
     return Cuda(library=library, init_code=number, init_error="NAME", **rest)
 
 
+EMPTY = Cuda(library=None, load_error="/usr/lib/libcuda.so.1: file too short")
+CRASHED: Reading[Any] = Reading(outcome="failed", why="killed by SIGABRT")
+DIED: Reading[Any] = Reading(outcome="failed", why="ended with exit code 1 and no answer: no space left on device")
 STARTED = code(0, devices=(GPU,), driver_cuda_version="12.8")
 
 CUD001 = {
@@ -54,9 +57,14 @@ CUD001 = {
     "a driver but no library": (NONE, DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"),
     "a driver but no library in a container": (NONE, DRIVER, DOCKER, {}, "auto", "fail", "CONTAINER_WITHOUT_GPU"),
     "library does not load": (
-        Cuda(library=None, load_error="file too short"), DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"
+        Cuda(library=None, load_error="libelf.so: cannot open"), DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"
     ),
-    "probe died": (TIMEOUT, DRIVER, HOST, {}, "cuda", "unknown", ""),
+    "library is empty": (EMPTY, DRIVER, HOST, {}, "cuda", "fail", "DRIVER_LIBRARY_BROKEN"),
+    "library is empty in a container": (EMPTY, DRIVER, DOCKER, {}, "cuda", "fail", "CONTAINER_IMAGE_BUNDLES_DRIVER"),
+    "hangs": (TIMEOUT, DRIVER, HOST, {}, "cuda", "fail", "DRIVER_HANGS"),
+    "hangs, for the CPU": (TIMEOUT, DRIVER, HOST, {}, "cpu", "not_applicable", ""),
+    "crashes": (CRASHED, DRIVER, HOST, {}, "cuda", "fail", "DRIVER_LIBRARY_BROKEN"),
+    "probe died of something else": (DIED, DRIVER, HOST, {}, "cuda", "unknown", ""),
     "cuInit gave no answer": (code(None), DRIVER, HOST, {}, "cuda", "unknown", ""),
     "34 stub": (code(34, "/usr/lib/stubs/libcuda.so"), DRIVER, HOST, {}, "cuda", "fail", "CUDA_STUB_LIBRARY"),
     "46 busy": (code(46), DRIVER, HOST, {}, "cuda", "fail", "CUDA_INIT_FAILED"),
@@ -87,6 +95,32 @@ def test_initialises(
     assert (found.status, found.cause) == (status, cause)
     if status == "fail":
         assert all(fix.commands for fix in found.fixes)
+
+
+SHOWN = Gpu(index=0, name="RTX", compute_capability="8.9", total_bytes=1, free_bytes=1)
+SEEN = {
+    "none": ((), code(100), "fail", "NO_GPU"),
+    "none, and CUDA starts": ((), code(0), "fail", "NO_GPU"),
+    "one that CUDA does not show": ((SHOWN,), code(100), "fail", "CUDA_INIT_FAILED"),
+    "the same": ((SHOWN,), STARTED, "pass", ""),
+    "one of two": ((dataclasses.replace(SHOWN, compute_capability="7.5"), SHOWN), STARTED, "pass", ""),
+    "another capability": ((dataclasses.replace(SHOWN, compute_capability="7.5"),), STARTED, "unknown", ""),
+}
+
+
+@pytest.mark.parametrize(("gpus", "cuda", "status", "cause"), SEEN.values(), ids=SEEN)
+def test_what_nvml_shows_beside_it(gpus: tuple[Gpu, ...], cuda: Cuda, status: str, cause: str) -> None:
+    (found,) = judge(cuda_initialises, cuda=cuda, driver=DRIVER, gpus=gpus, host=HOST)
+    assert (found.status, found.cause) == (status, cause)
+
+
+def test_a_cuda_that_hangs_is_helped_by_the_log_first() -> None:
+    (found,) = judge(cuda_initialises, cuda=TIMEOUT, driver=DRIVER, host=HOST)
+    first, *_, last = found.fixes
+    assert "dmesg" in first.commands[0]
+    assert "sudo nvidia-smi --gpu-reset" in last.commands
+    assert found.evidence is not None
+    assert "30 s" in str(found.evidence["error"])
 
 
 def test_the_fabric_manager_has_the_version_of_the_driver() -> None:

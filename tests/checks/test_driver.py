@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from autoglm_doctor.checks.cuda import cuda_initialises
 from autoglm_doctor.checks.driver import driver_libraries_match, driver_present, driver_runs_torch_cuda
+from autoglm_doctor.checks.gpu import gpus_answer
 from autoglm_doctor.checks.host import os_supported
 from autoglm_doctor.facts import (
     Cuda,
@@ -49,7 +51,8 @@ def pci(driver: str | None = None) -> tuple[PciGpu, ...]:
 
 
 def nvml(code: int, **rest: Any) -> Driver:
-    return Driver(version=rest.pop("version", None), nvml_code=code, nvml_error="some words", **rest)
+    words = rest.pop("error", "some words")
+    return Driver(version=rest.pop("version", None), nvml_code=code, nvml_error=words, **rest)
 
 
 def one(found: list[Finding]) -> Finding:
@@ -60,6 +63,8 @@ def one(found: list[Finding]) -> Finding:
     return finding
 
 
+SILENT = Driver(version="570.26", kernel_version="570.26", nvml_error="NVML did not answer")
+
 DRV001 = {
     "NVML answers": (GOOD, pci("nvidia"), HOST, "cuda", "pass", ""),
     "NVML answers in a container": (GOOD, None, DOCKER, "cuda", "pass", ""),
@@ -67,8 +72,10 @@ DRV001 = {
     "for the CPU nothing is asked": (ABSENT, (), HOST, "cpu", "not_applicable", ""),
     "mismatch is DRV002's": (nvml(18, kernel_version="570.26"), pci("nvidia"), HOST, "cuda", "pass", ""),
     "nvidia-smi answers": (nvml(12, version="535.1.1", read_by=("nvidia-smi",)), None, WSL, "cuda", "pass", ""),
-    "NVML hangs": (Driver(version="570.26", nvml_error="NVML did not answer"), None, HOST, "cuda", "unknown", ""),
-    "probe timed out": (FAILED, None, HOST, "cuda", "unknown", ""),
+    "NVML gave no answer, and why is not told": (SILENT, None, HOST, "cuda", "unknown", ""),
+    "probe timed out": (FAILED, None, HOST, "cuda", "fail", "DRIVER_HANGS"),
+    "probe timed out, the CPU will do": (FAILED, None, HOST, "auto", "warn", "DRIVER_HANGS"),
+    "probe timed out, for the CPU": (FAILED, None, HOST, "cpu", "not_applicable", ""),
     "module not loaded": (nvml(9), pci(), HOST, "cuda", "fail", "KERNEL_MODULE_NOT_BUILT"),
     "damaged library": (nvml(12), pci(), HOST, "cuda", "fail", "KERNEL_MODULE_NOT_BUILT"),
     "libraries missing": (
@@ -81,7 +88,15 @@ DRV001 = {
     ),
     "module without nodes": (nvml(12, kernel_version="570.26"), None, DOCKER, "cuda", "fail", "CONTAINER_WITHOUT_GPU"),
     "lost in a container": (nvml(999), None, DOCKER, "cuda", "fail", "CONTAINER_GPU_CGROUP_LOST"),
-    "unknown error": (nvml(999, kernel_version="570.26"), None, HOST, "cuda", "fail", "DRIVER_NOT_INSTALLED"),
+    "unknown error": (nvml(999, kernel_version="570.26"), None, HOST, "cuda", "fail", "DRIVER_DOES_NOT_START"),
+    "a code of the future": (nvml(4242), None, DOCKER, "cuda", "fail", "DRIVER_DOES_NOT_START"),
+    "no permission": (nvml(4), None, HOST, "cuda", "fail", "GPU_DEVICE_FILES_CLOSED"),
+    "an old library": (nvml(13), None, HOST, "cuda", "fail", "DRIVER_LIBRARY_BROKEN"),
+    "a lost GPU": (nvml(15), None, HOST, "cuda", "fail", "GPU_FELL_OFF_BUS"),
+    "a GPU that needs a reset": (nvml(16), None, HOST, "cuda", "fail", "GPU_FELL_OFF_BUS"),
+    "nvidia-smi answers, NVML refuses": (
+        nvml(17, version="535.1.1", read_by=("nvidia-smi",)), None, HOST, "cuda", "fail", "DRIVER_DOES_NOT_START"
+    ),
     "nouveau and libraries": (nvml(9), pci("nouveau"), HOST, "cuda", "fail", "NOUVEAU_OR_NOVA_HOLDS_GPU"),
     "no GPU": (ABSENT, (), HOST, "cuda", "fail", "NO_GPU"),
     "no GPU, the CPU will do": (ABSENT, (), HOST, "auto", "not_applicable", ""),
@@ -94,7 +109,7 @@ DRV001 = {
     "container without devices": (ABSENT, pci("nvidia"), DOCKER, "cuda", "fail", "CONTAINER_WITHOUT_GPU"),
     "pod without devices": (ABSENT, (), POD, "cuda", "fail", "CONTAINER_WITHOUT_GPU"),
     "WSL without driver": (ABSENT, None, WSL, "cuda", "fail", "DRIVER_NOT_INSTALLED"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("driver", "bus", "host", "device", "status", "cause"), DRV001.values(), ids=DRV001)
@@ -103,6 +118,73 @@ def test_present(driver: Any, bus: Any, host: Host | None, device: Device, statu
     given = {"driver": driver, "pci_gpus": FAILED if bus is None else bus, "host": FAILED if host is None else host}
     finding = one(judge(driver_present, intent=intent, **given))
     assert (finding.status, finding.cause) == (status, cause)
+
+
+CRASHED: Reading[Any] = Reading(outcome="failed", why="killed by SIGSEGV: last words")
+KILLED: Reading[Any] = Reading(outcome="failed", why="killed by SIGKILL")
+DEBIAN = dataclasses.replace(HOST, distribution="Debian GNU/Linux 12 (bookworm)")
+ROCKY = dataclasses.replace(HOST, distribution="Rocky Linux 9.4 (Blue Onyx)")
+BROKEN = "DRIVER_LIBRARY_BROKEN"
+SILENCE = {
+    "hangs": (FAILED, FAILED, HOST, "DRIVER_HANGS", ("dmesg", "nvidia-smi --gpu-reset")),
+    "hangs, the module is known": (known(SILENT), FAILED, HOST, "DRIVER_HANGS", ("dmesg", "nvidia-smi --gpu-reset")),
+    "crashes": (CRASHED, CRASHED, HOST, BROKEN, ("--reinstall -y libnvidia-compute-580", "find /", "reboot")),
+    "crashes, the module is known": (known(SILENT), CRASHED, HOST, BROKEN, ("--reinstall -y libnvidia-compute-570",)),
+    "crashes on Debian": (CRASHED, CRASHED, DEBIAN, BROKEN, ("libnvidia-ml1",)),
+    "crashes on Rocky Linux": (CRASHED, CRASHED, ROCKY, BROKEN, ("dnf reinstall",)),
+    "crashes in WSL": (CRASHED, CRASHED, WSL, BROKEN, ("wsl.exe",)),
+    "crashes in a container": (known(SILENT), CRASHED, DOCKER, BROKEN, ("docker restart", "find /", "reboot")),
+    "crashes in a pod": (known(SILENT), CRASHED, POD, BROKEN, ("kubectl rollout",)),
+    "killed by another": (KILLED, KILLED, HOST, "", ()),
+    "killed by another, the module is known": (known(SILENT), KILLED, HOST, "", ()),
+}
+
+
+@pytest.mark.parametrize(("driver", "gpus", "host", "cause", "helps"), SILENCE.values(), ids=SILENCE)
+def test_nvml_that_says_nothing(driver: Any, gpus: Any, host: Host, cause: str, helps: tuple[str, ...]) -> None:
+    finding = one(judge(driver_present, driver=driver, gpus=gpus, host=host, pci_gpus=()))
+    assert (finding.status, finding.cause) == ("fail" if cause else "unknown", cause)
+    commands = [" ".join(fix.commands) for fix in finding.fixes]
+    assert all(word in command for word, command in zip(helps, commands, strict=False)), "best first"
+
+
+def test_a_driver_that_hangs_is_one_red() -> None:
+    facts = Facts(driver=known(SILENT), gpus=FAILED, cuda=FAILED, torch=known(Torch(version="2.9.1", cuda="12.8")))
+    checks = [driver_present, driver_libraries_match, driver_runs_torch_cuda, gpus_answer, cuda_initialises]
+    found = run_checks(checks, facts, default_intent(), load_matrix())
+    assert [f.code for f in found if f.status == "fail"] == ["DRV001"]
+    assert {f.because for f in found if f.status == "skipped"} == {"DRV001"}
+    assert "30 s" in render(found[0].text)
+
+
+DAMAGE = {
+    "empty": "/usr/lib/libnvidia-ml.so.1: file too short",
+    "garbage": "/usr/lib/libnvidia-ml.so.1: invalid ELF header",
+    "32-bit": "libnvidia-ml.so.1: wrong ELF class: ELFCLASS32",
+    "a folder": "/usr/lib/libnvidia-ml.so.1: cannot read file data: Is a directory",
+    "unreadable": "/usr/lib/libnvidia-ml.so.1: cannot open shared object file: Permission denied",
+}
+
+
+@pytest.mark.parametrize("words", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("cuda", ["works", "not asked"])
+def test_a_damaged_library_is_not_a_missing_one(words: str, cuda: str) -> None:
+    damaged = Driver(version="570.26", nvml_code=12, nvml_error=words, kernel_version="570.26")
+    given: dict[str, Any] = {"driver": damaged, "cuda": WORKS if cuda == "works" else FAILED, "pci_gpus": ()}
+    outside = one(judge(driver_present, host=HOST, **given))
+    assert (outside.status, outside.cause) == ("fail", BROKEN)
+    assert "libnvidia-compute-570" in outside.fixes[0].commands[0]
+    inside = one(judge(driver_present, host=DOCKER, **given))
+    assert (inside.status, inside.cause) == ("fail", "CONTAINER_IMAGE_BUNDLES_DRIVER")
+    assert "find /" in inside.fixes[0].commands[0]
+
+
+def test_what_nvidia_smi_says_is_evidence_and_no_verdict() -> None:
+    words = "libnvidia-ml.so.1: cannot open shared object file: No such file or directory; nvidia-smi: file too short"
+    finding = one(judge(driver_present, driver=nvml(12, error=words), cuda=WORKS, host=HOST, pci_gpus=()))
+    assert finding.cause == "NVML_LIBRARY_MISSING"
+    assert "too short" not in render(finding.text)
+    assert "too short" in str(finding.evidence)
 
 
 def test_a_pod_is_not_told_to_run_docker() -> None:
@@ -251,7 +333,10 @@ WITHOUT_NVML = {
     "no device": (NO_NVML, Cuda(library="/x", init_code=0), DOCKER, "fail", "CONTAINER_WITHOUT_GPU", ""),
     "not asked": (NO_NVML, FAILED, DOCKER, "fail", "CONTAINER_WITHOUT_GPU", ""),
     "NVML answers": (GOOD, WORKS, DOCKER, "pass", "", ""),
-}
+    "nvidia-smi finds what Python does not": (
+        nvml(12, version="570.26", read_by=("nvidia-smi",)), WORKS, HOST, "fail", "NVML_LIBRARY_MISSING", "ldconfig"
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

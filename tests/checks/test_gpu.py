@@ -139,6 +139,49 @@ def test_answers(gpus: Any, intent: Intent, variables: dict[str, str], status: s
         assert f"sudo nvidia-smi --gpu-reset -i {subject[-1]}" in found.fixes[0].commands
 
 
+STARTED = Driver(version="570.26", nvml_code=0)
+HUNG = "no answer within 30 s, while asking NVML about GPU 3: the driver does not answer"
+UNREAD = {
+    "hangs": ("timeout", "no answer within 30 s", STARTED, "fail", "DRIVER_HANGS", "", "--gpu-reset"),
+    "hangs at a GPU": ("timeout", HUNG, STARTED, "fail", "DRIVER_HANGS", "gpu:3", "--gpu-reset -i 3"),
+    "crashes": ("failed", "killed by SIGSEGV", STARTED, "fail", "DRIVER_LIBRARY_BROKEN", "", "--reinstall"),
+    "killed by another": ("failed", "killed by SIGKILL", STARTED, "unknown", "", "", ""),
+    "refused": (
+        "failed", "GPU 1 cannot be read through NVML: Unknown Error (code 999)", STARTED,
+        "fail", "GPU_NOT_READABLE", "gpu:1", "--gpu-reset -i 1",
+    ),
+    "not permitted": (
+        "failed", "GPU 0 cannot be read through NVML: Insufficient Permissions (code 4)", STARTED,
+        "fail", "GPU_DEVICE_FILES_CLOSED", "gpu:0", "ls -l /dev/nvidia",
+    ),
+    "not counted": (
+        "failed", "NVML does not tell the number of GPUs: Unknown Error (code 999)", STARTED,
+        "fail", "GPU_NOT_READABLE", "", "dmesg",
+    ),
+    "an integrated GPU without memory of its own": (
+        "failed", "GPU 0 cannot be read through NVML: Not Supported (code 3)", STARTED, "unknown", "", "", ""
+    ),
+    "nonsense": ("failed", "GPU 0 cannot be read through NVML: it tells nonsense", STARTED, "unknown", "", "", ""),
+    "NVML did not start": (
+        "failed", "NVML does not start: Unknown Error (code 999)", Driver(version=None, nvml_code=999),
+        "unknown", "", "", "",
+    ),
+    "the driver said nothing either": ("timeout", "no answer within 30 s", NOT_RUN, "unknown", "", "", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why", "driver", "status", "cause", "subject", "helps"), UNREAD.values(), ids=UNREAD
+)
+def test_gpus_that_nvml_does_not_tell(
+    outcome: Any, why: str, driver: Any, status: str, cause: str, subject: str, helps: str
+) -> None:
+    gpus: Reading[Any] = Reading(outcome=outcome, why=why)
+    (found,) = judge(gpus_answer, gpus=gpus, driver=driver)
+    assert (found.status, found.cause, found.subject) == (status, cause, subject)
+    assert helps in str([fix.commands for fix in found.fixes])
+
+
 def test_cuda_that_does_not_start_makes_a_lost_gpu_red() -> None:
     failed = Cuda(library="libcuda.so.1", init_code=999)
     assert judge(gpus_answer, gpus=HALF, cuda=failed, intent=wants(1))[0].status == "fail"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from autoglm_doctor.collect import Probe, Session, run_probe
 from autoglm_doctor.facts import Driver, Gpu, GpuProcess, Reading
 from autoglm_doctor.probes.driverfiles import cuda_text, kernel_version
 from autoglm_doctor.probes.smi import smi_versions
-from tests.stubs import NEW_BANNER, OLD_BANNER, build_stubs, fake_tool
+from tests.stubs import NEW_BANNER, OLD_BANNER, SOURCES, build_library, build_stubs, fake_tool
 
 MIB = 2**20
 PROBE = Probe(name="nvml", gives=("driver", "gpus"), module="autoglm_doctor.probes.nvml", limit_seconds=20)
@@ -191,6 +192,79 @@ def test_a_library_that_dies_leaves_the_kernel_module(
     assert word in gpus.why
 
 
+@pytest.mark.parametrize(
+    ("variables", "outcome"), [({"STUB_CRASH": "1"}, "failed"), ({"STUB_HANG": "1"}, "timeout")], ids=["crash", "hang"]
+)
+def test_a_library_that_dies_leaves_its_own_name(
+    look: Look, driver_folder: Path, variables: Mapping[str, str], outcome: str
+) -> None:
+    """Without it a machine whose only trace of a driver is this library would be taken for one without a GPU."""
+    driver, gpus = look(driver_folder, limit=1, **variables)
+    found = _value(driver)
+    assert (found.version, found.library_version, found.nvml_code) == (None, "570.124.06", None)
+    assert gpus.outcome == outcome
+
+
+@pytest.mark.parametrize("getter", ["memory", "name", "mig", "processes", "capability"])
+def test_a_getter_that_crashes_leaves_the_driver(look: Look, driver_folder: Path, getter: str) -> None:
+    driver, gpus = look(driver_folder, STUB_GPUS=RTX, STUB_CRASH=getter)
+    assert (_value(driver).version, _value(driver).nvml_code) == ("570.124.06", 0)
+    assert (gpus.outcome, gpus.value) == ("failed", None)
+    assert "SIGSEGV" in gpus.why
+
+
+def test_what_was_asked_is_told_before_it_is_asked(driver_folder: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    environ = {**os.environ, "LD_LIBRARY_PATH": str(driver_folder), "STUB_GPUS": f"{RTX};{RTX}", "STUB_HANG": "memory"}
+    session = Session(scratch=tmp_path, environ=environ, on_progress=lambda _, text: told.append(text))
+    found = run_probe(_limited(1), {"root": str(tmp_path)}, session)
+    assert found["gpus"].outcome == "timeout"
+    assert told == ["asking NVML about GPU 0"]
+
+
+@pytest.mark.parametrize("variable", ["STUB_CRASH", "STUB_HANG"])
+def test_the_shutdown_is_never_asked_for(look: Look, driver_folder: Path, variable: str) -> None:
+    started = time.monotonic()
+    driver, gpus = look(driver_folder, limit=15, STUB_GPUS=RTX, **{variable: "shutdown"})
+    assert time.monotonic() - started < 10
+    assert _value(driver).nvml_code == 0
+    assert len(_value(gpus)) == 1
+
+
+@pytest.mark.parametrize("sizes", ["0|0", "0|5", "100|101"], ids=["none", "free of none", "more free than there is"])
+def test_memory_that_cannot_be_is_not_believed(look: Look, driver_folder: Path, sizes: str) -> None:
+    _, gpus = look(driver_folder, STUB_GPUS=f"RTX|8.9|{sizes}")
+    assert gpus.outcome == "failed"
+    assert "nonsense" in gpus.why
+
+
+def test_a_name_that_is_no_text_costs_nothing_else(look: Look, driver_folder: Path) -> None:
+    _, gpus = look(driver_folder, STUB_GPUS="RTX \udcff|8.9|24564|24000")
+    (gpu,) = _value(gpus)
+    assert (gpu.name, gpu.free_bytes) == ("RTX \ufffd", 24000 * MIB)
+
+
+def test_gpus_that_cannot_be_counted(look: Look, driver_folder: Path) -> None:
+    _, gpus = look(driver_folder, STUB_GPUS=RTX, STUB_COUNT_ERROR="999")
+    assert (gpus.outcome, gpus.why) == ("failed", "NVML does not tell the number of GPUs: Unknown Error (code 999)")
+
+
+def test_an_older_library_still_tells_what_is_judged(look: Look, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    build_library(SOURCES / "nvml.c", folder, "libnvidia-ml.so.1", "460.32.03", "OLD")
+    _, gpus = look(folder, STUB_GPUS=RTX, STUB_COMPUTE="0:1:5")
+    (gpu,) = _value(gpus)
+    assert (gpu.free_bytes, gpu.reserved_bytes, gpu.processes) == (24000 * MIB, 0, ())
+
+
+def test_a_library_without_its_first_function(look: Look, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    build_library(SOURCES / "nvml.c", folder, "libnvidia-ml.so.1", "340.108", "WITHOUT_INIT")
+    assert _value(look(folder)[0]).nvml_code == 13
+
+
 @bare
 def test_nothing_at_all_is_absent(look: Look) -> None:
     driver, gpus = look()
@@ -241,24 +315,46 @@ def test_nvidia_smi_is_not_asked_when_nvml_answers(look: Look, driver_folder: Pa
     assert not (tmp_path / "asked").exists()
 
 
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        ("echo NVIDIA-SMI has failed; exit 9", "NVIDIA-SMI has failed"),
-        ("printf '\\377\\376garbage'", "garbage"),
-        ("exit 0", "said nothing"),
-        ("exec sleep 30", "did not answer within"),
-    ],
-    ids=["refuses", "no UTF-8", "silent", "hangs"],
-)
+SMI_TROUBLE = {
+    "refuses": ("echo NVIDIA-SMI has failed; exit 9", "NVIDIA-SMI has failed"),
+    "no UTF-8": ("printf '\\377\\376garbage'", "garbage"),
+    "silent": ("exit 0", "said nothing"),
+    "hangs": ("exec sleep 30", "did not answer within"),
+    "hangs the second time": ('case "$1" in --query*) exit 1;; *) exec sleep 30;; esac', "did not answer within"),
+    "ignores signals": ("trap '' TERM INT HUP; sleep 30", "did not answer within"),
+    "hangs with its output closed": ("exec >&- 2>&-; exec sleep 30", "did not answer within"),
+    "leaves a child with the pipe": ("sleep 5 & echo no devices", "no devices"),
+    "flood": ("exec yes no devices", "no devices"),
+    "colours": ("printf '\\033[31moops\\033[0m'", " [31moops [0m"),
+}
+
+
+@pytest.mark.parametrize(("script", "words"), SMI_TROUBLE.values(), ids=SMI_TROUBLE)
 def test_nvidia_smi_in_trouble_tells_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, words: str
 ) -> None:
-    fake_tool(tmp_path, "nvidia-smi", script)
+    fake_tool(tmp_path, "nvidia-smi", f"echo $$ > {tmp_path}/pid\n{script}")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    started = time.monotonic()
     version, cuda, said = smi_versions(limit_seconds=1)
     assert (version, cuda) == (None, None)
     assert words in said
+    assert len(said) <= 300
+    assert time.monotonic() - started < 3, "one limit for both calls"
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists(), "nothing is left of it"
+
+
+@bare
+def test_a_kill_of_the_probe_takes_nvidia_smi_with_it(look: Look, tmp_path: Path) -> None:
+    """It must not outlive a probe that runs into its own limit meanwhile."""
+    fake_tool(tmp_path / "tools", "nvidia-smi", f"echo $$ > {tmp_path}/pid; trap '' TERM; sleep 60")
+    driver, gpus = look(limit=1)
+    assert (_value(driver).nvml_code, gpus.outcome) == (12, "failed"), "known before nvidia-smi was asked"
+    pid = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,11 @@ a process starts. Variables then describe the machine:
     STUB_GPU_ERROR       "INDEX:CODE" or "INDEX:CODE:GETTER": getters of that GPU fail (all or one); 15 is a lost GPU
     STUB_HANDLE_ERROR    code of nvmlDeviceGetHandleByIndex
     STUB_MIG             1: MIG mode, with one slice of 10 GiB
-    STUB_HANG, STUB_CRASH         nvmlInit never returns; dies with SIGSEGV
+    STUB_HANG, STUB_CRASH         the call that never returns, or dies with SIGSEGV: "1" or init, shutdown, or a getter
+                         as in STUB_UNSUPPORTED
+    STUB_DEAF            1: what hangs ignores SIGTERM, SIGINT and SIGHUP
+    STUB_COUNT_ERROR     what nvmlDeviceGetCount returns (0)
+    STUB_PRINT_LINES     lines of 51 bytes that nvmlInit writes to standard output
     STUB_CUINIT          what cuInit returns (0)
     STUB_CUDA_GPUS, STUB_CUDA_MIB, STUB_CAPABILITY   devices of libcuda: count, memory, 89 for 8.9
     STUB_CUDA_HANG, STUB_CUDA_CRASH   the same for cuInit
@@ -39,13 +43,13 @@ def build_stubs(tmp_path: Path, version: str = "570.124.06") -> Path:
     return folder
 
 
-def build_library(source: Path, folder: Path, soname: str, version: str) -> Path:
+def build_library(source: Path, folder: Path, soname: str, version: str, *macros: str) -> Path:
     """One shared library under its real name, and its soname as a link. Skips the test without a C compiler."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
     real = folder / f"{soname.removesuffix('.1')}.{version}"
-    flags = ["-shared", "-fPIC", "-O0", "-w", f"-Wl,-soname,{soname}"]
+    flags = ["-shared", "-fPIC", "-O0", "-w", f"-Wl,-soname,{soname}", *(f"-D{macro}" for macro in macros)]
     subprocess.run([compiler, *flags, "-o", str(real), str(source)], check=True, timeout=60)
     link = folder / soname
     if not link.exists():

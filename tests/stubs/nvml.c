@@ -1,4 +1,6 @@
-/* A stand-in for libnvidia-ml.so.1: the machine is described by environment variables (see __init__.py). */
+/* A stand-in for libnvidia-ml.so.1: the machine is described by environment variables (see __init__.py).
+   With -DOLD it lacks what came after R470, with -DWITHOUT_INIT even the first call. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +36,24 @@ static int trouble(void *handle, const char *what) {
 }
 static int is_unsupported(const char *what) { return strstr(text("STUB_UNSUPPORTED", ""), what) != NULL; }
 
+static int named(const char *variable, const char *what) {
+    const char *value = text(variable, "");
+    return !strcmp(value, what) || (!strcmp(value, "1") && !strcmp(what, "init"));
+}
+/* STUB_HANG and STUB_CRASH name the call that never returns or dies; "1" is nvmlInit. */
+static void illness(const char *what) {
+    if (named("STUB_HANG", what)) {
+        if (getenv("STUB_DEAF")) signal(SIGTERM, SIG_IGN), signal(SIGINT, SIG_IGN), signal(SIGHUP, SIG_IGN);
+        for (;;) sleep(1000);
+    }
+    if (named("STUB_CRASH", what)) *(volatile int *)0 = 1;
+}
+#ifndef WITHOUT_INIT
 int nvmlInitWithFlags(unsigned flags) {
     (void)flags;
-    if (getenv("STUB_HANG")) sleep(1000);
-    if (getenv("STUB_CRASH")) *(volatile int *)0 = 1;
+    for (int lines = number("STUB_PRINT_LINES", 0); lines > 0; lines--) puts("NVRM: a line that nobody asked for, again and again");
+    fflush(stdout);
+    illness("init");
     char *line = strdup(text("STUB_GPUS", "")), *rest = line, *part;
     while ((part = strsep(&rest, ";")) && *part && count < 16) {
         Gpu *gpu = &gpus[count];
@@ -50,7 +66,8 @@ int nvmlInitWithFlags(unsigned flags) {
     }
     return number("STUB_INIT", OK);
 }
-int nvmlShutdown(void) { return OK; }
+#endif
+int nvmlShutdown(void) { return illness("shutdown"), OK; }
 const char *nvmlErrorString(int code) {
     switch (code) {
     case 3: return "Not Supported";
@@ -67,13 +84,13 @@ int nvmlSystemGetCudaDriverVersion_v2(int *out) {
     if (is_unsupported("cuda_version")) return UNSUPPORTED;
     return *out = number("STUB_CUDA", 12080), OK;
 }
-int nvmlDeviceGetCount_v2(unsigned *out) { return *out = count, OK; }
+int nvmlDeviceGetCount_v2(unsigned *out) { return *out = count, number("STUB_COUNT_ERROR", OK); }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **out) {
     if (index >= (unsigned)count) return INVALID;
     *out = &gpus[index];
     return getenv("STUB_HANDLE_ERROR") ? number("STUB_HANDLE_ERROR", 0) : OK;
 }
-#define GUARD(what) do { int code = trouble(handle, what); if (code) return code; if (is_unsupported(what)) return UNSUPPORTED; } while (0)
+#define GUARD(what) do { illness(what); int code = trouble(handle, what); if (code) return code; if (is_unsupported(what)) return UNSUPPORTED; } while (0)
 int nvmlDeviceGetName(void *handle, char *out, unsigned size) {
     GUARD("name");
     return snprintf(out, size, "%s", ((Gpu *)handle)->name), OK;
@@ -100,6 +117,7 @@ int nvmlDeviceGetMemoryInfo(void *handle, Memory *out) {
     Gpu *gpu = handle;
     return out->total = gpu->total, out->free = gpu->free, out->used = gpu->total - gpu->free, OK;
 }
+#ifndef OLD
 int nvmlDeviceGetMemoryInfo_v2(void *handle, Memory2 *out) {
     GUARD("memory");
     if (is_unsupported("v2")) return UNSUPPORTED;
@@ -108,6 +126,7 @@ int nvmlDeviceGetMemoryInfo_v2(void *handle, Memory2 *out) {
     out->total = gpu->total, out->free = gpu->free, out->reserved = gpu->reserved;
     return out->used = gpu->total - gpu->free - gpu->reserved, OK;
 }
+#endif
 int nvmlDeviceGetMigMode(void *handle, unsigned *now, unsigned *pending) {
     GUARD("mig");
     return *now = *pending = number("STUB_MIG", 0), OK;
@@ -136,5 +155,7 @@ static int processes(void *handle, const char *variable, unsigned *size, Process
     *size = found;
     return fits ? OK : TOO_SMALL;
 }
+#ifndef OLD
 int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *size, Process *out) { return processes(handle, "STUB_COMPUTE", size, out); }
 int nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *size, Process *out) { return processes(handle, "STUB_GRAPHICS", size, out); }
+#endif
