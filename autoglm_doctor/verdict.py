@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoglm_doctor.errors import INTERRUPTED
 from autoglm_doctor.facts import Facts
 from autoglm_doctor.finding import Cause, Finding, Text, Verdict, VerdictStatus
 from autoglm_doctor.intent import SMOKE, Intent
 
-EXIT = {"ready": 0, "not_ready": 1, "warnings": 3, "incomplete": 4, "nothing_ran": 5, "interrupted": 130}
-USAGE = 2
-BUG = 70
+EXIT = {"ready": 0, "not_ready": 1, "warnings": 3, "incomplete": 4, "nothing_ran": 5, "interrupted": INTERRUPTED}
 
 #: Where a root lies deepest: an ill driver explains a missing GPU, a wrong package only a failed load.
 _DEPTH = (
-    "HST", "DRV", "CTR", "GPU", "CUD", "ENG", "TOR", "PKG", "MDL", "CFG", "VRM", "MEM", "LIM", "DSK", "NET", "MGP",
-    "INF",
+    "HST", "DRV", "CTR", "GPU", "CUD", "PYT", "ENG", "TOR", "PKG", "MDL", "CFG", "VRM", "MEM", "LIM", "DSK", "NET",
+    "MGP", "INF",
 )  # fmt: skip
 
 

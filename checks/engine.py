@@ -30,6 +30,7 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
+from autoglm_doctor.checks.package_metadata import concerns
 from autoglm_doctor.domain.conflicts import demand, install_line, installed_version, satisfiable
 from autoglm_doctor.domain.deployment import gpus_of
 from autoglm_doctor.domain.driver_fixes import NEWER_DRIVER, WITH_TRANSFORMERS
@@ -79,7 +80,13 @@ def engine_install(
     return install_line(executable, [wanted], packages, ["--upgrade"] if upgrade else [])
 
 
-@check("ENG001", "engine-installed", cause="ENGINE_NOT_INSTALLED", required=True, explained_by=("ENG003", "ENG004"))
+@check(
+    "ENG001",
+    "engine-installed",
+    cause="ENGINE_NOT_INSTALLED",
+    required=True,
+    explained_by=("PYT001", "ENG003", "ENG004"),
+)
 def engine_installed(
     packages: Packages,
     interpreter: Interpreter | None,
@@ -120,8 +127,12 @@ def engine_installed(
         commands=("autoglm-doctor check --python PATH_OF_ENVIRONMENT",),
         effort="flag",
     )
+    damage = next((fault for fault in packages.faults if concerns(fault, intent.engine)), "")
+    words = "{engine} is not installed for {python}"
+    if damage:
+        words = "the installation of {engine} for {python} is damaged, so it does not count as installed: {damage}"
     yield fail(
-        Text("{engine} is not installed for {python}", {"engine": name, "python": where}),
+        Text(words, {"engine": name, "python": where, "damage": damage}),
         fix=(install, elsewhere) if line else _NO_RELEASE,
         observed="not installed",
         expected=intent.engine,
@@ -279,7 +290,7 @@ def _judge_engine(
         yield ok(text, subject=intent.engine, observed=version, expected=f">={needed}")
 
 
-@check("ENG003", "engine-python", cause="PYTHON_UNSUPPORTED", explained_by=("ENG004",))
+@check("ENG003", "engine-python", cause="PYTHON_UNSUPPORTED", explained_by=("PYT001", "ENG004"))
 def engine_python(
     packages: Packages,
     interpreter: Interpreter,

@@ -27,7 +27,7 @@ MODULES = {
 }
 
 
-@check("ENG005", "command-starts", cause="COMMAND_NOT_FOUND", explained_by=("ENG001",))
+@check("ENG005", "command-starts", cause="COMMAND_NOT_FOUND", explained_by=("PYT001", "ENG001"))
 def command_starts(interpreter: Interpreter, packages: Packages | None, intent: Intent) -> Findings:
     """The program that the command starts is there.
 

@@ -30,7 +30,12 @@ from autoglm_doctor.domain.wheels import capability, engine_requirement
 from autoglm_doctor.matrix import EngineRelease
 
 
-@check("ENG004", "engine-supports-gpu", cause="GPU_TOO_OLD_FOR_ENGINE", explained_by=("DRV001", "DRV002", "GPU002"))
+@check(
+    "ENG004",
+    "engine-supports-gpu",
+    cause="GPU_TOO_OLD_FOR_ENGINE",
+    explained_by=("DRV001", "DRV002", "GPU002", "PYT001"),
+)
 def engine_supports_gpu(
     gpus: tuple[Gpu, ...],
     packages: Packages,

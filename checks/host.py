@@ -68,7 +68,7 @@ def os_supported(host: Host, intent: Intent) -> Findings:
         )
 
 
-@check("HST002", "glibc-new-enough", cause="GLIBC_TOO_OLD", explained_by=("HST001",))
+@check("HST002", "glibc-new-enough", cause="GLIBC_TOO_OLD", explained_by=("HST001", "PYT001"))
 def glibc_new_enough(host: Host, torch: Torch, torch_run: TorchRun | None) -> Findings:
     """The C library is new enough for the installed torch.
 

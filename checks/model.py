@@ -83,7 +83,10 @@ def _hanging(model_files: Reading[ModelFiles], intent: Intent) -> Judgement:
         effort="restart",
         needs_root=True,
     )
-    elsewhere = Fix(text=Text("or put the weights on a disk of this machine, and start the server with that folder"))
+    elsewhere = Fix(
+        text=Text("put the weights on a disk of this machine, and start the server with that folder"),
+        commands=("df -h -l",),
+    )
     text = Text("the storage of {model} does not answer: {why}", {"model": intent.model, "why": model_files.why})
     return fail(text, fix=(look, elsewhere), cause="MODEL_STORAGE_HANGS", subject=intent.model)
 

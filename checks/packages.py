@@ -1,11 +1,6 @@
-"""PKG: the installed packages agree with each other, and their metadata can be read."""
+"""PKG: the installed packages agree with each other."""
 
 from __future__ import annotations
-
-import re
-from collections.abc import Iterable, Iterator
-
-from packaging.utils import canonicalize_name
 
 from autoglm_doctor.api import (
     Findings,
@@ -16,7 +11,6 @@ from autoglm_doctor.api import (
     Judgement,
     Packages,
     Text,
-    Torch,
     check,
     fail,
     not_applicable,
@@ -28,20 +22,16 @@ from autoglm_doctor.domain.conflicts import (
     Survey,
     excluded_by_name,
     install_line,
-    installed_version,
     satisfiable,
     survey,
     too_new,
 )
 
-#: Packages whose damage breaks a deployment.
-WATCHED = ("torch", "transformers", "numpy", "tokenizers", "huggingface-hub", "safetensors")
-
 #: Conflicts shown one by one in the finding that gathers the harmless ones.
 SHOWN = 5
 
 
-@check("PKG001", "dependency-conflicts", cause="DEPENDENCY_CONFLICT")
+@check("PKG001", "dependency-conflicts", cause="DEPENDENCY_CONFLICT", explained_by=("PYT001",))
 def dependency_conflicts(packages: Packages, interpreter: Interpreter, host: Host | None, intent: Intent) -> Findings:
     """The installed packages agree about each other's versions.
 
@@ -206,99 +196,4 @@ def _yellow(rest: list[Conflict], found: Survey, interpreter: Interpreter, packa
         fix=Fix(text=Text("settle them, if you use these packages"), commands=(command,), effort="install"),
         observed=len(rest),
         expected=0,
-    )
-
-
-@check("PKG002", "metadata-readable", cause="PACKAGE_METADATA_BROKEN")
-def metadata_readable(
-    packages: Packages, torch: Torch | None, interpreter: Interpreter | None, intent: Intent
-) -> Findings:
-    """The packages that matter are installed once, and whole.
-
-    An interrupted pip leaves folders such as `~orch` and metadata without a file; a second torch in another folder of
-    sys.path means that what imports is not what was installed or upgraded last.
-
-    Measured by reading the metadata in every folder of the interpreter's sys.path and, for torch, comparing it with
-    torch/version.py. Only the engine, torch, transformers, numpy, tokenizers, huggingface-hub and safetensors count;
-    another package in two folders is common and harmless, since the first one wins.
-
-    ## Fix
-    Install the damaged package again; remove the copy that is not meant.
-    """
-    watched = {*WATCHED, intent.engine}
-    python = interpreter.executable if interpreter else None
-    found = [
-        *_faults(packages, watched, python),
-        *_duplicates(packages, watched, python),
-        *_strange_torch(packages, torch, python),
-    ]
-    yield from found
-    if not packages.distributions and not found:
-        yield not_applicable(Text("no package is installed for this Python: there is no metadata to read"))
-    elif not found:
-        aside = len(packages.faults)
-        note = f"; {aside} faults in packages that do not matter here" if aside else ""
-        values = {"packages": len(packages.distributions), "note": note}
-        yield ok(Text("the metadata of {packages:count} packages was read{note}", values))
-
-
-def _again(name: str, packages: Packages, python: str | None) -> Fix:
-    version = installed_version(packages, name)
-    wanted = f"{name}=={version.split('+')[0]}" if version else name
-    command = install_line(python, [wanted], packages, ["--force-reinstall", "--no-deps"])
-    return Fix(text=Text("install {name} again", {"name": name}), commands=(command,), effort="install")
-
-
-def _faults(packages: Packages, watched: Iterable[str], python: str | None) -> Iterator[Judgement]:
-    seen = set()
-    for fault in packages.faults:
-        name = next((name for name in sorted(watched) if _concerns(fault, name)), None)
-        if name is not None and name not in seen:
-            seen.add(name)
-            text = Text("the installation of {name} is damaged: {fault}", {"name": name, "fault": fault})
-            yield warn(text, fix=_again(name, packages, python), subject=name, observed=fault)
-
-
-def _concerns(fault: str, name: str) -> bool:
-    """Is the package named by a folder in the sentence? pip turns the first letter of what it removes into "~"."""
-    for folder in re.findall(r"[^/\s]+(?=\.(?:dist|egg)-info\b)|~[^/\s]+", fault):
-        stem = canonicalize_name(folder.lstrip("~").removesuffix(".dist-info").split("-")[0])
-        if stem == name or (folder.startswith("~") and len(stem) > 2 and name.endswith(stem)):
-            return True
-    return False
-
-
-def _duplicates(packages: Packages, watched: Iterable[str], python: str | None) -> Iterator[Judgement]:
-    """Another copy in the same folder is a broken upgrade; one further down the path matters for torch alone."""
-    first = {canonicalize_name(d.name): d for d in packages.distributions}
-    for other in packages.shadowed:
-        name = canonicalize_name(other.name)
-        same_folder = other.location == first[name].location
-        if name not in watched or not (same_folder or name == "torch"):
-            continue
-        values = {"name": name, "version": other.version, "folder": other.location, "used": first[name].version}
-        template = "{name} is installed twice: {used} is used, {version} lies in {folder}"
-        yield warn(
-            Text(template + (" as well" if same_folder else " and is hidden"), values),
-            cause="DUPLICATE_TORCH_INSTALL" if name == "torch" else "",
-            fix=_again(name, packages, python),
-            subject=name,
-            observed=other.version,
-            expected=first[name].version,
-        )
-
-
-def _strange_torch(packages: Packages, torch: Torch | None, python: str | None) -> Iterator[Judgement]:
-    """The torch that imports is another release than the one that is installed."""
-    listed = installed_version(packages, "torch")
-    if torch is None or listed is None or listed.split("+")[0] == torch.version.split("+")[0]:
-        return
-    values = {"version": torch.version, "folder": torch.location, "listed": listed}
-    yield warn(
-        Text("torch {version} in {folder} is what imports, but {listed} is what was installed", values),
-        cause="DUPLICATE_TORCH_INSTALL",
-        fix=_again("torch", packages, python),
-        subject="torch",
-        observed=torch.version,
-        expected=listed,
     )

@@ -42,11 +42,21 @@ IMPORT_CAUSES = (
     (r"undefined symbol.*(?:nvJitLink|cudnn|cublas|cusparse|nccl|cudart)", "CUDA_LIBS_SHADOWED"),
     (r"undefined symbol", "EXTENSION_ABI_MISMATCH"),
     (r"lib(?:cu|nv|nccl)\S*\.so[.\d]*: cannot open", "CUDA_MAJOR_MIXED_PACKAGES"),
+    (r"^MemoryError", "RAM_TOO_SMALL"),
     (r"_ARRAY_API|compiled using NumPy 1|numpy\.core\.multiarray", "NUMPY2_ABI"),
 )
 
 
-@check("TOR001", "torch-installed", cause="TORCH_NOT_INSTALLED", required=True, explained_by=("ENG001",))
+#: The kernel kills who asks for too much; a limit of the shell or the container makes Python raise MemoryError.
+MEMORY_SHORT = Fix(
+    text=Text("look whether memory ran out; free some, or raise the limit"),
+    commands=("free -m", "ulimit -v", "sudo dmesg | grep -i -E 'out of memory|oom' | tail"),
+    effort="restart",
+    needs_root=True,
+)
+
+
+@check("TOR001", "torch-installed", cause="TORCH_NOT_INSTALLED", required=True, explained_by=("PYT001", "ENG001"))
 def torch_installed(
     torch: Reading[Torch],
     packages: Packages | None,
@@ -102,7 +112,12 @@ def _where(interpreter: Interpreter | None) -> str:
     return interpreter.executable if interpreter else "the deployment's Python"
 
 
-@check("TOR002", "torch-imports", cause="TORCH_IMPORT_FAILED", explained_by=("TOR001", "ENG001", "HST002"))
+@check(
+    "TOR002",
+    "torch-imports",
+    cause="TORCH_IMPORT_FAILED",
+    explained_by=("PYT001", "TOR001", "ENG001", "HST002", "PKG002"),
+)
 def torch_imports(
     torch_run: Reading[TorchRun],
     cuda: Reading[Cuda],
@@ -123,6 +138,7 @@ def torch_imports(
 
     Measured by importing it once in a child process of the deployment's Python, with the deployment's environment
     and a limit of 60 s (a cold import takes 3 to 6 s). The words of the error decide the cause.
+    A crash, a hang and an import that ends the interpreter are told apart by how that process ended.
 
     ## Fix
     Mostly the same torch, installed again; where the loader's path brings in other libraries, a clean path.
@@ -134,8 +150,10 @@ def torch_imports(
     if run is None:
         died = torch_run.outcome == "timeout" or "killed by" in torch_run.why or "exit code" in torch_run.why
         if torch_run.outcome in ("failed", "timeout") and died and cuda.outcome in ("known", "absent"):
-            words = f"import torch {_death(torch_run)}: {{why}}"
-            yield fail(Text(words, {"why": torch_run.why}), fix=reinstall, observed=torch_run.why)
+            doing = "import torch" if "CUDA in torch" not in torch_run.why else "torch"
+            words = f"{doing} {_death(torch_run)}: {{why}}"
+            fixes = _death_fixes(torch_run, reinstall, interpreter)
+            yield fail(Text(words, {"why": torch_run.why}), fix=fixes, observed=torch_run.why)
         else:
             yield unknown(Text("{why}", {"why": torch_run.why or "torch was not imported"}))
         return
@@ -159,6 +177,21 @@ def _death(run: Reading[TorchRun]) -> str:
     return "crashes" if "killed by" in run.why else "ends the interpreter"
 
 
+def _death_fixes(run: Reading[TorchRun], reinstall: Fix, interpreter: Interpreter | None) -> tuple[Fix, ...]:
+    """What the manner of the death hints at comes first."""
+    if "SIGKILL" in run.why:
+        return MEMORY_SHORT, reinstall
+    if "SIGILL" in run.why:
+        text = Text("this CPU, or the virtual machine, lacks instructions (AVX) that torch uses: look for them")
+        return Fix(text=text, commands=("lscpu | grep -i -o -w -E 'avx|avx2|avx512f'",), effort="hardware"), reinstall
+    if run.outcome == "timeout":
+        python = interpreter.executable if interpreter else "python3"
+        text = Text("see where it hangs: the last lines name the module")
+        command = f"timeout --signal=ABRT 90 {python} -X faulthandler -v -c 'import torch' 2>&1 | tail -n 40"
+        return Fix(text=text, commands=(command,), effort="setting"), reinstall
+    return (reinstall,)
+
+
 def _import_fixes(cause: str, reinstall: Fix, interpreter: Interpreter | None) -> tuple[Fix, ...]:
     python = interpreter.executable if interpreter else "python3"
     if cause == "CUDA_LIBS_SHADOWED":
@@ -174,10 +207,10 @@ def _import_fixes(cause: str, reinstall: Fix, interpreter: Interpreter | None) -
         text = Text("a libstdc++ that is too old comes first on the loader's path; see whether it imports without it")
         command = f"env -u LD_LIBRARY_PATH {python} -c 'import torch'"
         return (Fix(text=text, commands=(command,), effort="setting"), reinstall)
-    return (reinstall,)
+    return (MEMORY_SHORT, reinstall) if cause == "RAM_TOO_SMALL" else (reinstall,)
 
 
-@check("TOR003", "torch-cuda-build", cause="CPU_ONLY_TORCH", explained_by=("TOR001", "ENG001"))
+@check("TOR003", "torch-cuda-build", cause="CPU_ONLY_TORCH", explained_by=("PYT001", "TOR001", "ENG001", "PKG002"))
 def torch_cuda_build(
     torch: Torch,
     packages: Packages | None,
@@ -221,7 +254,12 @@ def torch_cuda_build(
         )
 
 
-@check("TOR004", "torchvision-matches", cause="TORCH_COMPANION_MISMATCH", explained_by=("TOR001", "TOR003", "PKG001"))
+@check(
+    "TOR004",
+    "torchvision-matches",
+    cause="TORCH_COMPANION_MISMATCH",
+    explained_by=("TOR001", "TOR003", "PKG001", "PKG002"),
+)
 def torchvision_matches(
     torch: Torch,
     packages: Packages,

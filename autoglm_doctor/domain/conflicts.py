@@ -26,6 +26,11 @@ Kind = Literal["missing", "version", "python"]
 
 _EXTRA = re.compile(r"\bextra\s*[=!]=|\bextra\s+(?:not\s+)?in\b|=\s*extra\b")
 
+_ONE_EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)["']""")
+
+#: What a line waits for when that is not one extra.
+_SOME_EXTRA, _ASK_MARKER = "*", "?"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
@@ -67,17 +72,21 @@ def conflicts(packages: Packages, python: str, platform: Host | None) -> tuple[C
 
 def survey(packages: Packages, python: str, platform: Host | None) -> Survey:
     """`conflicts` with the counts."""
-    walk = _Walk(packages, marker_environment(python, platform))
-    found = [*_python_conflicts(packages, python), *walk.conflicts()]
+    walk = _walk(packages, python, platform)
+    found = [*_python_conflicts(packages, python), *walk.found]
     names = {conflict.name for conflict in found}
-    wanted = {name: str(functools.reduce(lambda a, b: a & b, walk.demands[name])) for name in names & set(walk.demands)}
+    wanted = {name: _joined(walk.demands[name]) for name in names & set(walk.demands)}
     return Survey(conflicts=tuple(found), requirements=walk.count, invalid_lines=walk.invalid, wanted=wanted)
+
+
+def _joined(demands: Iterable[SpecifierSet]) -> str:
+    """All demands in one; adding up sets one by one would copy the first of a thousand a thousand times."""
+    return str(SpecifierSet(",".join(text for text in map(str, demands) if text)))
 
 
 def demand(packages: Packages, name: str, python: str, platform: Host | None) -> str:
     """All that the installed packages demand of one distribution, joined: "<5,>=4.56"."""
-    walk = _Walk(packages, marker_environment(python, platform))
-    list(walk.conflicts())
+    walk = _walk(packages, python, platform)
     return ",".join(sorted({str(one) for specifiers in walk.demands.get(name, []) for one in specifiers}))
 
 
@@ -126,6 +135,12 @@ def _python_conflicts(packages: Packages, python: str) -> Iterator[Conflict]:
             )
 
 
+@functools.lru_cache(maxsize=2)
+def _walk(packages: Packages, python: str, platform: Host | None) -> _Walk:
+    """Several checks ask about the same environment: it is walked once."""
+    return _Walk(packages, marker_environment(python, platform))
+
+
 class _Walk:
     """All requirements that apply, extras followed as they are asked for."""
 
@@ -133,14 +148,16 @@ class _Walk:
         self.installed: dict[str, Distribution] = {canonicalize_name(d.name): d for d in packages.distributions}
         self.environment = environment
         self.demands: dict[str, list[SpecifierSet]] = {}
+        self._sections: dict[str, dict[str, list[tuple[int, str]]]] = {}
         self.count = self.invalid = 0
+        self.found = tuple(self._conflicts())
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def _conflicts(self) -> Iterator[Conflict]:
         queue = deque((name, "") for name in self.installed)
         asked = set(queue)
         while queue:
             parent, extra = queue.popleft()
-            for requirement in self._requirements(self.installed[parent], extra):
+            for requirement in self._requirements(parent, extra):
                 name = canonicalize_name(requirement.name)
                 self.count += 1
                 self.demands.setdefault(name, []).append(requirement.specifier)
@@ -150,17 +167,22 @@ class _Walk:
                         asked.add(wish)
                         queue.append(wish)
 
-    def _requirements(self, one: Distribution, extra: str) -> Iterator[Requirement]:
+    def _requirements(self, parent: str, extra: str) -> Iterator[Requirement]:
         """Those that hold because of `extra`; with "" those that hold anyway."""
-        for line in one.requires:
-            behind_extra = _EXTRA.search(line) is not None
-            if behind_extra != bool(extra) and " or " not in line:
-                continue
+        for line in self._lines(parent, extra):
             requirement = _parse(line)
             if requirement is None:
                 self.invalid += not extra
             elif self._applies(requirement.marker, extra):
                 yield requirement
+
+    def _lines(self, parent: str, extra: str) -> list[str]:
+        """Those that may be its requirements, in their order. "all" may ask for each of a hundred extras in turn."""
+        if parent not in self._sections:
+            self._sections[parent] = _by_extra(self.installed[parent].requires)
+        possible = (extra, _SOME_EXTRA, _ASK_MARKER) if extra else (extra, _ASK_MARKER)
+        found = [entry for key in possible for entry in self._sections[parent].get(key, ())]
+        return [line for _, line in sorted(found)]
 
     def _applies(self, marker: Marker | None, extra: str) -> bool:
         if marker is None:
@@ -184,6 +206,24 @@ class _Walk:
         )
 
 
+def _by_extra(lines: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """Lines with their places, by the extra that they wait for."""
+    sections: dict[str, list[tuple[int, str]]] = {}
+    for place, line in enumerate(lines):
+        sections.setdefault(_waits_for(line), []).append((place, line))
+    return sections
+
+
+def _waits_for(line: str) -> str:
+    """The extra that a line stands behind, "" for none, as far as its text tells."""
+    if " or " in line:
+        return _ASK_MARKER
+    if not _EXTRA.search(line):
+        return ""
+    named = _ONE_EXTRA.findall(line)
+    return canonicalize_name(named[0]) if len(named) == len(_EXTRA.findall(line)) == 1 else _SOME_EXTRA
+
+
 @functools.lru_cache(maxsize=8192)
 def _parse(line: str) -> Requirement | None:
     try:
@@ -204,10 +244,8 @@ def _allows(specifier: SpecifierSet | None, version: str) -> bool:
     """Is the version allowed? What cannot be compared is no conflict."""
     if not specifier:
         return True
-    try:
-        return specifier.contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return True
+    parsed = _version(version)
+    return parsed is None or specifier.contains(parsed, prereleases=True)
 
 
 # --- what to do about it ------------------------------------------------------------------------------------------
@@ -215,21 +253,22 @@ def _allows(specifier: SpecifierSet | None, version: str) -> bool:
 
 def too_new(specifier: str, version: str) -> bool:
     """Is the version above what the specifier allows (and not below it, or one it excludes by name)?"""
-    found = _specifiers(specifier)
-    if found is None or not _is_version(version):
+    found, parsed = _specifiers(specifier), _version(version)
+    if found is None or parsed is None:
         return False
-    release = Version(Version(version).base_version)  # 5.0.0rc0 is no "<5"
+    release = Version(parsed.base_version)  # 5.0.0rc0 is no "<5"
     return any(_above(release, one.operator, one.version.removesuffix(".*")) for one in found)
 
 
 def _above(release: Version, operator: str, bound: str) -> bool:
-    if not _is_version(bound):
+    limit = _version(bound)
+    if limit is None:
         return False
     if operator == "<":
-        return release >= Version(bound)
+        return release >= limit
     if operator == "~=" or operator == "==":  # compared on the digits that the bound gives
-        return release.release[: len(Version(bound).release)] > Version(bound).release
-    return operator == "<=" and release > Version(bound)
+        return release.release[: len(limit.release)] > limit.release
+    return operator == "<=" and release > limit
 
 
 def excluded_by_name(specifier: str, version: str) -> bool:
@@ -239,6 +278,7 @@ def excluded_by_name(specifier: str, version: str) -> bool:
     return bool(failing) and set(failing) == {"!="}
 
 
+@functools.lru_cache(maxsize=4096)
 def satisfiable(specifier: str) -> bool:
     """Can one version meet all of it? Only the versions it names are tried, which is enough for real metadata."""
     found = _specifiers(specifier)
@@ -246,16 +286,29 @@ def satisfiable(specifier: str) -> bool:
         return False
     named = [one.version.removesuffix(".*") for one in found if one.operator in ("==", "===", ">=", "~=", "<=")]
     lower = [one.version for one in found if one.operator == ">"]
-    candidates = [*named, *(f"{version}.1" for version in [*named, *lower])]
-    return not candidates or any(_is_version(one) and found.contains(one, prereleases=True) for one in candidates)
+    candidates = {*named, *(f"{version}.1" for version in [*named, *lower])}
+    return not candidates or any(found.contains(one, prereleases=True) for one in _within(found, candidates))
 
 
-def _is_version(text: str) -> bool:
+def _within(found: SpecifierSet, candidates: Iterable[str]) -> Iterator[str]:
+    """Those between the highest lower and the lowest upper bound: a thousand bounds name two thousand candidates."""
+    floor = max((Version(one.version) for one in found if one.operator in (">=", "~=", ">")), default=None)
+    ceiling = min((Version(one.version) for one in found if one.operator in ("<=", "<")), default=None)
+    for candidate in candidates:
+        version = _version(candidate)
+        if version is None or (floor is not None and version < floor):
+            continue
+        # "<=1.0" takes 1.0+cu128: its upper bound is one of public versions.
+        if ceiling is None or Version(version.public) <= ceiling:
+            yield candidate
+
+
+@functools.lru_cache(maxsize=8192)
+def _version(text: str) -> Version | None:
     try:
-        Version(text)
+        return Version(text)
     except InvalidVersion:
-        return False
-    return True
+        return None
 
 
 def install_line(

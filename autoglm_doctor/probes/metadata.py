@@ -12,9 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autoglm_doctor.facts import Distribution, Packages
+from autoglm_doctor.probes.regular import open_regular
 
 #: First bite of a METADATA file; the header of almost every one fits.
 CHUNK = 16_384
+#: More of a header is not read: the longest of PyPI's is 0.4 MB, and what matters stands first.
+LONGEST = 2 << 20
 _SEPARATORS = re.compile(r"[-_.]+")
 _WANTED = {b"name", b"version", b"requires-python", b"requires-dist"}
 
@@ -106,9 +109,9 @@ def _read(folder: str, name: str, file: str) -> _Found:
 
 def _header(path: str) -> bytes:
     """The bytes up to the first blank line."""
-    with open(path, "rb", buffering=0) as stream:
+    with open_regular(path, buffering=0) as stream:
         data = stream.read(CHUNK)
-        while True:
+        while len(data) < LONGEST:
             ends = [end for end in (data.find(b"\n\n"), data.find(b"\n\r\n")) if end >= 0]
             if ends:
                 return data[: min(ends)]
@@ -116,6 +119,7 @@ def _header(path: str) -> bytes:
             if not more:
                 return data
             data += more
+        return data
 
 
 def _fields(header: bytes) -> dict[bytes, list[bytes]]:

@@ -15,6 +15,7 @@ from autoglm_doctor.facts import ModelFiles, Reading, known
 from autoglm_doctor.intent import SMOKE
 from autoglm_doctor.probes.modelcache import expand, find_model
 from autoglm_doctor.probes.protocol import Answers, enter, run
+from autoglm_doctor.probes.regular import open_regular
 from autoglm_doctor.probes.safetensors_header import Header, is_lfs_pointer, read_header
 
 INDEX = "model.safetensors.index.json"
@@ -95,7 +96,8 @@ class _Json:
 
 def _load(path: Path) -> _Json:
     try:
-        value = json.loads(path.read_bytes())
+        with open_regular(path) as stream:
+            value = json.loads(stream.read())
     except FileNotFoundError:
         return _Json(None, f"{path.name} is missing")
     except OSError as error:
@@ -120,7 +122,8 @@ def _broken(folder: Path, names: list[str]) -> tuple[str, ...]:
 
 def _json_fault(path: Path) -> list[str]:
     try:
-        json.loads(path.read_bytes())
+        with open_regular(path) as stream:
+            json.loads(stream.read())
     except OSError as error:
         return [f"cannot be read: {error.strerror}"]
     except (ValueError, RecursionError):

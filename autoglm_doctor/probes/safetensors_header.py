@@ -5,14 +5,17 @@ The format is public (huggingface/safetensors): nothing of the library is needed
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autoglm_doctor.facts import WeightFile
+from autoglm_doctor.probes.regular import open_regular
 
 #: The library refuses longer headers (safetensors, MAX_HEADER_SIZE).
 MAX_HEADER_BYTES = 100_000_000
@@ -39,7 +42,7 @@ def read_header(path: Path, name: str) -> Header:
     size = 0
     try:
         size = path.stat().st_size  # follows links: a snapshot of the hub's cache points to its blobs
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             tensors = _tensors(stream, size)
         return _judge(name, size, tensors)
     except FileNotFoundError:
@@ -70,13 +73,26 @@ def _tensors(stream: Any, size: int) -> dict[str, Any]:
     _check_length(length, size, start[8:9])
     stream.seek(8)
     try:
-        header = json.loads(stream.read(length))
+        with _collector_paused():
+            header = json.loads(stream.read(length))
     except (ValueError, RecursionError):
         raise _FaultError("header", "its header is no JSON") from None
     if not isinstance(header, dict):
         raise _FaultError("header", "its header is no JSON object")
     header.pop("__metadata__", None)
     return {**header, "": length}
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A long header is a million objects and no garbage: looking through them takes longer than reading them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _check_length(length: int, size: int, first: bytes) -> None:
@@ -93,7 +109,7 @@ def _judge(name: str, size: int, header: dict[str, Any]) -> Header:
     end, dtype_bytes = 0, dict[str, int]()
     try:
         for tensor in header.values():
-            first, last = tensor["data_offsets"]
+            first, last = _offsets(tensor["data_offsets"])
             dtype_bytes[tensor["dtype"]] = dtype_bytes.get(tensor["dtype"], 0) + last - first
             end = max(end, last)
     except (KeyError, TypeError, ValueError):
@@ -112,12 +128,24 @@ def _judge(name: str, size: int, header: dict[str, Any]) -> Header:
     return Header(file, dtype_bytes)
 
 
+def _offsets(pair: Any) -> tuple[int, int]:
+    """Whole numbers in order, within what a file can hold: the library refuses others.
+
+    Raises:
+        TypeError, ValueError: they are something else.
+    """
+    first, last = pair
+    if type(first) is not int or type(last) is not int or not 0 <= first <= last < 1 << 63:
+        raise ValueError("no offsets")
+    return first, last
+
+
 def is_lfs_pointer(path: Path) -> bool:
     """A small text file that stands for the real one, left by `git clone` without git-lfs."""
     try:
         if os.path.getsize(path) > 1024:
             return False
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return stream.read(len(_LFS)) == _LFS
     except OSError:
         return False

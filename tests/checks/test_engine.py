@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from autoglm_doctor.launch import default_intent
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 
 PYTHON = Interpreter(executable="/v/bin/python", version="3.11.7", chosen_by="$VIRTUAL_ENV")
 PIP = "/v/bin/python -m pip "
@@ -61,6 +63,14 @@ def test_a_missing_engine_gets_the_release_that_the_driver_runs(
     assert (finding.status, finding.cause, finding.required) == ("fail", "ENGINE_NOT_INSTALLED", True)
     assert finding.fixes[0].commands == (PIP + line,)
     assert finding.text.params["python"] == "/v/bin/python"
+
+
+def test_a_damaged_engine_is_called_that() -> None:
+    fault = "/v/lib/vllm-0.12.0.dist-info has no METADATA"
+    finding = one(engine_installed, packages=dataclasses.replace(installed(), faults=(fault,)))
+    assert (finding.status, finding.cause) == ("fail", "ENGINE_NOT_INSTALLED")
+    assert fault in render(finding.text)
+    assert fault not in render(one(engine_installed, packages=installed()).text)
 
 
 def test_an_installed_engine() -> None:

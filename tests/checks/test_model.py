@@ -15,7 +15,8 @@ from autoglm_doctor.launch import default_intent
 from autoglm_doctor.testing import judge
 
 ABSENT: Reading[Any] = Reading(outcome="absent", why="zai-org/AutoGLM-Phone-9B is not on this machine")
-FAILED: Reading[Any] = Reading(outcome="timeout", why="no answer within 10 s")
+FAILED: Reading[Any] = Reading(outcome="failed", why="Permission denied")
+HANGS: Reading[Any] = Reading(outcome="timeout", why="no answer within 30 s")
 AUTOGLM = default_intent()
 DEMANDED = dataclasses.replace(AUTOGLM, require_model=True)
 TRANSFORMERS = dataclasses.replace(AUTOGLM, engine="transformers")
@@ -44,6 +45,7 @@ COMPLETE = {
     "not here": (ABSENT, AUTOGLM, ["not_applicable"]),
     "not here and demanded": (ABSENT, DEMANDED, ["unknown"]),
     "not read": (FAILED, AUTOGLM, ["unknown"]),
+    "storage that hangs": (HANGS, AUTOGLM, ["fail"]),
     "no config": (model(file(), config=None, config_error="config.json is missing"), AUTOGLM, ["fail"]),
     "no weights": (model(index_error="the folder holds no weights"), AUTOGLM, ["fail"]),
     "pickle": (

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from autoglm_doctor.checks.packages import dependency_conflicts, metadata_readable
-from autoglm_doctor.facts import Distribution, Host, Interpreter, Packages, Torch
+from autoglm_doctor.checks.package_metadata import metadata_readable
+from autoglm_doctor.checks.packages import dependency_conflicts
+from autoglm_doctor.checks.torch import torchvision_matches
+from autoglm_doctor.facts import (
+    Distribution,
+    Facts,
+    Host,
+    Interpreter,
+    Packages,
+    Torch,
+    known,
+    with_readings,
+)
 from autoglm_doctor.finding import Finding
+from autoglm_doctor.launch import default_intent
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
 from autoglm_doctor.wording import render
 
@@ -186,6 +201,48 @@ def test_copies(other: Distribution, cause: str | None) -> None:
     packages = installed(PIP, ("torch", "2.9.1"), ("numpy", "2.1"), ("rich", "14"), shadowed=(other,))
     (finding,) = metadata(packages)
     assert (finding.status, finding.cause) == (("warn", cause) if cause else ("pass", ""))
+
+
+def placed(location: str) -> Packages:
+    return Packages(distributions=(Distribution(name="torch", version="2.8.0", location=location),))
+
+
+PLACES = {
+    "in the same folder: an upgrade that broke off": ("/v/lib", "warn", "--force-reinstall"),
+    "in another folder, where it hides the installed one": ("/v/site", "fail", "unset PYTHONPATH"),
+}
+
+
+@pytest.mark.parametrize(("location", "status", "command"), PLACES.values(), ids=PLACES.keys())
+def test_where_the_other_torch_lies(location: str, status: str, command: str) -> None:
+    (finding,) = metadata(placed(location))
+    assert (finding.status, finding.cause) == (status, "DUPLICATE_TORCH_INSTALL")
+    assert command in " ".join(finding.fixes[0].commands)
+
+
+def test_a_hidden_torch_explains_its_companions() -> None:
+    packages = placed("/v/site")
+    packages = dataclasses.replace(
+        packages, distributions=(*packages.distributions, Distribution(name="torchvision", version="0.23.0"))
+    )
+    facts = with_readings(Facts(), {"packages": known(packages), "torch": known(TORCH), "interpreter": known(PYTHON)})
+    found = run_checks([torchvision_matches, metadata_readable], facts, default_intent(), load_matrix())
+    assert [finding.status for finding in found] == ["skipped", "fail"]
+
+
+NOT_UNDERSTOOD = {
+    "a version": (("vllm", "our-own"), "warn", "vllm"),
+    "a requirement": (("vllm", "0.12.0", "torch (>=2,,"), "warn", "vllm"),
+    "a version of something else": (("rich", "our-own"), "pass", ""),
+    "a local version": (("vllm", "0.12.1.dev3+gabc"), "pass", ""),
+}
+
+
+@pytest.mark.parametrize(("row", "status", "name"), NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD.keys())
+def test_what_no_tool_can_read_is_told(row: tuple[Any, ...], status: str, name: str) -> None:
+    (finding,) = metadata(installed(PIP, row), torch=None)
+    assert (finding.status, finding.subject) == (status, name)
+    assert all("our-own" not in line for fix in finding.fixes for line in fix.commands)
 
 
 def test_the_torch_that_imports_is_another_one() -> None:

@@ -128,6 +128,22 @@ def test_a_death_is_called_by_its_name(run: Any, word: str) -> None:
     assert one(torch_imports, torch_run=run, cuda=ABSENT, torch=TORCH).text.template == f"import torch {word}: {{why}}"
 
 
+FIRST_FIX = {
+    "killed, as by the kernel": (died("killed by SIGKILL"), "oom"),
+    "an old CPU": (died("killed by SIGILL"), "avx2"),
+    "a hang": (died("no answer within 60 s", "timeout"), "/v/bin/python -X faulthandler -v -c 'import torch'"),
+    "a crash": (died("killed by SIGSEGV"), "pip install "),
+    "no memory": (TorchRun(import_error="MemoryError: "), "ulimit -v"),
+}
+
+
+@pytest.mark.parametrize(("run", "command"), FIRST_FIX.values(), ids=FIRST_FIX.keys())
+def test_the_first_fix_goes_by_the_manner_of_the_death(run: Any, command: str) -> None:
+    fixes = one(torch_imports, torch_run=run, cuda=ABSENT, torch=TORCH).fixes
+    assert command in "\n".join(fixes[0].commands)
+    assert "pip install" in fixes[-1].commands[-1]
+
+
 def test_an_old_glibc_is_one_red() -> None:
     facts = Facts(
         host=known(Host(system="Linux", machine="x86_64", kernel="4", glibc="2.17")),

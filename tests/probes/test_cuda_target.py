@@ -8,15 +8,18 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autoglm_doctor.facts import Cuda, Reading, TorchRun
+from autoglm_doctor.checks.python import OURS
+from autoglm_doctor.facts import Cuda, Interpreter, Reading, TorchRun
 from autoglm_doctor.jsonio import decode
 from autoglm_doctor.probes import packages
+from tests.faults.torches import FATAL, RAISING, SURVIVABLE
 
 SCRIPTS = Path(packages.__file__).parent / "target"
 
@@ -77,11 +80,13 @@ def run(tmp_path: Path) -> Run:
             env={"PYTHONPATH": str(overlay), "PATH": os.defpath, **environ},
             capture_output=True,
             text=True,
+            errors="replace",  # a torch may print anything
             timeout=60,
             check=False,
         )
         kinds: dict[str, Any] = {"cuda": Reading[Cuda], "torch_run": Reading[TorchRun]}
-        lines = [json.loads(line) for line in (tmp_path / "result").read_text().splitlines()]
+        result = tmp_path / "result"
+        lines = [json.loads(line) for line in result.read_text().splitlines()] if result.exists() else []
         return {x["fact"]: decode(kinds[x["fact"]], x) for x in lines if "fact" in x}, done
 
     return run
@@ -249,6 +254,29 @@ def test_what_libcuda_said_survives_a_torch_that_dies(torch: str, run: Run, stub
     assert "torch_run" not in facts
 
 
+HEALTHY = '__version__ = "2.9.1"\nclass cuda:\n    is_available = staticmethod(lambda: True)\n    device_count = staticmethod(lambda: 0)\n'
+
+
+@pytest.mark.parametrize("name", [name for name in SURVIVABLE if "flood" not in name and "children" not in name])
+def test_a_nuisance_of_a_torch_is_survived(name: str, run: Run) -> None:
+    facts, done = run(SURVIVABLE[name] + "\n" + HEALTHY)
+    value = facts["torch_run"].value
+    assert (value.version, value.import_error, value.cuda_available) == ("2.9.1", None, True), done.stderr
+
+
+def test_a_forked_child_does_not_speak_for_its_parent(run: Run) -> None:
+    facts, done = run(FATAL["forks and the parent leaves"])
+    time.sleep(0.1)  # for the child, which would have gone on by now
+    assert ("torch_run" in facts, done.returncode) == (False, 0)
+
+
+@pytest.mark.parametrize("name", ["raises what cannot be printed", "raises broken text", "raises a megabyte of text"])
+def test_texts_that_nobody_can_print(name: str, run: Run) -> None:
+    error = run(RAISING[name])[0]["torch_run"].value.import_error
+    error.encode("utf-8")
+    assert 4 < len(error) < 2100
+
+
 def pythons() -> list[str]:
     """Other Pythons of this machine, the oldest first."""
     found = []
@@ -276,3 +304,35 @@ def test_target_probes_run_on_other_pythons(python: str, run: Run, tmp_path: Pat
     assert str(tmp_path) in value["sys_path"]
     assert str(tmp_path / "folder") not in value["sys_path"]
     assert value["version"].startswith("3.")
+
+
+def old_python() -> str | None:
+    homes = [*Path.home().glob(".pyenv/versions/2.7.*/bin"), *map(Path, os.environ["PATH"].split(os.pathsep))]
+    found = (home / "python2.7" for home in homes if home.name != "shims")  # a shim may have nothing behind it
+    return next((str(path) for path in found if path.exists()), None)
+
+
+def test_a_python_2_tells_its_age(tmp_path: Path) -> None:
+    python = old_python() or pytest.skip("there is no Python 2.7 here")
+    subprocess.run([python, SCRIPTS / "interpreter.py", tmp_path / "result", "{}"], check=True, timeout=60)
+    entry = json.loads((tmp_path / "result").read_text())
+    assert entry.pop("fact") == "interpreter"
+    kind: Any = Reading[Interpreter]
+    value = decode(kind, entry).value
+    assert value.version.startswith("2.7.")
+
+
+def test_a_broken_standard_library_is_named(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("def broken(:\n")
+    command = [sys.executable, SCRIPTS / "interpreter.py", tmp_path / "result", "{}"]
+    environ = {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, check=False, timeout=60, env=environ, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"see {tmp_path}/json.py: SyntaxError" in done.stderr.splitlines()[-1]
+
+
+def test_a_scratch_folder_that_takes_nothing_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, SCRIPTS / "interpreter.py", tmp_path, "{}"]
+    done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert OURS in done.stderr.splitlines()[-1]

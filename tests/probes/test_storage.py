@@ -83,7 +83,11 @@ def test_without_a_mount_table_the_rest_is_still_told(tmp_path: Path) -> None:
 
 def test_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
     value = look(tmp_path / "a/b/c")
-    assert (value.path, value.wanted, value.why) == (os.path.realpath(tmp_path), str(tmp_path / "a/b/c"), "HF_HOME")
+    assert (value.path, value.wanted, value.why) == (
+        os.path.realpath(tmp_path),
+        str(tmp_path / "a/b/c"),
+        "--download-dir",
+    )
     state = os.statvfs(tmp_path)
     assert value.total_bytes == state.f_blocks * state.f_frsize
     assert abs(value.free_bytes - state.f_bavail * state.f_frsize) < 2**30

@@ -39,33 +39,54 @@ ERRORS = {
 MAJOR, MINOR = 75, 76
 
 
+#: Taken before torch is imported, which may put something else in their place.
+_dumps, _open, _write, _close = json.dumps, os.open, os.write, os.close
+_clock, _process, _leave = time.time, os.getpid, os._exit
+
+
 class Output:
-    """The result file: one JSON object a line, flushed at once."""
+    """The result file: one JSON object a line. It is open only while a line is written: nothing of torch gets at it."""
 
     def __init__(self, path: str) -> None:
         """Append to `path`."""
-        self.stream = open(path, "a")  # noqa: SIM115  open until the process leaves
-        self.started = time.time()
+        self.path = os.path.abspath(path)
+        self.owner = _process()
+        self.started = _clock()
 
     def write(self, entry: Any) -> None:
-        """One line."""
-        self.stream.write(json.dumps(entry) + "\n")
-        self.stream.flush()
+        """One line. A child that torch has forked does not speak for its parent: it leaves."""
+        if _process() != self.owner:
+            _leave(0)
+        line = (_dumps(entry) + "\n").encode("ascii")
+        stream = _open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            _write(stream, line)
+        finally:
+            _close(stream)
 
     def fact(self, name: str, outcome: str, value: Any = None, why: str = "", source: str = "") -> None:
         """A reading, with the time since the one before."""
-        seconds = round(time.time() - self.started, 6)
+        seconds = round(_clock() - self.started, 6)
         self.write({"fact": name, "outcome": outcome, "value": value, "why": why, "source": source, "seconds": seconds})
-        self.started = time.time()
+        self.started = _clock()
 
     def progress(self, text: str) -> None:
         """What the time limit would interrupt."""
         self.write({"progress": text})
 
 
-def short(error: BaseException, limit: int = 2000) -> str:
+def short(error: BaseException) -> str:
     """An exception as "Type: text"."""
-    return f"{type(error).__name__}: {error}"[:limit]
+    try:
+        text = str(error)
+    except BaseException:
+        text = "(its text cannot be shown)"
+    return printable(type(error).__name__ + ": " + text)
+
+
+def printable(text: str, limit: int = 2000) -> str:
+    """The beginning of a text, half surrogate pairs escaped."""
+    return text[:limit].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 # --- libcuda ---------------------------------------------------------------------------------------------------------
@@ -166,7 +187,7 @@ def device(library: Any, index: int) -> Any:
 
 def answer_torch(out: Output, arguments: Any) -> None:
     """The fact `torch_run`."""
-    started = time.time()
+    started = _clock()
     if not is_there("torch"):
         out.fact("torch_run", "absent", why="torch is not installed for this Python")
         return
@@ -175,14 +196,15 @@ def answer_torch(out: Output, arguments: Any) -> None:
     try:
         import torch
 
-        value["version"] = str(torch.__version__)
-        value["file"] = str(torch.__file__ or "")
+        value["version"] = printable(str(torch.__version__), 200)
+        value["file"] = printable(str(torch.__file__ or ""))
     except BaseException as error:  # sys.exit() while importing is one more way to fail
         value["import_error"] = short(error)
-        value["import_seconds"] = round(time.time() - started, 3)
+        value["import_seconds"] = round(_clock() - started, 3)
         out.fact("torch_run", "known", value, source="import torch")
         return
-    value["import_seconds"] = round(time.time() - started, 3)
+    value["import_seconds"] = round(_clock() - started, 3)
+    out.progress("starting CUDA in torch")
     value.update(use_cuda(torch, out, arguments))
     out.fact("torch_run", "known", value, source="torch itself")
 
@@ -248,8 +270,7 @@ def main() -> None:
     os.dup2(nowhere, 1)
     answer_cuda(out)
     answer_torch(out, arguments)
-    out.stream.close()
-    os._exit(0)
+    _leave(0)
 
 
 if __name__ == "__main__":

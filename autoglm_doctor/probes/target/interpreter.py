@@ -1,31 +1,44 @@
 """What the deployment's Python says about itself: version, prefixes and sys.path.
 
-Run by the user's interpreter: standard library only, and old syntax, so that a Python 3.6 can still tell us its age.
-Packages are not looked at here: the doctor reads them from this sys.path itself, which is faster and cannot crash.
+Run by the user's interpreter: standard library only, and syntax that a Python 2.7 reads too, so that an old one can
+still tell us its age. Packages are not looked at here: the doctor reads them from this sys.path itself, which is faster
+and cannot crash. The last line on standard error says what went wrong.
 """
 
-import json
-import os
-import platform
 import sys
-import sysconfig
-from typing import Any
+
+MYPY = False
+if MYPY:
+    from typing import Any  # noqa: F401  used in comments
+
+try:
+    import json
+    import os
+    import platform
+    import sysconfig
+except BaseException as error:  # a file of that name comes first on sys.path, or the installation is not whole
+    trace = sys.exc_info()[2]  # type: Any
+    while trace.tb_next:
+        trace = trace.tb_next
+    place = getattr(error, "filename", None) or trace.tb_frame.f_code.co_filename
+    sys.exit("its standard library does not import, see {}: {}: {}".format(place, type(error).__name__, error))  # noqa: UP032
 
 
-def sys_path() -> Any:
+def sys_path():
+    # type: () -> Any
     """sys.path as the deployment will see it: without the folder of this script, which Python put first."""
     own = os.path.realpath(os.path.dirname(os.path.abspath(__file__)))
     # An empty entry of PYTHONPATH means the working folder, and that is ours as well.
     return [entry for entry in sys.path if entry and os.path.realpath(entry) != own]
 
 
-def main() -> None:
-    """Write one line with the fact `interpreter` to the result file."""
-    arguments = json.loads(sys.argv[2])
-    value = {
+def answer(arguments):
+    # type: (Any) -> Any
+    """The fields of facts.Interpreter."""
+    return {
         "executable": sys.executable or arguments.get("executable", ""),
         "version": platform.python_version(),
-        "implementation": sys.implementation.name,
+        "implementation": platform.python_implementation().lower(),
         "prefix": sys.prefix,
         "base_prefix": getattr(sys, "base_prefix", sys.prefix),
         "sys_path": sys_path(),
@@ -33,9 +46,18 @@ def main() -> None:
         "chosen_by": arguments.get("chosen_by", ""),
         "missing_program": arguments.get("missing_program"),
     }
+
+
+def main():
+    # type: () -> None
+    """Write one line with the fact `interpreter` to the result file."""
+    value = answer(json.loads(sys.argv[2]))
     line = {"fact": "interpreter", "outcome": "known", "value": value, "source": "the interpreter itself"}
-    with open(sys.argv[1], "a") as stream:
-        stream.write(json.dumps(line) + "\n")
+    try:
+        with open(sys.argv[1], "a") as stream:
+            stream.write(json.dumps(line) + "\n")
+    except EnvironmentError as error:  # noqa: UP024  an OSError is something else to a Python 2.7
+        sys.exit("the doctor's scratch folder cannot be written: " + str(error))
 
 
 if __name__ == "__main__":
