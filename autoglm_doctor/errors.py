@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+#: Exit codes of a run without a verdict; those with one stand in verdict.py. Here, since help needs nothing of that.
+USAGE = 2
+BUG = 70
+INTERRUPTED = 130
+
 
 class DoctorError(Exception):
     """Something the user can mend: wrong usage, an unreadable file, an unknown code. Ends with exit code 2."""

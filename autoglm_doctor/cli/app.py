@@ -15,8 +15,7 @@ from autoglm_doctor.cli.check import check
 from autoglm_doctor.cli.explain import explain
 from autoglm_doctor.cli.list_checks import list_checks
 from autoglm_doctor.console import printable
-from autoglm_doctor.errors import DoctorError
-from autoglm_doctor.verdict import BUG, EXIT, USAGE
+from autoglm_doctor.errors import BUG, INTERRUPTED, USAGE, DoctorError
 
 app = typer.Typer(
     name="autoglm-doctor",
@@ -32,8 +31,18 @@ app.command("explain")(explain)
 app.command("list")(list_checks)
 
 
-@app.callback()
+def _help(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+# typer from 0.29 on imports pydantic, 40 ms, for a help option of its own that is not given; ours is a plain flag.
+@app.callback(add_help_option=False)
 def _main(
+    help_: Annotated[
+        bool, typer.Option("--help", "-h", is_eager=True, callback=_help, help="Show this message and exit.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     """Preflight doctor for machines that serve Open-AutoGLM and other models."""  # `--version`: see __main__
@@ -42,7 +51,7 @@ def _main(
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; nothing escapes as a traceback."""
     code = _run(arguments)
-    return EXIT["interrupted"] if interruption.requested() else code
+    return INTERRUPTED if interruption.requested() else code
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -52,7 +61,7 @@ def _run(arguments: Sequence[str]) -> int:
     except DoctorError as error:
         return _say(_redacted(str(error), arguments), USAGE)
     except KeyboardInterrupt:
-        return _say("interrupted", EXIT["interrupted"])
+        return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of a list or of help went away (`| head`): nothing is left to be said
         return 0
     except SystemExit as leaving:  # typer's way to say the same
@@ -81,7 +90,7 @@ def _redacted(text: str, arguments: Sequence[str]) -> str:
 def _click_or_bug(error: Exception) -> int:
     """click's own errors are usage errors; older and newer typer bring different clicks, so go by what they offer."""
     if type(error).__name__ == "Abort":
-        return EXIT["interrupted"]
+        return INTERRUPTED
     show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
     if isinstance(code, int):
         if callable(show):

@@ -7,10 +7,11 @@ imported only when that format is asked for.
 from __future__ import annotations
 
 import importlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from autoglm_doctor.finding import Report
-from autoglm_doctor.redact import Redactor
+if TYPE_CHECKING:  # the names of the formats stand in the help, which needs no more
+    from autoglm_doctor.finding import Report
+    from autoglm_doctor.redact import Redactor
 
 NAMES = {"terminal": "autoglm_doctor.report.terminal", "json": "autoglm_doctor.report.json_report"}
 

@@ -26,6 +26,7 @@ _LABEL: dict[Status, tuple[str, str]] = {
     "not_applicable": ("n/a", "dim"),
 }
 _VERDICT_STYLE = {"ready": "bold green", "not_ready": "bold red", "interrupted": "bold red"}
+_LOUD: frozenset[Status] = frozenset({"fail", "error", "unknown", "warn"})
 Hide = Callable[[str], str]
 
 
@@ -44,12 +45,12 @@ def render(report: Report, *, redactor: Redactor | None, width: int, color: bool
     hide = redactor.text if redactor else _as_is
     _head(console, report, redactor)
     ordered = sorted(report.findings, key=lambda f: (STATUS_ORDER.index(f.status), f.code))
-    loud = [f for f in ordered if f.status in ("fail", "error", "unknown", "warn")]
+    loud = [f for f in ordered if f.status in _LOUD]
     for finding in loud:
         _loud(console, finding, hide)
     if loud:
         console.print()
-    _quiet(console, [f for f in ordered if f not in loud], hide)
+    _quiet(console, [f for f in ordered if f.status not in _LOUD], hide)
     _measured(console, report.facts)
     _foot(console, report, hide)
     assert isinstance(console.file, io.StringIO)  # noqa: S101  given above
