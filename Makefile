@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt
 
-.PHONY: check test test-all gpu lint types contracts docs format bench clean
+.PHONY: check test test-all gpu lint types contracts docs format bench clean dist zipapp wheelhouse test-packaging
 
 check: $(VENV)/.inference ## The main job on this machine, with the built-in smoke model
 	$(BIN)/autoglm-doctor check --model smoke --device auto
@@ -14,6 +14,9 @@ test: $(VENV)/.dev ## Fast tests and a sample of the long ones
 
 test-all: $(VENV)/.dev ## Everything that needs no GPU
 	$(BIN)/python -m pytest -m "not gpu" -n 2
+
+test-packaging: $(VENV)/.dev ## Every way to install, every Python on this machine
+	$(BIN)/python -m pytest tests/packaging -n 2
 
 gpu: $(VENV)/.dev ## Every GPU test and measurement; writes docs/measurements/
 	$(BIN)/python benchmarks/gpu.py
@@ -30,6 +33,16 @@ contracts: $(VENV)/.dev
 
 docs: $(VENV)/.dev ## Regenerate docs/checks.md from the checks themselves
 	$(BIN)/python tools/check_pages.py
+
+dist: $(VENV)/.dev ## sdist and wheel, in dist/
+	$(BIN)/python tools/dist.py
+
+zipapp: $(VENV)/.dev ## dist/autoglm-doctor.pyz: one file, no installation
+	$(BIN)/python tools/make_zipapp.py
+
+wheelhouse: dist ## dist/wheelhouse/: the wheel and all that it needs, for nodes without a network
+	rm -rf dist/wheelhouse
+	$(BIN)/python -m pip download --quiet --only-binary=:all: --dest dist/wheelhouse dist/*.whl
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -13,8 +13,13 @@ class BuildPy(build_py):
 
     def run(self) -> None:
         """Build, then add the matrix."""
+        if self.editable_mode:
+            super().run()
+            return
+        package = Path(self.build_lib) / "autoglm_doctor"
+        # `pip install .` builds in the checkout, and what an earlier one left there (a check that is gone since) would
+        # go into the wheel again.
+        shutil.rmtree(package, ignore_errors=True)
         super().run()
-        if not self.editable_mode:
-            target = Path(self.build_lib) / "autoglm_doctor"
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(Path(__file__).parent / "compat_matrix.yaml", target)
+        package.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(Path(__file__).parent / "compat_matrix.yaml", package)
