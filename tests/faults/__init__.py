@@ -4,5 +4,5 @@ machine.py    the healthy machine: stub driver with an RTX 4090, a venv with vLL
 running.py    one run of `autoglm-doctor check` in it, and what it left behind
 fault.py      a row of the table: what is broken, and what the report must say
 torches.py    ways in which a torch can be ill (also used against the peers, see benchmarks/)
-tables        drivers.py, torch_faults.py, targets.py, systems.py
+tables        drivers.py, torch_faults.py, targets.py (with packages.py, models.py), systems.py, mounts.py, process.py
 """

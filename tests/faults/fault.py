@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.faults.machine import Machine
 
@@ -25,4 +25,3 @@ class Fault:
     says: tuple[str, ...] = ()  # words that the finding, its evidence or its fix must hold
     limit: float = 0.0
     harmless: str = ""
-    leaves: str = field(default="", kw_only=True)  # a part of what may be left behind, and why in the row's comment
