@@ -108,6 +108,7 @@ class Check:
     required: bool  # without an answer, "ready" would be a lie
     explained_by: tuple[str, ...]  # checks whose red is the root of a red here: then this one is only "skipped"
     function: Callable[..., Findings]
+    left_open_by: tuple[str, ...] = ()  # the same for a mere unknown: a red of its own would still be told
 
     @property
     def title(self) -> str:
@@ -136,7 +137,13 @@ def _docstring(function: Callable[..., Findings]) -> str:
 
 
 def check(
-    code: str, name: str, *, cause: str, required: bool = False, explained_by: tuple[str, ...] = ()
+    code: str,
+    name: str,
+    *,
+    cause: str,
+    required: bool = False,
+    explained_by: tuple[str, ...] = (),
+    left_open_by: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Findings]], Check]:
     """Turn a function into a check.
 
@@ -150,7 +157,15 @@ def check(
     def decorate(function: Callable[..., Findings]) -> Check:
         if not _docstring(function):
             raise ValueError(f"check {code} has no docstring")
-        return Check(code=code, name=name, cause=cause, required=required, explained_by=explained_by, function=function)
+        return Check(
+            code=code,
+            name=name,
+            cause=cause,
+            required=required,
+            explained_by=explained_by,
+            left_open_by=left_open_by,
+            function=function,
+        )
 
     return decorate
 

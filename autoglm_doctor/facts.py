@@ -153,6 +153,7 @@ class TorchRun:
     import_seconds: float = 0.0
     cuda_available: bool = False
     cuda_error: str | None = None  # why torch cannot use CUDA, in its own words
+    cuda_tried: bool = True  # False: torch was imported, and CUDA left alone behind a driver that hangs
     devices: tuple[DeviceRun, ...] = ()
 
 

@@ -88,9 +88,12 @@ def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Readi
 def _cuda(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     if facts.interpreter.value is None:
         return _without_interpreter(facts)
-    if "timeout" in (facts.driver.outcome, facts.gpus.outcome):
-        return Reading(outcome="not_run", why="the driver hangs, and CUDA would hang with it")
-    return {"size": 256, "use_gpus": options.force or not busy_gpus(facts, deployment_environ(intent, options))}
+    hangs = "timeout" in (facts.driver.outcome, facts.gpus.outcome)
+    return {
+        "size": 256,
+        "use_cuda": not hangs,  # it would hang as well, perhaps beyond killing; torch alone can still be imported
+        "use_gpus": options.force or not busy_gpus(facts, deployment_environ(intent, options)),
+    }
 
 
 def _disk(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
@@ -111,7 +114,7 @@ def _disk(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Read
 #: Of the weights, spread over them all; the probe reads at random places of these.
 SAMPLE_FILES = 64
 
-_TORCH_HANGS = "importing torch or starting CUDA hangs; `nvidia-smi` and the kernel log may show a wedged GPU"
+_TORCH_HANGS = "a disk that hangs, or a wedged GPU (`nvidia-smi` and the kernel log may show it)"
 
 
 def _probe(name: str, **rest: Any) -> Probe:

@@ -94,7 +94,7 @@ def _roots_first(checks: Sequence[Check]) -> list[Check]:
         if check.code in ordered or check.code in under_way:
             return
         under_way.add(check.code)
-        for code in check.explained_by:
+        for code in (*check.explained_by, *check.left_open_by):
             if code in by_code:
                 visit(by_code[code])
         ordered[check.code] = check
@@ -152,13 +152,14 @@ def _obstacle(check: Check, fact: str, reading: Reading[Any]) -> Finding:
     template = "{fact}: {why}" if absent else "could not be judged, {fact} is not known: {why}"
     return _finding(
         check,
-        Judgement(status="skipped" if absent else "unknown", text=Text(template, {"fact": _words(fact), "why": why})),
+        Judgement(status="skipped" if absent else "unknown", text=Text(template, {"fact": words(fact), "why": why})),
         0.0,
         because=fact,
     )
 
 
-def _words(fact: str) -> str:
+def words(fact: str) -> str:
+    """A fact as a reader calls it."""
     special = {"gpus": "GPUs", "cuda": "CUDA", "pci_gpus": "PCI devices", "torch_run": "torch at work"}
     return special.get(fact, fact.replace("_", " "))
 
@@ -210,7 +211,7 @@ def _explained(
     """
     if finding.status not in ("fail", "unknown", "warn", "skipped"):
         return finding
-    for code in check.explained_by:
+    for code in (*check.explained_by, *(check.left_open_by if finding.status == "unknown" else ())):
         for root in found.get(code, ()):
             same = not root.subject or not finding.subject or root.subject == finding.subject
             if root.status == "fail" and same:

@@ -150,6 +150,8 @@ def gpus_compute(
         yield not_applicable(Text(on_cpu or "this torch does not use CUDA"))
     elif torch_run.import_error is not None:
         yield unknown(Text("torch could not be imported: {error}", {"error": torch_run.import_error}))
+    elif not torch_run.cuda_tried:
+        yield unknown(Text("the driver hangs, so that torch was not let near it"))
     elif not torch_run.devices:
         yield _no_cuda(torch_run)
     else:

@@ -43,7 +43,7 @@ HOST_FS = ("9p", "drvfs", "virtiofs", "vboxsf")
 OURS = "ours: to be judged against your own disks"
 
 
-@check("DSK001", "space-for-weights", cause="DISK_FULL")
+@check("DSK001", "space-for-weights", cause="DISK_FULL", left_open_by=("MDL001",))
 def space_for_weights(storage: Reading[Storage], model_files: Reading[ModelFiles], intent: Intent) -> Findings:
     """There is room for the weights that still have to be downloaded.
 

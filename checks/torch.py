@@ -117,6 +117,7 @@ def _where(interpreter: Interpreter | None) -> str:
     "torch-imports",
     cause="TORCH_IMPORT_FAILED",
     explained_by=("PYT001", "TOR001", "ENG001", "HST002", "PKG002"),
+    left_open_by=("CUD001",),
 )
 def torch_imports(
     torch_run: Reading[TorchRun],

@@ -151,7 +151,14 @@ def _free_evidence(one: Taken, case: Case, most: int, share: float) -> dict[str,
     return found
 
 
-@check("VRM002", "weights-fit", cause="VRAM_TOO_SMALL_FOR_WEIGHTS", required=True, explained_by=_ROOTS)
+@check(
+    "VRM002",
+    "weights-fit",
+    cause="VRAM_TOO_SMALL_FOR_WEIGHTS",
+    required=True,
+    explained_by=_ROOTS,
+    left_open_by=("MDL001",),
+)
 def weights_fit(
     gpus: tuple[Gpu, ...],
     intent: Intent,
@@ -205,7 +212,14 @@ def weights_fit(
         yield unknown(Text(close, words), evidence=_terms(shown))
 
 
-@check("VRM003", "kv-cache-fits", cause="KV_CACHE_TOO_SMALL", required=True, explained_by=("VRM002", *_ROOTS))
+@check(
+    "VRM003",
+    "kv-cache-fits",
+    cause="KV_CACHE_TOO_SMALL",
+    required=True,
+    explained_by=("VRM002", *_ROOTS),
+    left_open_by=("MDL001",),
+)
 def kv_cache_fits(
     gpus: tuple[Gpu, ...],
     intent: Intent,

@@ -46,8 +46,12 @@ def render(report: Report, *, redactor: Redactor | None, width: int, color: bool
     _head(console, report, redactor)
     ordered = sorted(report.findings, key=lambda f: (STATUS_ORDER.index(f.status), f.code))
     loud = [f for f in ordered if f.status in _LOUD]
+    same = _same_obstacle(loud)
     for finding in loud:
-        _loud(console, finding, hide)
+        if finding.code not in same:
+            _loud(console, finding, hide)
+        elif finding.code == same[finding.code][0]:
+            _open(console, finding, same[finding.code], hide)
     if loud:
         console.print()
     _quiet(console, [f for f in ordered if f.status not in _LOUD], hide)
@@ -143,6 +147,21 @@ def _loud(console: Console, finding: Finding, hide: Hide) -> None:
     console.print(_line(finding, hide(words(finding.text)), console))
     for i, fix in enumerate(finding.fixes):
         _fix(console, fix, "fix" if i == 0 else "or", hide)
+
+
+def _same_obstacle(findings: list[Finding]) -> dict[str, list[str]]:
+    """Codes of questions that one and the same obstacle leaves open, by each of them, where that are several."""
+    groups: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.status == "unknown" and not finding.subject and finding.text.params.get("why"):
+            groups.setdefault(str(finding.text.params["why"]), []).append(finding.code)
+    return {code: codes for codes in groups.values() if len(codes) > 2 for code in codes}
+
+
+def _open(console: Console, finding: Finding, codes: list[str], hide: Hide) -> None:
+    label, style = _LABEL[finding.status]
+    text = f"{', '.join(codes)}: could not be judged: {hide(str(finding.text.params['why']))}"
+    console.print(_hanging(Line(f"{label:>5} ", style=style), Line(text), 6, console))
 
 
 def _fix(console: Console, fix: Fix, word: str, hide: Hide) -> None:
