@@ -179,7 +179,7 @@ FILES = [
         status="fail",
         cause="TORCH_IMPORT_FAILED",
         exit=1,
-        says=("starting CUDA hangs",),
+        says=("torch hangs: no answer within 3 s, while starting CUDA",),
     ),
 ]
 
