@@ -180,8 +180,8 @@ def driver_libraries_match(driver: Driver, intent: Intent) -> Findings:
     elif driver.nvml_code == 0 and not mismatch:
         yield ok(Text("libraries and kernel module agree"), observed=driver.version)
     elif driver.nvml_code == MISMATCH or (mismatch and driver.nvml_code != 0):
-        both = "the kernel module is {kernel}, the libraries are {library}"
-        text = Text(both if kernel and library else "NVML says that kernel module and libraries differ", versions)
+        both = "driver/library version mismatch: the kernel module is {kernel}, the libraries are {library}"
+        text = Text(both if kernel and library else "driver/library version mismatch, says NVML", versions)
         yield fail(text, fix=_reload(), observed=library, expected=kernel)
     elif kernel and library:
         # NVML itself compares when it starts and was content: another copy of the library lies on the path.
@@ -213,7 +213,7 @@ def _reload() -> tuple[Fix, ...]:
     "driver-runs-torch-cuda",
     cause="DRIVER_TOO_OLD",
     required=True,
-    explained_by=("DRV001", "TOR001", "TOR003"),
+    explained_by=("DRV001", "PYT001", "TOR001", "TOR003"),
 )
 def driver_runs_torch_cuda(
     driver: Driver,

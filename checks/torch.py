@@ -259,7 +259,7 @@ def torch_cuda_build(
     "TOR004",
     "torchvision-matches",
     cause="TORCH_COMPANION_MISMATCH",
-    explained_by=("TOR001", "TOR003", "PKG001", "PKG002"),
+    explained_by=("PYT001", "TOR001", "TOR003", "PKG001", "PKG002"),
 )
 def torchvision_matches(
     torch: Torch,

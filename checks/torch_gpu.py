@@ -38,7 +38,7 @@ from autoglm_doctor.domain.wheels import capability, engine_requirement, runs_on
     "architectures",
     cause="GPU_ARCH_NOT_IN_WHEEL",
     required=True,
-    explained_by=("DRV001", "DRV002", "GPU002", "ENG004", "ENG001", "TOR001", "TOR003"),
+    explained_by=("DRV001", "DRV002", "GPU002", "ENG004", "ENG001", "PYT001", "TOR001", "TOR003"),
 )
 def architectures(
     torch: Torch,

@@ -163,8 +163,8 @@ NO_PYTHON = [
 ]
 
 STARTS = [
-    # The next Python is the doctor's own, whose torch may be a real one: it takes seconds to import.
-    broken("the base Python of the environment is gone", base_is_gone, "uv venv", limit=5.0),
+    # The next Python is the doctor's own, whose torch may be a real one: seconds to import, the more with CUDA.
+    broken("the base Python of the environment is gone", base_is_gone, "uv venv", limit=10.0),
     broken("the Python in the script's first line is gone", shebang_is_gone, "/gone/env/bin/python3.11"),
     broken("sitecustomize exits", in_site("sitecustomize.py", "raise SystemExit(0)"), "sitecustomize", "-I -S"),
     broken("sitecustomize crashes", in_site("sitecustomize.py", "import os; os.abort()"), "SIGABRT"),
