@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTHONS := 3.10 3.11 3.12 3.13 3.14
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt
 
-.PHONY: check test test-all gpu lint types contracts docs format bench clean dist zipapp wheelhouse test-packaging
+.PHONY: check test test-all gpu lint types contracts docs format bench clean dist zipapp wheelhouse test-packaging test-pythons
 
 check: $(VENV)/.inference ## The main job on this machine, with the built-in smoke model
 	$(BIN)/autoglm-doctor check --model smoke --device auto
@@ -17,6 +18,21 @@ test-all: $(VENV)/.dev ## Everything that needs no GPU
 
 test-packaging: $(VENV)/.dev ## Every way to install, every Python on this machine
 	$(BIN)/python -m pytest tests/packaging -n 2
+
+test-pythons: ## The fast tests on each Python of this machine, in environments of their own, without torch
+	@failed=""; for version in $(PYTHONS); do \
+	  python=""; \
+	  for one in $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python "$$(command -v python$$version)"; do \
+	    "$$one" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" 2>/dev/null && python=$$one; \
+	  done; \
+	  if [ -z "$$python" ]; then echo "Python $$version: not on this machine, skipped"; continue; fi; \
+	  echo "Python $$version: $$python"; \
+	  env=$(VENV)/pythons/$$version; \
+	  { [ -x $$env/bin/python ] || "$$python" -m venv $$env; } && \
+	  $$env/bin/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e '.[dev]' && \
+	  $$env/bin/python -m pytest -m "not gpu and not slow" -n 2 || failed="$$failed $$version"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed on$$failed"; exit 1; fi
 
 gpu: $(VENV)/.dev ## Every GPU test and measurement; writes docs/measurements/
 	$(BIN)/python benchmarks/gpu.py

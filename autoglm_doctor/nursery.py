@@ -144,6 +144,8 @@ class Nursery:
     def close(self) -> None:
         """Have it kill its children and leave; kill it when it does not. Safe to repeat, and while a probe starts."""
         with contextlib.suppress(OSError):
+            self._channel.send(b"{}", socket.MSG_DONTWAIT)  # we live; without it the scratch folder goes too
+        with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         if not self._gone(LEAVE_SECONDS):
             # Its group: itself and a child that was just forked.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import shutil
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -225,6 +226,7 @@ def session(options: Options, intent: Intent, on_progress: Callable[[str, str], 
         try:
             yield one
         finally:
+            shutil.rmtree(scratch, ignore_errors=True)  # while the nursery lives, which does it when we are killed now
             one.stop()
 
 

@@ -151,6 +151,5 @@ def test_an_interrupted_doctor_reports_and_leaves_nothing(tmp_path: Path, number
     assert child.returncode == 130
     assert b'"interrupted"' in out
     assert list((tmp_path / "tmp").iterdir()) == []
-    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", f"98{int(number)}"]]
     left = [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("TMPDIR") == environ["TMPDIR"]]
-    assert not left  # the nursery and its children included
+    assert not left  # the nursery, its children and the hanging target included

@@ -74,7 +74,8 @@ def is_silent() -> Findings:
     ],
 )
 def test_a_wild_check_costs_one_line(body: Callable[[], Findings], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "CHECK_CPU_SECONDS", 0.2)
+    if body is loops:
+        monkeypatch.setattr(runner, "CHECK_CPU_SECONDS", 0.2)
     [finding] = judged(wild(body))
     assert finding.status == "error"
     assert said in str(finding.text.params["error"])

@@ -72,7 +72,9 @@ def _become(command: list[str], pythonpath: str | None) -> NoReturn:
 class _Nursery:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._doctor = os.getppid()
+        # The doctor may be killed at any time, also while it removes its folder or before we are up.
+        self._scratch = _scratch_folder(os.getcwd())
+        self._dismissed = False  # by a doctor that lives and clears up itself
         self._takes_orphans = False
         self._statuses: dict[int, int] = {}  # of the running children: where their exit code is to be written
         # The number of each signal is written to a pipe, since a wait for requests alone could miss it.
@@ -100,7 +102,9 @@ class _Nursery:
                 if not data:
                     self._leave()
                 order = json.loads(data)
-                if self._is_child(order, *fds):
+                if not order:
+                    self._dismissed = True
+                elif self._is_child(order, *fds):
                     return dict(order)
 
     def _take_orphans(self) -> None:
@@ -156,11 +160,18 @@ class _Nursery:
             self._reap()
             _reap_orphans()
             time.sleep(0.001)
-        if os.getppid() != self._doctor:  # else it clears up itself
+        # Whether our parent lives would not tell: a dying process closes its socket before it is gone.
+        if not self._dismissed and self._scratch:
             import shutil
 
-            shutil.rmtree(os.path.dirname(os.getcwd()), ignore_errors=True)
+            shutil.rmtree(self._scratch, ignore_errors=True)
         os._exit(0)
+
+
+def _scratch_folder(ours: str) -> str:
+    """The doctor's folder around ours; "" unless it bears the doctor's name: nothing else is ever removed."""
+    parent, own = os.path.split(ours)
+    return parent if own == "nursery" and os.path.basename(parent).startswith("autoglm-doctor-") else ""
 
 
 def _children() -> list[int]:

@@ -99,8 +99,9 @@ def test_no_place_to_unpack_gives_one_sentence(options: str, said: str, archive:
     if run(["unshare", "-Urm", "true"]).returncode:
         pytest.skip("no right to mount anything here")
     mounts = "; ".join(f"mount -t tmpfs -o {options} none {place}" for place in ("/tmp", "/var/tmp", "/dev/shm"))
-    # By a descriptor: the mount hides the file itself.
-    line = f"exec 3<{archive}; {mounts}; exec {sys.executable} /proc/self/fd/3 check"
+    # By a descriptor: the mount hides the file itself; and a Python that lies elsewhere, as an environment may not.
+    python = f"{sys.base_prefix}/bin/python3.{sys.version_info[1]}"
+    line = f"exec 3<{archive}; {mounts}; exec {python} /proc/self/fd/3 check"
     done = run(["unshare", "-Urm", "sh", "-c", line], TMPDIR="", HOME="", XDG_RUNTIME_DIR="")
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr
