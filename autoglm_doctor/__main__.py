@@ -88,8 +88,8 @@ def _without_dependencies(error: ModuleNotFoundError) -> None:
     checkout = Path(__file__).resolve().parent.parent
     python = checkout / ".venv" / "bin" / "python"
     if python.exists() and Path(sys.prefix) != checkout / ".venv":
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(checkout), os.getenv("PYTHONPATH")]))}
-        os.execve(python, [str(python), "-m", "autoglm_doctor", *sys.argv[1:]], environ)  # noqa: S606
+        # By the folder's path: the environment must reach the deployment's Python as it is.
+        os.execv(python, [str(python), str(checkout / "autoglm_doctor"), *sys.argv[1:]])  # noqa: S606
     print(
         f"autoglm-doctor: the package {error.name!r} is missing from {sys.executable}.\n"
         "Run `make check` in a checkout, or `pip install autoglm-doctor`.",

@@ -18,15 +18,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from autoglm_doctor.errors import DecodeError
 from autoglm_doctor.facts import Facts, Outcome, Reading
+from autoglm_doctor.interruption import within
 from autoglm_doctor.jsonio import decode
-from autoglm_doctor.limits import REAP_SECONDS
-from autoglm_doctor.nursery import Fostered, Nursery, NurseryLostError, own_command, own_environ
+from autoglm_doctor.limits import FORK_SECONDS, REAP_SECONDS
+from autoglm_doctor.nursery import Fostered, Nursery, NurseryLostError, TooLongError, own_command, own_environ
 
 Child: TypeAlias = "subprocess.Popen[bytes] | Fostered"
+ChildT = TypeVar("ChildT", "subprocess.Popen[bytes]", Fostered)
 
 #: Output of a child that is kept for a message; the rest is read and thrown away.
 TAIL_BYTES = 16_384
@@ -77,20 +79,31 @@ class Session:
         Raises:
             OSError: the program cannot be run; InterruptedError after `stop`.
         """
+        if self._stopped:
+            raise InterruptedError("interrupted")
+        # Without the lock: it returns when the program runs, which it never does on a file system that hangs.
+        child = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return self._runs(child)
+
+    def _runs(self, child: ChildT) -> ChildT:
+        """Remember it for `stop`, unless that has been called meanwhile."""
         with self._lock:
-            if self._stopped:
-                raise InterruptedError("interrupted")
-            child = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=dict(environ),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            self._running.add(child.pid)
-            return child
+            if not self._stopped:
+                self._running.add(child.pid)
+                return child
+        _kill_group(child.pid)
+        _reap(child)
+        if child.stdout:
+            child.stdout.close()
+        raise InterruptedError("interrupted")
 
     def fork(self, nursery: Nursery, order: Mapping[str, Any], cwd: Path) -> Fostered:
         """Have the nursery start a probe in a session of its own.
@@ -98,13 +111,8 @@ class Session:
         Raises:
             NurseryLostError: it cannot; InterruptedError after `stop`.
         """
-        child = nursery.start(order, cwd)  # may wait for the nursery, so the others' lock stays free
-        with self._lock:
-            if self._stopped:
-                _kill_group(child.pid)
-                raise InterruptedError("interrupted")
-            self._running.add(child.pid)
-            return child
+        child = nursery.start(order, cwd)  # may wait for the nursery
+        return self._runs(child)
 
     def ended(self, child: Child) -> None:
         """Kill what the child left in its group, and forget it."""
@@ -170,6 +178,8 @@ def _fostered(probe: Probe, command: list[str] | None, folder: Path, words: Word
         order = {"module": probe.module, "words": words}
     try:
         return _watch(probe, session.fork(nursery, order, folder), Path(words[0]), session)
+    except TooLongError:
+        return None
     except NurseryLostError:
         session.nursery = None
         nursery.close()
@@ -184,7 +194,11 @@ def _plain(probe: Probe, command: list[str] | None, folder: Path, words: Words, 
         command, environ = own_command(probe.module, *words), own_environ(session.environ)
     else:  # read-only towards the target: not even compiled files
         environ = {**session.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    return _watch(probe, session.start(command, folder, environ), Path(words[0]), session)
+    try:
+        child = within(FORK_SECONDS, lambda: session.start(command, folder, environ))
+    except TimeoutError:
+        return _End("timeout", f"{command[0]} does not even begin to run: its file system does not answer")
+    return _watch(probe, child, Path(words[0]), session)
 
 
 def _watch(probe: Probe, child: Child, result: Path, session: Session) -> _End:

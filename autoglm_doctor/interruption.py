@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM and a closed terminal: asked for, not thrown, so that what was read by then is still reported.
 
 The first signal only leaves a note, which the walk over the probes looks at; the report of what ran is written and the
-exit code is 130. Whoever insists (a second signal) or whatever does not end within the grace time is cut off by a
+exit code is 130. Whoever insists (a second Ctrl-C) or whatever does not end within the grace time is cut off by a
 KeyboardInterrupt, which still passes through every `finally`.
 """
 
@@ -43,9 +43,12 @@ def too_late() -> None:
 
 
 def _note(number: int, _frame: FrameType | None) -> None:
+    """A second Ctrl-C insists. A second SIGHUP or SIGTERM does not: shell and kernel both tell of a closed terminal."""
     _seen.append(number)
-    if len(_seen) > 1:
+    if number == signal.SIGINT and _seen.count(number) > 1:
         raise KeyboardInterrupt
+    if len(_seen) > 1:
+        return
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _too_long)
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)

@@ -6,6 +6,7 @@ It only saves time. Whatever goes wrong with it is a `NurseryLostError`, and the
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -20,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_doctor.limits import FORK_SECONDS, LEAVE_SECONDS
+
+
+class TooLongError(OSError):
+    """More words than one packet holds: this probe is started plainly, the nursery is well."""
 
 
 class NurseryLostError(OSError):
@@ -92,11 +97,14 @@ class Fostered:
             NurseryLostError: nobody is left who could tell.
         """
         deadline = time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise subprocess.TimeoutExpired("probe", timeout)
-            self._listen(left)
+        try:
+            while (code := self.poll()) is None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise subprocess.TimeoutExpired("probe", timeout)
+                self._listen(left)
+        finally:
+            self._status.close()  # whoever waits asks no more
         return code
 
 
@@ -124,7 +132,7 @@ class Nursery:
         """Have a probe forked, in a session of its own: `module` with `words`, or `command` with `pythonpath`.
 
         Raises:
-            NurseryLostError: it is gone, does not answer, or the arguments are too long for it.
+            TooLongError: the arguments are too long for it; NurseryLostError: it is gone or does not answer.
         """
         packet = json.dumps({**order, "folder": str(folder)}).encode()
         with self._lock:
@@ -135,6 +143,8 @@ class Nursery:
             except OSError as error:
                 os.close(output)
                 os.close(status)
+                if error.errno == errno.EMSGSIZE:
+                    raise TooLongError(error.errno, error.strerror) from error
                 raise NurseryLostError(str(error)) from error
             finally:
                 os.close(child_output)

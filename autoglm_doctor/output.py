@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -59,19 +61,39 @@ def _print(text: str) -> None:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file of the user's, whole or not at all.
+    """Write a file of the user's, whole or not at all: what was there before stays until the new one is complete.
 
     Raises:
-        OSError: it cannot be written; a part of it is not left behind.
+        OSError: it cannot be written; nothing has changed.
     """
-    made = not path.exists()
+    data = text.encode("utf-8", "replace")  # names of files need not be UTF-8
+    if path.exists() and not path.is_file():  # /dev/stderr, a pipe: there is nothing to put in its place
+        path.write_bytes(data)
+        return
+    real = Path(os.path.realpath(path))  # through a link, which stays one
     try:
-        path.write_text(text, encoding="utf-8", errors="replace")  # names of files need not be UTF-8
-    except OSError:
-        if made:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".autoglm-doctor-", dir=real.parent)
+    except PermissionError:
+        if not real.exists():
+            raise
+        real.write_bytes(data)  # the file is the user's and its folder is not
+        return
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+        os.chmod(name, real.stat().st_mode & 0o777 if real.exists() else 0o666 & ~_umask())
+        os.replace(name, real)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
         raise
+
+
+def _umask() -> int:
+    """What the user takes from the rights of new files; asking for it means setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 _DOING = {

@@ -74,7 +74,10 @@ def preflight(request: Request) -> int:
     """
     with _only_the_report_on_stdout():
         report, trouble = _examine(request)
-    deliver(report, request.format, request.out, redact=request.redact)
+    try:
+        deliver(report, request.format, request.out, redact=request.redact)
+    except DoctorError as error:
+        raise DoctorError(f"{error}; {trouble}" if trouble else str(error)) from error
     if trouble:
         raise DoctorError(trouble)
     return report.verdict.exit_code

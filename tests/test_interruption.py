@@ -147,7 +147,7 @@ def test_a_report_of_what_ran(phase: Phase, number: int, machine: Machine) -> No
 def test_a_closed_terminal(machine: Machine) -> None:
     hanging_torch(machine)
     BEFORE[machine.root] = snapshot(machine)
-    ended = stop(machine, start(machine), "cuda", signal.SIGHUP)
+    ended = stop(machine, start(machine), "cuda", signal.SIGHUP, signal.SIGHUP)  # by the shell and by the kernel
     assert (ended.code, ended.left) == (130, ())
     assert "interrupted" in ended.out
 
@@ -218,8 +218,10 @@ def test_even_a_doctor_that_is_killed_leaves_nothing(prepare: Callable[[Machine]
 
 def test_under_nohup_a_closed_terminal_stops_nothing(machine: Machine) -> None:
     machine.wrap = ["nohup"]
+    hanging_torch(machine)
+    machine.options += ["--timeout", "0.05"]
     child = start(machine, "--format", "json")
-    wait_for(machine, "host")
+    wait_for(machine, "cuda")
     child.send_signal(signal.SIGHUP)
     out, _ = child.communicate(timeout=30)
-    assert (child.returncode, json.loads(out)["verdict"]["status"]) == (0, "ready")
+    assert (child.returncode, json.loads(out)["verdict"]["status"]) == (1, "not_ready")

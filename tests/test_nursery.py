@@ -18,7 +18,7 @@ import pytest
 from autoglm_doctor import collect, nursery
 from autoglm_doctor.collect import Probe, Session, run_probe
 from autoglm_doctor.facts import Reading
-from autoglm_doctor.nursery import Nursery, NurseryLostError, open_nursery
+from autoglm_doctor.nursery import Nursery, NurseryLostError, TooLongError, open_nursery
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere probes start plainly")
 
@@ -200,8 +200,12 @@ def test_a_nursery_that_does_not_answer_costs_only_time(
 
 
 def test_arguments_that_are_too_long_for_a_packet(session: Session) -> None:
+    """A plain start is tried, for which they are too long as well; the others still come from the nursery."""
+    pid = process(session)
+    assert "Argument list too long" in start(session, "yield say(1)", long="x" * 2**18)["driver"].why
     assert session.nursery is not None
-    with pytest.raises(NurseryLostError):
+    assert not gone(pid)
+    with pytest.raises(TooLongError):
         session.nursery.start({"module": "probe", "words": ["result", "x" * 2**20]}, session.scratch)
 
 

@@ -142,13 +142,17 @@ class _Nursery:
             os.close(fd)
 
     def _reap(self) -> None:
-        for pid, status in list(self._statuses.items()):
-            ended, code = os.waitpid(pid, os.WNOHANG)
-            if ended:
+        """Everything that has ended, orphans too. A child's group goes first, while its number is still taken."""
+        while pid := _ended():
+            if pid in self._statuses:
+                with contextlib.suppress(OSError):
+                    os.killpg(pid, signal.SIGKILL)
+            _, code = os.waitpid(pid, 0)
+            status = self._statuses.pop(pid, None)
+            if status is not None:
                 with contextlib.suppress(OSError):  # the doctor no longer listens
                     os.write(status, b"exit %d\n" % os.waitstatus_to_exitcode(code))
                 os.close(status)
-                del self._statuses[pid]
 
     def _leave(self) -> None:
         deadline = time.monotonic() + NURSERY_REAP_SECONDS
@@ -158,7 +162,6 @@ class _Nursery:
                     with contextlib.suppress(OSError):
                         kill(pid, signal.SIGKILL)
             self._reap()
-            _reap_orphans()
             time.sleep(0.001)
         # Whether our parent lives would not tell: a dying process closes its socket before it is gone.
         if not self._dismissed and self._scratch:
@@ -183,10 +186,12 @@ def _children() -> list[int]:
         return []
 
 
-def _reap_orphans() -> None:
+def _ended() -> int:
+    """A child that has ended and not been waited for; 0 for none."""
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return found.si_pid if found else 0
+    return 0
 
 
 if __name__ == "__main__":
