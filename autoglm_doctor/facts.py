@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, Literal, TypeVar
 
+from autoglm_doctor.facts_model import ModelFiles as ModelFiles
+from autoglm_doctor.facts_model import WeightFile as WeightFile
+
 T = TypeVar("T")
 
 Outcome = Literal["known", "absent", "failed", "timeout", "not_run"]
@@ -51,6 +54,7 @@ class Host:
     wsl: bool = False
     container: str = ""  # "docker", "podman", "kubernetes", ...; "" outside of one
     cpus: int = 0  # CPUs that this process may use (affinity, not the machine's total)
+    tegra: bool = False  # a Jetson: the GPU shares main memory, NVML is missing or knows little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,37 +269,6 @@ class Port:
     error: str | None = None
     holder_pid: int | None = None
     holder_name: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightFile:
-    """One safetensors file of the model, judged by its header alone."""
-
-    name: str
-    size_bytes: int
-    tensor_bytes: int = 0
-    tensors: int = 0
-    # "lfs_pointer", "truncated", "oversized", "header", "header_limit", "empty", "unreadable", "missing"
-    fault: str | None = None
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFiles:
-    """A model folder on this machine."""
-
-    path: str
-    found_by: str = ""  # "path", "hugging face cache", "modelscope cache"
-    config: Mapping[str, Any] | None = None  # config.json; None: missing or no JSON object
-    config_error: str | None = None
-    preprocessor: Mapping[str, Any] | None = None  # preprocessor_config.json
-    weights: tuple[WeightFile, ...] = ()
-    index_error: str | None = None
-    dtype_bytes: Mapping[str, int] = field(default_factory=dict)  # safetensors dtype name -> bytes of its tensors
-    missing_files: tuple[str, ...] = ()  # of tokenizer, preprocessor and the like: what this kind of model needs
-    broken_files: tuple[str, ...] = ()  # JSON that does not parse, LFS pointers
-    has_chat_template: bool = False
-    custom_code: bool = False  # auto_map: the repository wants its own code to run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from autoglm_doctor.errors import DoctorError
+from autoglm_doctor.gpunames import find_row, named_size, near_rows
 from autoglm_doctor.jsonio import decode
 
 
@@ -53,12 +54,24 @@ class TorchRelease:
     source: str
 
 
+#: What CUDA counts of a card's nominal memory where the table does not say: 23.5 of 24 GiB on an RTX 4090.
+USABLE_SHARE = 0.98
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuModel:
     """A card that a user may assume. A real one is read from the driver, never from here."""
 
     capability: str
     memory_gib: float  # nominal
+    cuda_gib: float | None = None  # what CUDA counts as total, the least that was seen; None: not known
+    source: str = ""  # of cuda_gib
+
+    @property
+    def total_bytes(self) -> int:
+        """What CUDA will count as total, as far as is known."""
+        usable = self.memory_gib * USABLE_SHARE if self.cuda_gib is None else self.cuda_gib
+        return int(usable * (1 << 30))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +85,24 @@ class Matrix:
     engines: Mapping[str, tuple[EngineRelease, ...]]
     models: Mapping[str, ModelSupport]  # by config.json's model_type
     gpus: Mapping[str, GpuModel] = field(default_factory=dict)
+
+    def gpu_name(self, name: str) -> str | None:
+        """The row of `gpus` that a loosely written name means; None when none is or several differ."""
+        return find_row(name, self.gpus)
+
+    def find_gpu(self, name: str) -> GpuModel | None:
+        """The card of a loosely written name; with another memory where the name speaks of one ("RTX 4090 48GB")."""
+        row, size = self.gpu_name(name), named_size(name)
+        if row is None:
+            return None
+        model = self.gpus[row]
+        if size is None or round(model.memory_gib) == size:
+            return model
+        return replace(model, memory_gib=size, cuda_gib=None, source="")
+
+    def near_gpus(self, name: str) -> tuple[str, ...]:
+        """Rows of `gpus` that may have been meant."""
+        return near_rows(name, self.gpus)
 
     def minimum_driver(self, cuda: str) -> CudaMajor | None:
         """The row for a CUDA release such as "12.8"; None when the matrix does not know its major."""

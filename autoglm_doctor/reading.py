@@ -14,13 +14,11 @@ from autoglm_doctor.errors import DecodeError, DoctorError
 from autoglm_doctor.facts import SCHEMA, CudaDevice, Driver, Facts, Gpu, Memory, Reading, known
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.jsonio import decode, encode
+from autoglm_doctor.matrix import USABLE_SHARE as USABLE_SHARE
 from autoglm_doctor.matrix import GpuModel, Matrix
 
 #: Facts of the target interpreter: read here when `--facts` and `--python` are given together.
 TARGET_FACTS = ("interpreter", "packages", "torch", "torch_run", "inference")
-
-#: What CUDA reports of a card's nominal memory: 23.5 of 24 GiB on an RTX 4090, 79.2 of 80 on an A100.
-USABLE_SHARE = 0.98
 
 _GIB = 1 << 30
 
@@ -144,7 +142,7 @@ def _gpus(given: dict[str, str], facts: Facts, matrix: Matrix) -> tuple[Gpu, ...
     if "vram" in given:
         total = int(_number(given["vram"], "vram") * _GIB)
     else:
-        total = int(model.memory_gib * USABLE_SHARE * _GIB) if model else present[0].total_bytes
+        total = model.total_bytes if model else present[0].total_bytes
     count = _whole(given.get("gpus", "1"), "gpus") if model or "gpus" in given else len(present)
     return tuple(
         Gpu(index=i, name=name, compute_capability=capability, total_bytes=total, free_bytes=total)
@@ -153,16 +151,11 @@ def _gpus(given: dict[str, str], facts: Facts, matrix: Matrix) -> tuple[Gpu, ...
 
 
 def _model(name: str, matrix: Matrix) -> GpuModel:
-    wanted = _plain(name)
-    rows = {_plain(row): model for row, model in matrix.gpus.items()}
-    if wanted not in rows:
-        near = [row for row in sorted(matrix.gpus) if wanted in _plain(row)] or sorted(matrix.gpus)
+    model = matrix.find_gpu(name)
+    if model is None:
+        near = matrix.near_gpus(name) or tuple(sorted(matrix.gpus))
         raise DoctorError(f"--assume: the matrix has no GPU {name!r}; it knows {', '.join(near)}")
-    return rows[wanted]
-
-
-def _plain(name: str) -> str:
-    return name.lower().removeprefix("nvidia ").removeprefix("geforce ").replace(" ", "").replace("-", "")
+    return model
 
 
 def _number(text: str, what: str) -> float:

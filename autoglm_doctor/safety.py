@@ -76,7 +76,9 @@ def _missing_packages(facts: Facts) -> str:
 
 def _model(facts: Facts, intent: Intent, options: Options) -> str | Reading[Any]:
     files = facts.model_files.value
-    whole = files is not None and not any(w.fault for w in files.weights) and bool(files.weights)
+    # transformers could run GGUF, but in other numbers than llama.cpp does: that would prove nothing.
+    whole = files is not None and files.found_by != "gguf" and bool(files.weights)
+    whole = whole and files is not None and not any(w.fault for w in files.weights)
     if intent.model == SMOKE or options.final_stage == "smoke":
         return SMOKE
     if whole and files is not None:

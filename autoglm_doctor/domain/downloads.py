@@ -102,7 +102,7 @@ def download(files: ModelFiles, intent: Intent, names: Sequence[str]) -> Fix:
 
 def hub_name(files: ModelFiles, intent: Intent) -> str:
     """The name to download by. A folder does not tell its own: then that of the known profile, else a gap to fill."""
-    if files.found_by != "path":
+    if files.found_by not in ("path", "gguf"):
         return intent.model
     profile = PROFILES.get(intent.profile)
     return profile.hub_names[0] if profile else "ORG/MODEL"

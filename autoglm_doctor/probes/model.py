@@ -13,10 +13,12 @@ from typing import Any
 from autoglm_doctor.domain.downloads import BY_PATH, IS_FILE, names_a_path
 from autoglm_doctor.facts import ModelFiles, Reading, known
 from autoglm_doctor.intent import SMOKE
+from autoglm_doctor.probes.gguf import files_of_gguf, is_gguf
 from autoglm_doctor.probes.modelcache import expand, find_model
 from autoglm_doctor.probes.protocol import Answers, enter, run
 from autoglm_doctor.probes.regular import open_regular
-from autoglm_doctor.probes.safetensors_header import Header, is_lfs_pointer, read_header
+from autoglm_doctor.probes.safetensors_header import Header, collector_paused, is_lfs_pointer, read_header
+from autoglm_doctor.probes.tensor_groups import added
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -30,8 +32,8 @@ _NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 def probe(arguments: dict[str, Any]) -> Answers:
     """Answer `model_files`.
 
-    Arguments: model (name of a hub or folder), environment (variables of the deployment; our own when missing),
-    download_dir (vLLM's flag), cwd (where the server will be started: relative paths count from there).
+    Arguments: model (name of a hub, folder or GGUF file), environment (variables of the deployment; our own when
+    missing), download_dir (vLLM's flag), cwd (where the server will be started: relative paths count from there).
     """
     enter(arguments.get("cwd"))
     model = str(arguments["model"])
@@ -39,9 +41,14 @@ def probe(arguments: dict[str, Any]) -> Answers:
         yield "model_files", Reading(outcome="absent", why="the smoke model is made on the spot")
         return
     environ = arguments.get("environment")
-    found = find_model(model, dict(os.environ) if environ is None else environ, arguments.get("download_dir"))
+    environ = dict(os.environ) if environ is None else environ
+    file = Path(expand(model, environ))
+    if is_gguf(model) and file.is_file():
+        yield "model_files", known(files_of_gguf(file.absolute()), source="gguf")
+        return
+    found = find_model(model, environ, arguments.get("download_dir"))
     if found is None:
-        yield "model_files", _not_here(model, dict(os.environ) if environ is None else environ)
+        yield "model_files", _not_here(model, environ)
         return
     try:
         yield "model_files", known(read_folder(found[0].absolute(), found[1]), source=found[1])
@@ -68,10 +75,6 @@ def read_folder(folder: Path, found_by: str) -> ModelFiles:
     broken = _broken(folder, names)
     config = _load(folder / "config.json")
     headers, index_error = _weights(folder, names)
-    dtype_bytes: dict[str, int] = {}
-    for header in headers:
-        for dtype, size in header.dtype_bytes.items():
-            dtype_bytes[dtype] = dtype_bytes.get(dtype, 0) + size
     return ModelFiles(
         path=str(folder),
         found_by=found_by,
@@ -80,7 +83,8 @@ def read_folder(folder: Path, found_by: str) -> ModelFiles:
         preprocessor=_preprocessor(folder),
         weights=tuple(header.file for header in headers),
         index_error=index_error,
-        dtype_bytes=dtype_bytes,
+        dtype_bytes=added([header.dtype_bytes for header in headers]),
+        groups=added([header.groups for header in headers]),
         missing_files=_missing(names, config.value or {}),
         broken_files=broken,
         has_chat_template=_has_chat_template(folder, names),
@@ -96,7 +100,7 @@ class _Json:
 
 def _load(path: Path) -> _Json:
     try:
-        with open_regular(path) as stream:
+        with open_regular(path) as stream, collector_paused():
             value = json.loads(stream.read())
     except FileNotFoundError:
         return _Json(None, f"{path.name} is missing")
@@ -122,7 +126,7 @@ def _broken(folder: Path, names: list[str]) -> tuple[str, ...]:
 
 def _json_fault(path: Path) -> list[str]:
     try:
-        with open_regular(path) as stream:
+        with open_regular(path) as stream, collector_paused():
             json.loads(stream.read())
     except OSError as error:
         return [f"cannot be read: {error.strerror}"]
@@ -136,7 +140,7 @@ def _weights(folder: Path, names: list[str]) -> tuple[list[Header], str | None]:
     if INDEX in names:
         index = _load(folder / INDEX)
         shards = (index.value or {}).get("weight_map")
-        if isinstance(shards, dict) and shards and all(isinstance(name, str) for name in shards.values()):
+        if isinstance(shards, dict) and set(map(type, shards.values())) == {str}:
             wanted = sorted(set(shards.values()))
             if any(os.path.isabs(name) or ".." in name.split("/") for name in wanted):
                 return [], f"{INDEX} names files outside of the folder"

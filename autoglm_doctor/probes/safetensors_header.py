@@ -9,13 +9,16 @@ import contextlib
 import gc
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from operator import le, sub
 from pathlib import Path
 from typing import Any
 
 from autoglm_doctor.facts import WeightFile
 from autoglm_doctor.probes.regular import open_regular
+from autoglm_doctor.probes.tensor_groups import grouped
 
 #: The library refuses longer headers (safetensors, MAX_HEADER_SIZE).
 MAX_HEADER_BYTES = 100_000_000
@@ -28,7 +31,8 @@ class Header:
     """What one file says about itself."""
 
     file: WeightFile
-    dtype_bytes: Mapping[str, int]
+    dtype_bytes: dict[str, int]
+    groups: dict[str, int] = field(default_factory=dict)
 
 
 class _FaultError(Exception):
@@ -43,8 +47,9 @@ def read_header(path: Path, name: str) -> Header:
     try:
         size = path.stat().st_size  # follows links: a snapshot of the hub's cache points to its blobs
         with open_regular(path) as stream:
-            tensors = _tensors(stream, size)
-        return _judge(name, size, tensors)
+            text = _text(stream, size)
+        with collector_paused():
+            return _judge(name, size, text)
     except FileNotFoundError:
         dangling = "the link points to a file that is not there" if path.is_symlink() else ""
         return _fault(name, 0, "missing", dangling)
@@ -58,8 +63,8 @@ def _fault(name: str, size: int, fault: str, detail: str) -> Header:
     return Header(WeightFile(name=name, size_bytes=size, fault=fault, detail=detail), {})
 
 
-def _tensors(stream: Any, size: int) -> dict[str, Any]:
-    """The header's entries with its own length under "" (a name that no tensor has)."""
+def _text(stream: Any, size: int) -> bytes:
+    """The JSON of the header, as it stands in the file."""
     start = stream.read(64)
     if not start.strip(b"\0"):
         raise _FaultError("empty", "0 bytes" if size == 0 else "it begins with zeros only")
@@ -72,19 +77,12 @@ def _tensors(stream: Any, size: int) -> dict[str, Any]:
     length = int.from_bytes(start[:8], "little")
     _check_length(length, size, start[8:9])
     stream.seek(8)
-    try:
-        with _collector_paused():
-            header = json.loads(stream.read(length))
-    except (ValueError, RecursionError):
-        raise _FaultError("header", "its header is no JSON") from None
-    if not isinstance(header, dict):
-        raise _FaultError("header", "its header is no JSON object")
-    header.pop("__metadata__", None)
-    return {**header, "": length}
+    text: bytes = stream.read(length)
+    return text
 
 
 @contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """A long header is a million objects and no garbage: looking through them takes longer than reading them."""
     enabled = gc.isenabled()
     gc.disable()
@@ -104,40 +102,58 @@ def _check_length(length: int, size: int, first: bytes) -> None:
         raise _FaultError("header_limit", f"a header of {length} bytes, the library takes {MAX_HEADER_BYTES}")
 
 
-def _judge(name: str, size: int, header: dict[str, Any]) -> Header:
-    length = header.pop("")
-    end, dtype_bytes = 0, dict[str, int]()
+def _judge(name: str, size: int, text: bytes) -> Header:
     try:
-        for tensor in header.values():
-            first, last = _offsets(tensor["data_offsets"])
-            dtype_bytes[tensor["dtype"]] = dtype_bytes.get(tensor["dtype"], 0) + last - first
-            end = max(end, last)
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _FaultError("header", "its header is no JSON") from None
+    if not isinstance(header, dict):
+        raise _FaultError("header", "its header is no JSON object")
+    header.pop("__metadata__", None)
+    try:
+        dtypes, sizes, end = _columns(list(header.values()))
     except (KeyError, TypeError, ValueError):
         raise _FaultError("header", "an entry of its header has no offsets or no dtype") from None
-    expected = 8 + length + end
+    expected = 8 + len(text) + end
     fault = "truncated" if size < expected else "oversized" if size > expected else None
-    detail = f"{size} bytes instead of {expected}" if fault else ""
     file = WeightFile(
         name=name,
         size_bytes=size,
-        tensor_bytes=sum(dtype_bytes.values()),
+        tensor_bytes=sum(sizes),
         tensors=len(header),
         fault=fault,
-        detail=detail,
+        detail=f"{size} bytes instead of {expected}" if fault else "",
     )
-    return Header(file, dtype_bytes)
+    return Header(file, _by_dtype(dtypes, sizes), grouped(list(header), sizes))
 
 
-def _offsets(pair: Any) -> tuple[int, int]:
-    """Whole numbers in order, within what a file can hold: the library refuses others.
+def _columns(tensors: list[Any]) -> tuple[list[str], list[int], int]:
+    """The dtypes, the sizes and the end of the last tensor, column by column: a loop of ours takes five times as long.
+
+    Offsets are whole numbers in order, within what a file can hold: the library refuses others.
 
     Raises:
-        TypeError, ValueError: they are something else.
+        KeyError, TypeError, ValueError: an entry is something else.
     """
-    first, last = pair
-    if type(first) is not int or type(last) is not int or not 0 <= first <= last < 1 << 63:
+    dtypes = [tensor["dtype"] for tensor in tensors]
+    pairs = [tensor["data_offsets"] for tensor in tensors]
+    flat = list(chain.from_iterable(pairs))
+    if set(map(len, pairs)) - {2} or set(map(type, flat)) - {int} or set(map(type, dtypes)) - {str}:
+        raise TypeError("no offsets or no dtype")
+    first, last = flat[::2], flat[1::2]
+    end = max(last, default=0)
+    if min(first, default=0) < 0 or not all(map(le, first, last)) or end >= 1 << 63:
         raise ValueError("no offsets")
-    return first, last
+    return dtypes, list(map(sub, last, first)), end
+
+
+def _by_dtype(dtypes: list[str], sizes: list[int]) -> dict[str, int]:
+    if len(set(dtypes)) == 1:
+        return {dtypes[0]: sum(sizes)}
+    found: dict[str, int] = {}
+    for dtype, size in zip(dtypes, sizes, strict=True):
+        found[dtype] = found.get(dtype, 0) + size
+    return found
 
 
 def is_lfs_pointer(path: Path) -> bool:

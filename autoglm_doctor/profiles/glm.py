@@ -1,28 +1,10 @@
-"""Models that are known without their files: their shape, their pictures and the line their documentation launches.
-
-Before a first deployment the weights are not on the machine yet; what they will need is known all the same. Adding a
-model is adding one `Profile` to `PROFILES`.
-"""
+"""Models of Zhipu (Z.ai): the phone agents of Open-AutoGLM and the model that they were trained from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """One known model."""
-
-    name: str  # "autoglm-phone-9b"
-    hub_names: tuple[str, ...]  # on Hugging Face and ModelScope, as written there
-    config: Mapping[str, Any]  # the values of config.json that decide memory and kernels
-    preprocessor: Mapping[str, Any] = field(default_factory=dict)  # the values of preprocessor_config.json
-    command: tuple[str, ...] = ()  # the documented launch line, word by word; () when there is none
-    source: str = ""  # where the values come from
-
+from autoglm_doctor.profiles.profile import Profile
 
 #: GLM-4.1V-9B in the layout of transformers 4.57 and 5. Block MLPs of the vision tower are `out_hidden_size` wide, its
 #: `intermediate_size` belongs to the merger.
@@ -92,7 +74,7 @@ def _open_autoglm_line(served_name: str, model: str) -> tuple[str, ...]:
     )
 
 
-_KNOWN = (
+PROFILES = (
     Profile(
         name="autoglm-phone-9b",
         hub_names=("zai-org/AutoGLM-Phone-9B", "ZhipuAI/AutoGLM-Phone-9B"),
@@ -121,15 +103,3 @@ _KNOWN = (
         source=_GLM4V_SOURCE,
     ),
 )
-
-#: Every known model by its profile name.
-PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for profile in _KNOWN})
-
-
-def find_profile(model: str) -> Profile | None:
-    """The profile for a profile name or a hub name, whatever its capitals; None for any other model or a folder."""
-    wanted = model.strip().lower().rstrip("/")
-    for profile in PROFILES.values():
-        if wanted == profile.name or wanted in (name.lower() for name in profile.hub_names):
-            return profile
-    return None
