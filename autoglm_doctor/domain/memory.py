@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
 
-from autoglm_doctor.domain import sglang_memory, vllm_memory
+from autoglm_doctor.domain import llamacpp_memory, sglang_memory, transformers_memory, vllm_memory
+from autoglm_doctor.domain.estimate import Card as Card
+from autoglm_doctor.domain.estimate import Estimate as Estimate
+from autoglm_doctor.domain.estimate import Fits as Fits
 from autoglm_doctor.domain.model import (
+    DTYPE_BYTES,
     ONLINE,
     element_bytes,
     model_shape,
@@ -18,79 +20,16 @@ from autoglm_doctor.domain.model import (
     weight_bytes,
 )
 from autoglm_doctor.domain.shape import Shape
-from autoglm_doctor.domain.spans import GIB, Span, exactly, gib, total
+from autoglm_doctor.domain.spans import GIB, Span, exactly, gib
 from autoglm_doctor.domain.weights import weights_per_gpu
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.intent import Intent
-
-Fits = Literal["yes", "no", "unknown"]
 
 #: Stand for all versions where the installed one is not known: before and after the changes of 0.17 to 0.21.
 REPRESENTATIVE: Mapping[str, tuple[str, ...]] = {"vllm": ("0.12.0", "0.16.0", "0.33.0")}
 
 #: Tokens that an engine without a context limit of its own is judged with.
 MODEST_CONTEXT = 8192
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """The GPU that decides: the smallest of those that the deployment takes."""
-
-    name: str
-    total_bytes: int  # as CUDA reports it: without what the driver keeps for itself
-    count: int = 1  # visible GPUs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """Who needs how many bytes on one GPU. All spans are bytes."""
-
-    version: str  # of the engine, as assumed
-    utilization: float  # fraction of the card that the engine claims
-    requested: int
-    weights: Span
-    activation: Span  # at the peak
-    non_torch: Span
-    graphs: Span
-    kv_needed: int  # for one request of `tokens`
-    tokens: int
-    load_peak: int = 0  # while loading, before a quantization that is applied then; 0: never more than `weights`
-    total_bytes: int = 0
-
-    @property
-    def fixed(self) -> Span:
-        """Everything but the KV cache."""
-        return total((self.weights, self.activation, self.non_torch, self.graphs))
-
-    @property
-    def need(self) -> Span:
-        """Everything that must fit into `requested`."""
-        return self.fixed.plus(self.kv_needed)
-
-    @property
-    def kv_available(self) -> Span:
-        """What is left for the KV cache; negative when even that is not there."""
-        return self.fixed.below(self.requested)
-
-    @property
-    def fits(self) -> Fits:
-        """Whether one request of the whole context fits: yes and no only outside of the model's own error."""
-        return _decide(self.kv_available, self.kv_needed, self._loads)
-
-    @property
-    def weights_fit(self) -> Fits:
-        """Whether the weights alone leave anything at all."""
-        return _decide(total((self.weights, self.non_torch)).below(self.requested), 0, self._loads)
-
-    @property
-    def _loads(self) -> bool:
-        return self.load_peak + GIB // 2 <= self.total_bytes if self.load_peak else True
-
-
-def _decide(left: Span, wanted: int, loads: bool) -> Fits:
-    if left.high < wanted or not loads:
-        return "no"
-    return "yes" if left.low >= wanted else "unknown"
 
 
 def estimates(intent: Intent, files: ModelFiles | None, card: Card, version: str | None) -> tuple[Estimate, ...]:
@@ -102,6 +41,8 @@ def estimates(intent: Intent, files: ModelFiles | None, card: Card, version: str
     if shape is None or weights is None:
         return ()
     versions = (version,) if version else REPRESENTATIVE.get(intent.engine, ("",))
+    if files is not None and files.found_by == "gguf":
+        return (llamacpp_estimate(intent, card, shape, weights),)
     build = {"vllm": _vllm, "sglang": _sglang, "transformers": _transformers}[intent.engine]
     return tuple(build(intent, files, card, shape, weights, v) for v in versions)
 
@@ -129,22 +70,25 @@ def context_tokens(intent: Intent, shape: Shape) -> int:
 
 def kv_element_bytes(intent: Intent, element: float) -> float:
     """Bytes of one number in the KV cache."""
-    return 1 if str(intent.launch.kv_cache_dtype or "auto").startswith("fp8") else element
+    said = str(intent.launch.kv_cache_dtype or "auto")
+    if said.startswith(("fp8", "int8")):
+        return 1
+    if said.startswith(("nvfp4", "fp4")):
+        return 0.5 + 1 / 16
+    return DTYPE_BYTES.get(said, element)
 
 
 def _vllm(intent: Intent, files: ModelFiles | None, card: Card, shape: Shape, weights: int, version: str) -> Estimate:
     launch, element = intent.launch, element_bytes(intent, files)
-    tokens = context_tokens(intent, shape)
-    batch = vllm_memory.batch_of(launch, tokens, card.total_bytes, card.name)
-    seen = vllm_memory.pictures(shape, launch, preprocessor_config(intent, files), tokens, batch, version)
+    batch, seen, setting, tokens = vllm_inputs(intent, files, card, shape, version)
     tp, pp = launch.tensor_parallel, launch.pipeline_parallel
     utilization = launch.gpu_memory_utilization or vllm_memory.default_utilization(version)
     return Estimate(
         version=version,
         utilization=utilization,
         requested=requested_bytes(card.total_bytes, utilization),
-        weights=_weights(intent, shape, weights, element),
-        activation=vllm_memory.activation(shape, batch, seen, version, element, tp, pp > 1),
+        weights=_weights(intent, shape, weights, element, setting.quantization, card.name),
+        activation=vllm_memory.activation(shape, batch, seen, setting),
         non_torch=vllm_memory.non_torch(version, tp, pp),
         graphs=vllm_memory.cuda_graphs(shape, batch, version, launch.enforce_eager),
         kv_needed=vllm_memory.kv_bytes(shape, tokens, kv_element_bytes(intent, element), tp, pp, batch),
@@ -154,12 +98,32 @@ def _vllm(intent: Intent, files: ModelFiles | None, card: Card, shape: Shape, we
     )
 
 
+def vllm_inputs(
+    intent: Intent, files: ModelFiles | None, card: Card, shape: Shape, version: str
+) -> tuple[vllm_memory.Batch, vllm_memory.Pictures, vllm_memory.Setting, int]:
+    """What vLLM's peak is worked out from: the batch, the pictures, the circumstances, and the tokens of a request."""
+    launch, tokens = intent.launch, context_tokens(intent, shape)
+    batch = vllm_memory.batch_of(launch, tokens, card.total_bytes, card.name)
+    seen = vllm_memory.pictures(shape, launch, preprocessor_config(intent, files), tokens, batch, version)
+    setting = vllm_memory.Setting(
+        version=version,
+        element=element_bytes(intent, files),
+        tensor_parallel=launch.tensor_parallel,
+        pipelined=launch.pipeline_parallel > 1,
+        gpu_name=card.name,
+        quantization=quantization_of(intent, files) or launch.quantization or "",
+    )
+    return batch, seen, setting, tokens
+
+
 def requested_bytes(total_bytes: int, utilization: float) -> int:
     """What vLLM claims and wants to see free at start (vllm/v1/worker/utils.py, request_memory)."""
     return math.ceil(total_bytes * utilization)
 
 
-def _weights(intent: Intent, shape: Shape, weights: int, element: float) -> Span:
+def _weights(
+    intent: Intent, shape: Shape, weights: int, element: float, quantization: str = "", gpu_name: str = ""
+) -> Span:
     launch = intent.launch
     return weights_per_gpu(
         shape,
@@ -168,6 +132,8 @@ def _weights(intent: Intent, shape: Shape, weights: int, element: float) -> Span
         pipeline_parallel=launch.pipeline_parallel,
         offload_gib=launch.cpu_offload_gib,
         element=element,
+        quantization=quantization,
+        gpu_name=gpu_name,
     )
 
 
@@ -192,7 +158,7 @@ def _sglang(intent: Intent, files: ModelFiles | None, card: Card, shape: Shape, 
         version=version,
         utilization=fraction,
         requested=requested_bytes(card.total_bytes - GIB // 2, fraction),  # of what the CUDA context leaves
-        weights=Span(held.low, held.low, held.high),
+        weights=held,
         activation=exactly(0),  # comes out of the part that is not claimed
         non_torch=gib(0.0, 0.1, 0.3),
         graphs=exactly(0),
@@ -206,18 +172,33 @@ def _transformers(intent: Intent, files: ModelFiles | None, card: Card, shape: S
     """No pool and no profile: weights, one sequence and the CUDA context share the card."""
     element = element_bytes(intent, files)
     tokens = context_tokens(intent, shape)
-    peak = 3 * shape.intermediate * element * tokens + 4.25 * shape.hidden * element * tokens
-    kv = shape.kv_bytes_per_token(kv_element_bytes(intent, element), 1) * tokens
-    one: Any = dataclasses.replace(intent.launch, tensor_parallel=1, pipeline_parallel=1)
+    kv = shape.kv_bytes_per_token(kv_element_bytes(intent, element), 1) * tokens + shape.state_numbers * 4
     return Estimate(
         version="",
         utilization=1.0,
         requested=card.total_bytes,
-        weights=_weights(dataclasses.replace(intent, launch=one), shape, weights, element),
-        activation=Span(int(peak * 0.2), int(peak), int(peak) + GIB // 2),
-        non_torch=gib(0.3, 0.5, 1.0),
+        weights=Span(weights, weights, int(weights * 1.006)),  # tensors as they are, rotary positions on the fly
+        activation=transformers_memory.activation(shape, tokens, element),
+        non_torch=transformers_memory.NON_TORCH,
         graphs=exactly(0),
         kv_needed=kv,
+        tokens=tokens,
+        total_bytes=card.total_bytes,
+    )
+
+
+def llamacpp_estimate(intent: Intent, card: Card, shape: Shape, weights: int) -> Estimate:
+    """A GGUF file in llama.cpp, all layers on the GPU; `weights`: bytes of its tensors."""
+    tokens = context_tokens(intent, shape)
+    return Estimate(
+        version="",
+        utilization=1.0,
+        requested=card.total_bytes,
+        weights=exactly(weights / intent.launch.tensor_parallel),
+        activation=llamacpp_memory.compute_buffer(shape, tokens),
+        non_torch=llamacpp_memory.NON_TORCH,
+        graphs=exactly(0),
+        kv_needed=llamacpp_memory.kv_bytes(shape, tokens, intent.launch.kv_cache_dtype or "f16"),
         tokens=tokens,
         total_bytes=card.total_bytes,
     )

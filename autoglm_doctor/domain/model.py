@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autoglm_doctor.domain.quantization import QUANTIZED_BYTES as QUANTIZED_BYTES
+from autoglm_doctor.domain.quantization import by_name, read_quantization
 from autoglm_doctor.domain.shape import Shape, read_shape
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.intent import Intent
@@ -22,21 +24,6 @@ DTYPE_BYTES: Mapping[str, float] = {
     "F32": 4,
     "BF16": 2,
     "F16": 2,
-}
-
-#: Bytes per parameter of a linear layer; embedding, output layer, norms and the vision tower keep their dtype.
-#: 4-bit formats with one 16-bit scale (and zero point) per group of 128; bitsandbytes: one 32-bit scale per 64.
-QUANTIZED_BYTES: Mapping[str, float] = {
-    "fp8": 1.0,
-    "modelopt": 1.0,
-    "experts_int8": 1.0,
-    "awq": 0.5 + 2.5 / 128,
-    "awq_marlin": 0.5 + 2.5 / 128,
-    "gptq": 0.5 + 2.5 / 128,
-    "gptq_marlin": 0.5 + 2.5 / 128,
-    "bitsandbytes": 0.5 + 4 / 64,
-    "modelopt_fp4": 0.5625,
-    "mxfp4": 0.53,
 }
 
 #: What an engine can do to 16-bit weights while it loads them.
@@ -74,9 +61,20 @@ def folder_complete(files: ModelFiles | None) -> bool:
 
 def quantization_of(intent: Intent, files: ModelFiles | None) -> str:
     """How the checkpoint itself is quantized, by its config; "" when it is not."""
+    said = _quantization(intent, files)
+    return str(said.get("quant_method", "unknown")) if said is not None else ""
+
+
+def _quantization(intent: Intent, files: ModelFiles | None) -> Mapping[str, Any] | None:
+    """`quantization_config` of the model or of its decoder."""
     config = model_config(intent, files) or {}
-    said = config.get("quantization_config")
-    return str(said.get("quant_method", "unknown")) if isinstance(said, Mapping) else ""
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, Mapping) else {}):
+        for name in ("quantization_config", "compression_config"):
+            said = part.get(name)
+            if isinstance(said, Mapping):
+                return said
+    return None
 
 
 def element_bytes(intent: Intent, files: ModelFiles | None) -> float:
@@ -108,7 +106,7 @@ def checkpoint_bytes(intent: Intent, files: ModelFiles | None) -> int | None:
     shape = model_shape(intent, files)
     if shape is None or shape.parameters is None:
         return None
-    return _derived(shape, _own_bytes(intent, files), quantization_of(intent, files))
+    return _derived(shape, _own_bytes(intent, files), quantization_of(intent, files), _quantization(intent, files))
 
 
 def weight_bytes(intent: Intent, files: ModelFiles | None) -> int | None:
@@ -118,6 +116,8 @@ def weight_bytes(intent: Intent, files: ModelFiles | None) -> int | None:
     profile. `--dtype` and a quantization that the engine applies while loading are taken into account. None: the model
     is not known.
     """
+    if files is not None and files.found_by == "gguf":  # llama.cpp maps the file as it is
+        return sum(weight.tensor_bytes for weight in files.weights) if folder_complete(files) else None
     stored = quantization_of(intent, files)
     asked = intent.launch.quantization or ""
     shape = model_shape(intent, files)
@@ -128,7 +128,7 @@ def weight_bytes(intent: Intent, files: ModelFiles | None) -> int | None:
         return _loaded_bytes(files, element_bytes(intent, files), bool(stored))
     if shape is None or not derived:
         return None
-    return _derived(shape, element_bytes(intent, files), stored or asked)
+    return _derived(shape, element_bytes(intent, files), stored or asked, _quantization(intent, files))
 
 
 def _loaded_bytes(files: ModelFiles, target: float, quantized: bool) -> int:
@@ -142,11 +142,16 @@ def _loaded_bytes(files: ModelFiles, target: float, quantized: bool) -> int:
     return stored + int(changed)
 
 
-def _derived(shape: Shape, element: float, quantization: str) -> int | None:
+def _derived(shape: Shape, element: float, quantization: str, said: Mapping[str, Any] | None = None) -> int | None:
+    """Bytes of all weights by the numbers of the config; None for a quantization that we do not know."""
     found = shape.parameters
     if found is None:
         return None
-    linear = QUANTIZED_BYTES.get(quantization, element) if quantization else element
-    if quantization and quantization not in QUANTIZED_BYTES:
+    if not quantization:
+        return int(found.total * element)
+    form = read_quantization(said) if said is not None else by_name(quantization)
+    if form is None:
         return None
-    return int(found.linear * linear + (found.total - found.linear) * element)
+    kept = found.embedding + found.other + found.vision
+    parts = ((found.linear, form.linear), (found.experts, form.experts), (found.head, form.head))
+    return int(kept * element + sum(amount * (element if size is None else size) for amount, size in parts))

@@ -6,107 +6,25 @@ guessed one.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from autoglm_doctor.domain.shape_families import FAMILIES, TEXT_OF, Family
+from autoglm_doctor.domain.shape_hybrid import HYBRIDS, MOE, attention_layers, jamba, qwen3_next
+from autoglm_doctor.domain.shape_text import decoder_pieces, falcon, read_experts, read_latent
+from autoglm_doctor.domain.shape_towers import patch_bytes, tower_parameters
+from autoglm_doctor.domain.shape_types import Latent as Latent
+from autoglm_doctor.domain.shape_types import Parameters as Parameters
+from autoglm_doctor.domain.shape_types import Piece as Piece
+from autoglm_doctor.domain.shape_types import Shape as Shape
+from autoglm_doctor.domain.shape_types import Vision as Vision
+from autoglm_doctor.domain.shape_types import count as count
 
 Config = Mapping[str, Any]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
-    """How many parameters, by what quantization and tensor parallelism do with them."""
-
-    linear: int  # of the decoder's linear layers: quantized, and split between GPUs
-    embedding: int  # the table of input vectors
-    head: int  # the output layer; 0 when tied to the embedding
-    other: int  # norms and biases of the decoder: copied to every GPU
-    vision: int = 0  # the vision tower
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.linear + self.embedding + self.head + self.other + self.vision
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vision:
-    """A Glm4v vision tower, as far as memory depends on it."""
-
-    patch: int
-    merge: int
-    temporal: int
-
-    @property
-    def factor(self) -> int:
-        """Pixels of an image's side that make one token."""
-        return self.patch * self.merge
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """A decoder, with or without a vision tower."""
-
-    model_type: str
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    intermediate: int
-    vocab: int
-    max_positions: int
-    rotary_dim: int
-    positions_factor: int = 1  # vLLM's table of multimodal rotary positions is four times as long
-    parameters: Parameters | None = None  # None: parts of the model are not understood
-    vision: Vision | None = None  # understood
-    vision_unknown: bool = False  # there is a tower, of a kind we do not know
-    sliding_window: int = 0  # tokens; 0: every layer sees everything
-    sliding_layers: int = 0
-    experts_per_token: int = 0
-    expert_intermediate: int = 0
-    latent_dim: int = 0  # multi-head latent attention: what one token keeps per layer, in numbers; 0: ordinary heads
-
-    def kv_bytes_per_token(self, element_bytes: float = 2, tensor_parallel: int = 1) -> int:
-        """Bytes that one token keeps in the cache of one GPU, all layers."""
-        return int(self.layers * self.kv_bytes_per_layer(element_bytes, tensor_parallel))
-
-    def kv_bytes_per_layer(self, element_bytes: float = 2, tensor_parallel: int = 1) -> float:
-        """The same for one layer. Heads are split between GPUs, but never below one; a latent is not split."""
-        if self.latent_dim:
-            return self.latent_dim * element_bytes
-        return 2 * max(1, self.kv_heads // tensor_parallel) * self.head_dim * element_bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Family:
-    """What a config.json leaves unsaid because the architecture implies it (source: transformers' model code)."""
-
-    tied: bool = False  # default of tie_word_embeddings
-    norms: int = 2  # RMSNorms of `hidden` per layer
-    qkv_bias: bool | None = False  # None: the config's attention_bias says
-    output_bias: bool = False  # attention_bias gives the output projection one as well
-    head_norms: bool = False  # RMSNorms of `head_dim` on queries and keys
-    rotary: float = 1.0  # default of partial_rotary_factor
-
-
-_FAMILIES: Mapping[str, _Family] = {
-    "llama": _Family(qkv_bias=None, output_bias=True),
-    "mistral": _Family(),
-    "qwen2": _Family(qkv_bias=True),
-    "qwen3": _Family(qkv_bias=None, output_bias=True, head_norms=True),
-    "gemma": _Family(tied=True, qkv_bias=None, output_bias=True),
-    "gemma2": _Family(tied=True, norms=4, qkv_bias=None, output_bias=True),
-    "gemma3_text": _Family(tied=True, norms=4, qkv_bias=None, output_bias=True, head_norms=True),
-    "phi3": _Family(),
-    "glm": _Family(qkv_bias=None, rotary=0.5),
-    "glm4": _Family(norms=4, qkv_bias=None, rotary=0.5),
-    "glm4v_text": _Family(norms=4, qkv_bias=True, rotary=0.5),
-    # The decoders of these are known, their towers are not.
-    "qwen2_vl": _Family(qkv_bias=True),
-    "qwen2_5_vl": _Family(qkv_bias=True),
-    "qwen3_vl": _Family(qkv_bias=None, head_norms=True),
-}
+#: A number of layers beyond this is an error in the config; lists of so many would be made below.
+MOST_LAYERS = 10_000
 
 
 def read_shape(config: Config) -> Shape | None:
@@ -114,22 +32,74 @@ def read_shape(config: Config) -> Shape | None:
     kind = str(config.get("model_type", ""))
     text = config.get("text_config")
     text = text if isinstance(text, Mapping) else config
-    family = _FAMILIES.get("glm4v_text" if kind == "glm4v" else kind)
-    if family is None:
-        return None
+    name = (TEXT_OF[kind] or str(text.get("model_type", ""))) if kind in TEXT_OF else kind
+    family = FAMILIES.get(name)
     try:
-        return _shape(kind, family, config, text)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        if name in HYBRIDS:
+            return _hybrid(name, config, text)
+        return _shape(kind, name, family, config, text) if family else None
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError, IndexError, AttributeError):
         return None
 
 
-def _shape(kind: str, family: _Family, config: Config, text: Config) -> Shape:
+def _shape(kind: str, name: str, family: Family, config: Config, text: Config) -> Shape:
+    if name == "falcon":
+        family, text = falcon(family, text)
+    plain = _plain(kind, name, family, text)
+    found = read_experts(name, family, text, plain.layers)
+    latent = read_latent(family, text)
+    tower = config.get("vision_config")
+    tower = tower if isinstance(tower, Mapping) else None
+    vision = _vision(tower) if kind == "glm4v" and tower is not None else None
+    dense = found.dense if found.layers < plain.layers else 0
+    shape = dataclasses.replace(
+        plain,
+        intermediate=max(dense, found.shared),
+        experts=found.number if found.layers else 0,
+        expert_layers=found.layers,
+        experts_per_token=found.per_token if found.layers else 0,
+        expert_intermediate=found.width if found.layers else 0,
+        latent=latent,
+        latent_dim=latent.cached if latent else 0,
+        rotary_dim=latent.rope if latent else plain.rotary_dim,
+        positions_factor=4 if family.mrope and tower is not None else 1,
+        vision=vision,
+        vision_unknown=tower is not None and vision is None,
+    )
+    pieces = decoder_pieces(shape, family, text, found, tied=_tied(config, text, family.tied))
+    return _with_tower(shape, kind, config, tower, pieces)
+
+
+def _with_tower(shape: Shape, kind: str, config: Config, tower: Config | None, pieces: tuple[Piece, ...]) -> Shape:
+    """A known kind of tower must give its numbers where we reckon with its pictures (Glm4v); others stay open."""
+    if tower is None:
+        return dataclasses.replace(shape, pieces=pieces, parameters=count(pieces))
+    try:
+        size = tower_parameters(kind, config, tower, shape.hidden)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        if shape.vision is not None:
+            raise
+        size = None
+    if size is None:
+        return shape
+    pieces = (*pieces, Piece(name="vision tower", group="vision", size=size))
+    if kind.startswith("qwen"):
+        merge = int(tower.get("spatial_merge_size", 2))
+        side = merge * int(tower.get("patch_size", 14))
+        shape = dataclasses.replace(shape, patch_bytes=patch_bytes(tower), token_patches=merge**2, token_pixels=side**2)
+    return dataclasses.replace(shape, pieces=pieces, parameters=count(pieces))
+
+
+def _plain(kind: str, name: str, family: Family, text: Config) -> Shape:
+    """Everything but experts, latent attention and towers.
+
+    Raises:
+        KeyError, TypeError, ValueError: a number is missing, or none at all.
+    """
     heads, hidden = int(text["num_attention_heads"]), int(text["hidden_size"])
     head_dim = int(text.get("head_dim") or hidden // heads)
-    tower = config.get("vision_config")
-    vision = _vision(tower) if kind == "glm4v" and isinstance(tower, Mapping) else None
     layers = int(text["num_hidden_layers"])
-    window, sliding = _sliding(kind, text, layers)
+    window, sliding = _sliding(name, text, layers)
     rotary = float(text.get("partial_rotary_factor") or _rope(text).get("partial_rotary_factor") or family.rotary)
     shape = Shape(
         model_type=kind,
@@ -142,73 +112,50 @@ def _shape(kind: str, family: _Family, config: Config, text: Config) -> Shape:
         vocab=int(text["vocab_size"]),
         max_positions=int(text.get("max_position_embeddings") or 0),
         rotary_dim=int(head_dim * rotary),
-        positions_factor=4 if isinstance(tower, Mapping) else 1,
-        vision=vision,
-        vision_unknown=isinstance(tower, Mapping) and vision is None,
         sliding_window=window,
         sliding_layers=sliding,
     )
-    return _with_parameters(shape, family, config, text, tower if vision else None)
+    if min(shape.layers, hidden, heads, shape.kv_heads, head_dim, shape.vocab) <= 0 or shape.max_positions < 0:
+        raise ValueError("a size is not positive")
+    if shape.layers > MOST_LAYERS:
+        raise ValueError("more layers than any model has")
+    return shape
 
 
-def _with_parameters(shape: Shape, family: _Family, config: Config, text: Config, tower: Config | None) -> Shape:
-    import dataclasses
-
-    if shape.vision_unknown:
-        return shape
-    found = decoder_parameters(shape, family, text, tied=_tied(config, text, family))
-    if tower is not None:
-        found = dataclasses.replace(found, vision=vision_parameters(tower))
-    return dataclasses.replace(shape, parameters=found)
-
-
-def decoder_parameters(shape: Shape, family: _Family, text: Config, *, tied: bool) -> Parameters:
-    """Parameters of a decoder with grouped heads and a gated MLP."""
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    attention = shape.hidden * (queries + 2 * keys) + queries * shape.hidden
-    mlp = 3 * shape.hidden * shape.intermediate
-    said = bool(text.get("attention_bias"))
-    bias = queries + 2 * keys if (said if family.qkv_bias is None else family.qkv_bias) else 0
-    bias += shape.hidden if said and family.output_bias else 0
-    bias += 2 * shape.intermediate + shape.hidden if text.get("mlp_bias") else 0
-    norms = family.norms * shape.hidden + (2 * shape.head_dim if family.head_norms else 0)
-    table = shape.vocab * shape.hidden
-    return Parameters(
-        linear=shape.layers * (attention + mlp),
-        embedding=table,
-        head=0 if tied else table,
-        other=shape.layers * (bias + norms) + shape.hidden,
-    )
-
-
-def vision_parameters(tower: Config) -> int:
-    """Parameters of a Glm4v vision tower (source: transformers' modeling_glm4v.py).
-
-    The gated MLPs of its blocks are `out_hidden_size` wide; `intermediate_size` is the merger's.
-    """
-    hidden, out, wide = int(tower["hidden_size"]), int(tower["out_hidden_size"]), int(tower["intermediate_size"])
-    patch, temporal = int(tower["patch_size"]), int(tower["temporal_patch_size"])
-    merge, channels = int(tower["spatial_merge_size"]), int(tower.get("in_channels", 3))
-    bias = 4 * hidden if tower.get("attention_bias") else 0
-    block = 4 * hidden * hidden + bias + 3 * hidden * out + 2 * hidden
-    positions = (int(tower["image_size"]) // patch) ** 2 * hidden
-    embedding = hidden * channels * temporal * patch * patch + hidden
-    downsample = out * hidden * merge * merge + out
-    merger = out * out + 2 * out + 3 * out * wide
-    return int(tower["depth"]) * block + positions + embedding + downsample + merger + 2 * hidden
+def _hybrid(name: str, config: Config, text: Config) -> Shape:
+    """Shapes of decoders with state layers."""
+    plain = _plain(name, name, Family(rotary=0.25), {"intermediate_size": 0, **text})
+    keeping = attention_layers(name, text, plain.layers)
+    shape = dataclasses.replace(plain, cache_layers=len(keeping), sliding_window=0, sliding_layers=0)
+    if name == "qwen3_next":
+        found = read_experts(name, MOE, text, plain.layers)
+        shape = dataclasses.replace(
+            shape,
+            intermediate=found.shared,
+            experts=found.number,
+            expert_layers=found.layers,
+            experts_per_token=found.per_token,
+            expert_intermediate=found.width,
+        )
+    build = {"qwen3_next": qwen3_next, "jamba": jamba}[name]
+    pieces, state = build(shape, text, tied=_tied(config, text, False))
+    return dataclasses.replace(shape, pieces=pieces, parameters=count(pieces), state_numbers=state)
 
 
 def _vision(tower: Config) -> Vision:
-    return Vision(
+    found = Vision(
         patch=int(tower["patch_size"]),
         merge=int(tower["spatial_merge_size"]),
         temporal=int(tower["temporal_patch_size"]),
     )
+    if min(found.patch, found.merge, found.temporal) <= 0:
+        raise ValueError("a size is not positive")
+    return found
 
 
-def _tied(config: Config, text: Config, family: _Family) -> bool:
+def _tied(config: Config, text: Config, default: bool) -> bool:
     said = config.get("tie_word_embeddings", text.get("tie_word_embeddings"))
-    return family.tied if said is None else bool(said)
+    return default if said is None else bool(said)
 
 
 def _rope(text: Config) -> Config:
@@ -220,15 +167,18 @@ def _rope(text: Config) -> Config:
 
 def _sliding(kind: str, text: Config, layers: int) -> tuple[int, int]:
     """Window and number of the layers that only see so many tokens back."""
-    window = text.get("sliding_window")
+    window = text.get("sliding_window") or text.get("attention_chunk_size")
     if not isinstance(window, int) or window <= 0 or text.get("use_sliding_window") is False:
         return 0, 0
     kinds = text.get("layer_types")
     if isinstance(kinds, (list, tuple)):
-        return window, sum(1 for k in kinds if k == "sliding_attention")
-    if kind == "gemma2":
+        return window, min(layers, sum(1 for k in kinds if k in ("sliding_attention", "chunked_attention")))
+    if kind in ("gemma2", "gpt_oss"):
         return window, (layers + 1) // 2
     if kind == "gemma3_text":
         every = int(text.get("sliding_window_pattern") or 6)
         return window, layers - layers // every
-    return (window, layers) if kind in ("mistral", "phi3") else (0, 0)
+    if kind in ("cohere2", "olmo3"):
+        every = int(text.get("sliding_window_pattern") or 4)
+        return window, layers - layers // every
+    return (window, layers) if kind in ("mistral", "phi3", "mixtral", "starcoder2") else (0, 0)

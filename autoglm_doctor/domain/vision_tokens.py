@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from autoglm_doctor.domain.shape import Vision
@@ -71,6 +72,7 @@ def video_tokens(frames: int, side: int, most: int, *, vision: Vision = GLM4V) -
     return steps * (tall // vision.factor) * (wide // vision.factor)
 
 
+@lru_cache(maxsize=512)  # hundreds of resizes each time, and a plan asks for dozens of settings
 def dummy_video_tokens(room: int, *, planned_image: int, planned: int, real: int, vision: Vision = GLM4V) -> int:
     """Tokens of the video that vLLM measures its memory with.
 

@@ -2,8 +2,10 @@
 
 At start vLLM claims `total x --gpu-memory-utilization`, loads the weights, runs the largest batch once to see the peak
 and gives what is left to the KV cache. The structure of the terms is that of vLLM 0.12 to 0.33
-(v1/worker/gpu_worker.py, utils/mem_utils.py, engine/arg_utils.py); the constants were fitted to public start-up logs,
-against which benchmarks/memory_accuracy.py holds them. Ends of a span are the limits seen in those logs.
+(v1/worker/gpu_worker.py, utils/mem_utils.py, engine/arg_utils.py). Read off the sources: the claim, the batches, the
+pictures, the KV blocks, and most of the decoder's peak (`vllm_peak`). Fitted to public start-up logs, against which
+benchmarks/memory_accuracy.py holds them: what lies outside of torch, and the CUDA graphs (TP 1 and 2 to 8, H100, L40S
+and GeForce; nothing is known of Blackwell's data-centre cards). Ends of a span are the limits seen in those logs.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
 from autoglm_doctor.domain import vision_tokens
 from autoglm_doctor.domain.shape import Shape, Vision
 from autoglm_doctor.domain.spans import GIB, Span, exactly, gib, largest
+from autoglm_doctor.domain.vllm_peak import NEWEST as NEWEST
+from autoglm_doctor.domain.vllm_peak import TRANSIENT_ONLY, Peak, sampler_factor, text_peak
+from autoglm_doctor.domain.vllm_peak import Batch as Batch
+from autoglm_doctor.domain.vllm_peak import parse_version as parse_version
 from autoglm_doctor.intent import Launch
 
 #: Tokens per block of the KV cache.
@@ -28,26 +32,6 @@ VISION_LOW, VISION_LIKELY = 40_000, 53_264
 
 #: Peak allowed for a tower we do not know, against Glm4v's per-patch figure at 16,384 tokens (Qwen2-VL's default).
 UNKNOWN_TOWER_TOKENS = 16_384
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """The batch that decides the peak."""
-
-    tokens: int  # max_num_batched_tokens
-    sequences: int  # max_num_seqs
-
-
-def parse_version(version: str) -> tuple[int, int]:
-    """Major and minor. An unreadable version counts as the newest we know."""
-    try:
-        release = Version(version).release
-    except InvalidVersion:
-        return NEWEST
-    return release[0], release[1] if len(release) > 1 else 0
-
-
-NEWEST = (0, 33)
 
 
 def default_utilization(version: str) -> float:
@@ -66,44 +50,7 @@ def batch_of(launch: Launch, max_model_len: int, total_bytes: int, gpu_name: str
         tokens, sequences = 2048, 256
     sequences = launch.max_num_seqs or sequences
     tokens = launch.max_num_batched_tokens or min(tokens, sequences * max_model_len)
-    return Batch(tokens=max(1, tokens), sequences=max(1, sequences))
-
-
-def sampler_factor(version: str) -> tuple[float, float, float]:
-    """Copies of the logits (32 bits each) at the sampler's peak: low, likely, high.
-
-    Fitted: 3.7 in logs of 0.11 and of 0.17 and later, 9.6 in those of 0.15, 0.16 and V0; between them not seen.
-    """
-    at = parse_version(version)
-    if at >= (0, 17):
-        return 3.6, 3.7, 3.9
-    if at >= (0, 15) or at < (0, 8):
-        return 9.0, 9.6, 9.8
-    return (3.6, 9.6, 9.8) if at >= (0, 12) else (3.6, 3.7, 9.8)
-
-
-def text_peak(
-    shape: Shape,
-    batch: Batch,
-    factor: float,
-    element: float = 2,
-    tensor_parallel: int = 1,
-    *,
-    first_stage_only: bool = False,
-    pipelined: bool = False,
-) -> float:
-    """Bytes at the peak of the decoder: either inside a layer or in the sampler.
-
-    `first_stage_only`: a pipeline stage that has no sampler.
-    """
-    hidden = batch.tokens * shape.hidden * element
-    wide = shape.experts_per_token * 3 * shape.expert_intermediate / tensor_parallel
-    forward = 3 * batch.tokens * shape.intermediate / tensor_parallel * element + 4.25 * hidden
-    forward += 2 * hidden if pipelined else 0
-    if shape.experts_per_token:
-        forward += batch.tokens * (wide + shape.experts_per_token * shape.hidden) * element
-    sampler = factor * 4 * min(batch.sequences, batch.tokens) * shape.vocab + hidden
-    return forward if first_stage_only else max(sampler, forward)
+    return Batch(tokens=max(1, tokens), sequences=max(1, sequences), context=max_model_len)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +59,7 @@ class Pictures:
 
     patches: Span  # in one batch
     kept_tokens: int  # outputs that stay while the decoder runs
+    patch_bytes: int = 0  # of a tower that is not Glm4v's; 0: not known
 
 
 NO_PICTURES = Pictures(patches=exactly(0), kept_tokens=0)
@@ -123,8 +71,10 @@ def pictures(
     """The dummy pictures of vLLM's profile for a Glm4v tower (multimodal/encoder_budget.py, models/glm4_1v.py)."""
     images = launch.limit_mm_per_prompt.get("image", 999)
     videos = launch.limit_mm_per_prompt.get("video", 1)
-    if shape.vision is None or (images <= 0 and videos <= 0):
+    if images <= 0 and videos <= 0:
         return NO_PICTURES
+    if shape.vision is None:
+        return _other_tower(shape, preprocessor, batch) if shape.vision_unknown else NO_PICTURES
     limits = vision_tokens.pixel_limits(preprocessor, launch.mm_processor_kwargs)
     image = vision_tokens.largest_image_tokens(limits[0], vision=shape.vision) if images > 0 else 0
     movies = _videos(shape.vision, image, limits, max_model_len, version) if videos > 0 else []
@@ -135,6 +85,16 @@ def pictures(
     likely = max([least, *movies[2:]])
     patches = [tokens * shape.vision.merge**2 for tokens in (least, likely, most)]
     return Pictures(patches=Span(*patches), kept_tokens=max([image, *movies[:1], batch.tokens]))
+
+
+def _other_tower(shape: Shape, preprocessor: Mapping[str, Any], batch: Batch) -> Pictures:
+    """One picture of the largest size that the processor lets through; what a video would take is not known."""
+    size = preprocessor.get("size")
+    said = preprocessor.get("max_pixels") or (size.get("longest_edge") if isinstance(size, Mapping) else None)
+    pixels = said if isinstance(said, int) and said > shape.token_pixels else UNKNOWN_TOWER_TOKENS * shape.token_pixels
+    tokens = min(pixels // shape.token_pixels, 4 * UNKNOWN_TOWER_TOKENS)
+    patches = exactly(tokens * shape.token_patches)
+    return Pictures(patches=patches, kept_tokens=max(tokens, batch.tokens), patch_bytes=shape.patch_bytes)
 
 
 def _fill(item: int, images: int, batch: Batch, max_model_len: int) -> int:
@@ -161,34 +121,90 @@ def _videos(vision: Vision, image: int, limits: tuple[int, int, int], max_model_
     return found
 
 
-def activation(
-    shape: Shape, batch: Batch, seen: Pictures, version: str, element: float, tensor_parallel: int, pipelined: bool
-) -> Span:
-    """Bytes at the peak of vLLM's profile run: decoder with the kept outputs, or vision tower, whichever is more."""
-    kept = seen.kept_tokens * shape.hidden * element
-    peaks = [
-        text_peak(shape, batch, factor, element, tensor_parallel, pipelined=pipelined) + kept
-        for factor in sampler_factor(version)
-    ]
-    text = Span(int(peaks[0] * 0.96), int(peaks[1]), int(peaks[2] * 1.04))
-    vision = Span(
-        seen.patches.low * VISION_LOW,
-        seen.patches.likely * VISION_LIKELY,
-        int(seen.patches.high * VISION_LIKELY * 1.05),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the peak depends on beside the model and the batch."""
+
+    version: str
+    element: float = 2  # bytes of a number of the running model
+    tensor_parallel: int = 1
+    pipelined: bool = False
+    gpu_name: str = ""
+    quantization: str = ""  # "" for plain weights
+
+
+def activation(shape: Shape, batch: Batch, seen: Pictures, setting: Setting) -> Span:
+    """Bytes at the peak of vLLM's profile run: decoder with the kept outputs, or vision tower, whichever is more.
+
+    All of it, also what 0.27 and later count as consumed and not as peak (see `logged_activation`).
+    """
+    return largest(_text(shape, batch, seen, setting), vision_peak(shape, seen))
+
+
+def vision_peak(shape: Shape, seen: Pictures) -> Span:
+    """Bytes at the peak of the vision tower. Wide for all towers but Glm4v's, which was measured in transformers."""
+    patches = seen.patches
+    if shape.vision is not None or not patches.high:
+        most = int(patches.high * VISION_LIKELY * 1.05)
+        return Span(patches.low * VISION_LOW, patches.likely * VISION_LIKELY, most)
+    if seen.patch_bytes:
+        likely = patches.likely * seen.patch_bytes
+        return Span(likely // 2, likely, likely * 3 // 2)
+    most = patches.high * VISION_LIKELY
+    return Span(0, most // 2, most)
+
+
+def logged_activation(shape: Shape, batch: Batch, seen: Pictures, setting: Setting) -> tuple[int, int]:
+    """The peak as the log of that version counts it, and what it counts elsewhere (persistent buffers)."""
+    whole = activation(shape, batch, seen, setting).likely
+    if parse_version(setting.version) < TRANSIENT_ONLY:
+        return whole, 0
+    kept = int(peak_of(shape, batch, setting).persistent)
+    return max(0, whole - kept), kept
+
+
+def peak_of(shape: Shape, batch: Batch, setting: Setting, factor: float | None = None) -> Peak:
+    """The decoder's peak in its parts; `factor`: copies of the logits, None for the likely ones."""
+    return text_peak(
+        shape,
+        batch,
+        setting.version,
+        factor=factor,
+        element=setting.element,
+        tensor_parallel=setting.tensor_parallel,
+        pipelined=setting.pipelined,
+        gpu_name=setting.gpu_name,
+        quantization=setting.quantization,
     )
-    if shape.vision_unknown:
-        most = UNKNOWN_TOWER_TOKENS * 4 * VISION_LIKELY
-        vision = Span(0, most // 2, most)
-    return largest(text, vision)
+
+
+def _text(shape: Shape, batch: Batch, seen: Pictures, setting: Setting) -> Span:
+    """The decoder's span; experts of other kernels may do without a workspace, a hybrid's kernels are not known."""
+    kept = seen.kept_tokens * shape.hidden * setting.element
+    quantized = bool(setting.quantization)
+    factors = sampler_factor(setting.version, shape, setting.element, quantized=quantized)
+    low, likely, high = (peak_of(shape, batch, setting, factor) for factor in factors)
+    most = high.highest + kept
+    if shape.hybrid:
+        most = most * 1.5 + GIB // 2
+    least = max(low.sampler, low.forward) + kept
+    return Span(int(least * 0.96), int(likely.highest + kept), math.ceil(most * 1.04))
 
 
 def non_torch(version: str, tensor_parallel: int, pipeline_parallel: int) -> Span:
-    """Memory that CUDA and NCCL take outside of torch, in public logs."""
+    """Memory that CUDA and NCCL take outside of torch: read off public logs (H100, L40S, 3090, 4090).
+
+    0.6.4 and 0.8 subtract everything on the card that torch did not allocate, so the CUDA context (0.5 GiB) and what
+    torch holds in reserve are in it (vllm/worker/worker.py and v1/worker/gpu_worker.py of those versions; 1.79 GiB in
+    the one log of 0.6.4); from 0.9 on, and in 0.6.5 to 0.7, only what came after the start.
+    """
     at = parse_version(version)
     if tensor_parallel > 1:
         return gib(0.2, 0.55, 0.9) if at < (0, 17) else gib(0.5, 2.1, 2.4)
     if pipeline_parallel > 1:
         return gib(0.05, 0.07, 0.6)
+    if at < (0, 7) or at == (0, 8):
+        return gib(0.04, 1.2, 1.9) if at < (0, 7) else gib(0.04, 0.6, 1.2)
     return gib(0.04, 0.13, 0.25) if at < (0, 18) else gib(0.1, 0.25, 0.35)
 
 
@@ -211,9 +227,14 @@ def cuda_graphs(shape: Shape, batch: Batch, version: str, eager: bool) -> Span:
 def kv_bytes(
     shape: Shape, tokens: int, element: float, tensor_parallel: int, pipeline_parallel: int, batch: Batch
 ) -> int:
-    """Bytes of KV cache that one request of so many tokens needs on one GPU, in whole blocks."""
+    """Bytes of KV cache that one request of so many tokens needs on one GPU, in whole blocks.
+
+    Layers with a sliding window keep the window and a batch; the state of a hybrid model's other layers has one size.
+    """
     layer = shape.kv_bytes_per_layer(element, tensor_parallel)
     whole = math.ceil(tokens / BLOCK) * BLOCK
     near = min(whole, math.ceil((shape.sliding_window + batch.tokens) / BLOCK) * BLOCK)
-    seen = (shape.layers - shape.sliding_layers) * whole + shape.sliding_layers * near
-    return math.ceil(layer * seen / pipeline_parallel)
+    sliding = min(shape.sliding_layers, shape.attention_layers)
+    seen = (shape.attention_layers - sliding) * whole + sliding * near
+    share = math.ceil(shape.layers / pipeline_parallel) / shape.layers  # the fullest stage
+    return math.ceil((layer * seen + shape.state_numbers * 2 / tensor_parallel) * share)

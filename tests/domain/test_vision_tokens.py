@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoglm_doctor.domain.shape import read_shape
 from autoglm_doctor.domain.vision_tokens import (
     IMAGE_MOST,
     VIDEO_MOST,
@@ -13,7 +14,9 @@ from autoglm_doctor.domain.vision_tokens import (
     pixel_limits,
     smart_resize,
 )
+from autoglm_doctor.profiles import PROFILES
 
+AUTOGLM = PROFILES["autoglm-phone-9b"]
 PHONE_LIMIT = 5_000_000
 
 
@@ -78,6 +81,22 @@ def test_never_more_tokens_than_the_limit_allows(width, height, most):
     if max(width, height) / min(width, height) > 200:
         return
     assert 1 <= image_tokens(width, height, most=most) <= most / (2 * 28 * 28)
+
+
+def test_a_screenshot_from_the_config_alone():
+    vision = read_shape(AUTOGLM.config).vision
+    most, _, _ = pixel_limits(AUTOGLM.preprocessor, {})
+    assert image_tokens(1080, 2400, vision=vision, most=most) == 3354
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(720, 1600), (1080, 2400), (1440, 3200), (333, 77)])
+def test_as_many_tokens_as_the_processor_makes(width, height):
+    module = pytest.importorskip("transformers.models.glm4v.image_processing_pil_glm4v")
+    image = pytest.importorskip("PIL.Image").new("RGB", (width, height))
+    processor = module.Glm4vImageProcessorPil(size=AUTOGLM.preprocessor["size"])
+    frames, tall, wide = (int(n) for n in processor(images=[image], return_tensors="np")["image_grid_thw"][0])
+    assert frames * tall * wide // 4 == image_tokens(width, height)
 
 
 @pytest.mark.slow
