@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +28,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
-from autoglm_doctor.domain.launch_line import bare_flag, changed, line, plain_words, replace_flag
+from autoglm_doctor.domain.launch_line import bare_flag, changed, line
 from autoglm_doctor.domain.model import model_config
 
 #: Keys that name a model's longest context; the smallest one counts (vllm/config/model.py, _get_and_verify_max_len).
@@ -41,7 +40,7 @@ _LENGTH_KEYS = (
 _SCALED_ALREADY = ("default", "mrope", "llama3", "longrope", "su")
 _SCALED_BY_FACTOR = ("linear", "dynamic")
 #: Flags that replace values of config.json.
-_OVERRIDES = ("hf-overrides", "rope-scaling", "rope-theta", "json-model-override-args", "hf-config-path")
+OVERRIDES = ("hf-overrides", "rope-scaling", "rope-theta", "json-model-override-args", "hf-config-path")
 
 #: Compute capability from which on GPUs multiply bfloat16 (CUDA C programming guide, table of features).
 BF16_CAPABILITY = 8.0
@@ -50,9 +49,6 @@ FALLS_BACK = Version("0.9")
 #: Models that vLLM refuses in float16: their activations overflow (vllm/config/model.py).
 _NEVER_HALF = ("gemma2", "gemma3", "gemma3_text", "plamo2", "glm4")
 _BF16_SOURCE = "vllm/platforms/cuda.py, check_if_supports_dtype"
-
-#: Vision towers whose heads vLLM splits like those of the decoder (glm4_1v.py divides and asserts; SGLang pads them).
-_SPLIT_TOWERS = ("glm4v", "glm4v_moe")
 
 
 @check("CFG001", "context-within-model", cause="CONTEXT_TOO_LONG_FOR_MODEL", explained_by=("MDL001",))
@@ -80,7 +76,7 @@ def context_within_model(model_files: ModelFiles | None, environment: Environmen
         yield not_applicable(Text("no context length is asked for, so the engine takes the model's own"))
         return
     config = model_config(intent, model_files)
-    longest = None if config is None or _flag(intent, *_OVERRIDES) is not None else longest_context(config)
+    longest = None if config is None or flag_value(intent, *OVERRIDES) is not None else longest_context(config)
     if longest is None:
         yield unknown(Text("the model's own context length is not known"))
         return
@@ -223,80 +219,7 @@ def _other_dtype(intent: Intent, files: ModelFiles | None) -> Fix:
     return Fix(text=Text("use {dtype} ({risk})", {"dtype": dtype, "risk": risk}), commands=commands, effort="flag")
 
 
-@check("CFG003", "parallelism-divides-heads", cause="TENSOR_PARALLEL_DOES_NOT_DIVIDE", explained_by=("MDL001",))
-def parallelism_divides_heads(model_files: ModelFiles | None, intent: Intent) -> Findings:
-    """The attention heads can be dealt out evenly to the GPUs.
-
-    Tensor parallelism gives every GPU the same number of attention heads. vLLM refuses other numbers ("Total number of
-    attention heads (32) must be divisible by tensor parallel size (3)"), SGLang stops with an assertion. vLLM splits
-    the vision tower of GLM-4.1V and AutoGLM as well: its 12 heads do not go into 8, unless `--mm-encoder-tp-mode data`
-    gives every GPU a whole tower.
-
-    Compared are num_attention_heads of config.json (or of the known profile) and `--tensor-parallel-size`.
-
-    ## Fix
-
-    The largest size below that divides; what GPUs are left can serve a second copy.
-    """
-    size = intent.launch.tensor_parallel
-    if intent.model == SMOKE or intent.engine == "transformers" or size == 1:
-        yield not_applicable(Text("no layer is split between GPUs"))
-        return
-    heads = attention_heads(model_config(intent, model_files) or {})
-    if heads is None or _flag(intent, *_OVERRIDES, "enable-dp-attention") is not None:
-        yield unknown(Text("how many attention heads are to be split is not known"))
-        return
-    tower = _tower_heads(model_config(intent, model_files) or {}, intent)
-    said = {"heads": heads, "tower": tower, "size": size}
-    evidence = {"attention_heads": heads, "vision_heads": tower, "tensor_parallel": size}
-    if heads % size == 0 and (tower is None or tower % size == 0):
-        yield ok(Text("{heads} attention heads on {size} GPUs", said), observed=size, evidence=evidence)
-        return
-    only_tower = heads % size == 0
-    words = "{tower} attention heads of the vision tower" if only_tower else "{heads} attention heads"
-    yield fail(
-        Text(words + " cannot be dealt out evenly to {size} GPUs", said),
-        fix=_legal_sizes(intent, heads, tower, only_tower),
-        observed=size,
-        evidence=evidence,
-    )
-
-
-def attention_heads(config: Mapping[str, Any]) -> int | None:
-    """Attention heads of the decoder; None when the config does not say."""
-    text = config.get("text_config")
-    heads = (text if isinstance(text, Mapping) else config).get("num_attention_heads")
-    return heads if isinstance(heads, int) and heads > 0 else None
-
-
-def _tower_heads(config: Mapping[str, Any], intent: Intent) -> int | None:
-    """Heads of a vision tower that is split like the decoder; None where there is none."""
-    tower = config.get("vision_config")
-    whole = _flag(intent, "mm-encoder-tp-mode") == "data" or _flag(intent, "language-model-only") is not None
-    if intent.engine != "vllm" or whole or not isinstance(tower, Mapping):
-        return None
-    heads = tower.get("num_heads") if config.get("model_type") in _SPLIT_TOWERS else None
-    return heads if isinstance(heads, int) and heads > 0 else None
-
-
-def _legal_sizes(intent: Intent, heads: int, tower: int | None, only_tower: bool) -> tuple[Fix, ...]:
-    legal = [n for n in range(1, intent.launch.tensor_parallel) if heads % n == 0 and (tower or n) % n == 0]
-    smaller = Fix(
-        text=Text("split the model over {n} GPUs", {"n": legal[-1]}),
-        commands=(line(changed(intent, {"tensor_parallel": legal[-1]})),),
-        effort="flag",
-    )
-    if not only_tower:
-        return (smaller,)
-    copies = Fix(
-        text=Text("give every GPU the whole vision tower (more memory on each)"),
-        commands=(_with_flag(intent, "mm-encoder-tp-mode", "data"),),
-        effort="flag",
-    )
-    return (copies, smaller)
-
-
-def _flag(intent: Intent, *names: str) -> str | None:
+def flag_value(intent: Intent, *names: str) -> str | None:
     """The value of the last of these flags in the command, "" for one without a value; None when none is there."""
     found = None
     words = intent.command
@@ -306,12 +229,6 @@ def _flag(intent: Intent, *names: str) -> str | None:
             following = words[at + 1] if at + 1 < len(words) and not words[at + 1].startswith("-") else ""
             found = value if equals else following
     return found
-
-
-def _with_flag(intent: Intent, name: str, value: str) -> str:
-    """The user's own line with a flag set that is no field of Launch."""
-    words = replace_flag(intent.command or plain_words(intent), [name], value)
-    return line(dataclasses.replace(intent, command=tuple(words)))
 
 
 def _number(capability: str) -> float | None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from autoglm_doctor.api import (
-    SMOKE,
     Driver,
     Findings,
     Fix,
@@ -21,26 +18,9 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain.model import weight_bytes
-
-GIB = 2**30
-
-#: Python, torch, CUDA and an engine's processes before the first weight; our own number.
-BASE_BYTES = 4 * GIB
-
-#: The usual size of a shard (the default of save_pretrained), where the real ones are not known.
-SHARD_BYTES = 5 * GIB
-
-#: torch and transformers with the smoke model.
-SMOKE_BYTES = 2 * GIB
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """How much loading takes, and why."""
-
-    total: int
-    why: str
+from autoglm_doctor.checks.launch import flag_value
+from autoglm_doctor.domain.loading import needed
+from autoglm_doctor.domain.spans import GIB
 
 
 @check("MEM001", "ram-for-loading", cause="RAM_TOO_SMALL", required=True)
@@ -54,14 +34,16 @@ def ram_for_loading(
     the control group (container, pod, service) still allows; the page cache counts as free in both.
 
     Threshold: the largest weight file (5 GiB when it is not known) + 4 GiB for the engine itself; on the CPU all
-    weights + 4 GiB, since they stay; with --cpu-offload-gb that much more; 2 GiB for the smoke model. These are our
-    own numbers. If swap makes up for the rest, it is yellow: it will load, slowly.
+    weights + 4 GiB, since they stay; with --cpu-offload-gb that much more; with --data-parallel-size 4 GiB for each
+    copy, which read the same file; 2 GiB for the smoke model. These are our own numbers. If swap makes up for the
+    rest, it is yellow: it will load, slowly.
 
     ## Fix
 
     Raise the container's limit or stop other programs; add swap; on WSL raise `memory` in .wslconfig.
     """
-    need = needed(intent, model_files, on_cpu=intent.device == "cpu" or (intent.device == "auto" and driver is None))
+    on_cpu = intent.device == "cpu" or (intent.device == "auto" and driver is None)
+    need = needed(intent, model_files, on_cpu=on_cpu, replicas=replicas_here(intent))
     if need is None:
         yield unknown(Text("how much the weights take is not known"))
         return
@@ -87,18 +69,10 @@ def ram_for_loading(
     )
 
 
-def needed(intent: Intent, files: ModelFiles | None, *, on_cpu: bool) -> Need | None:
-    """Bytes of main memory that loading takes; None when the model runs on the CPU and its size is not known."""
-    if intent.model == SMOKE:
-        return Need(SMOKE_BYTES, "the smoke model")
-    if on_cpu:
-        weights = weight_bytes(intent, files)
-        return None if weights is None else Need(int(weights) + BASE_BYTES, "all weights and 4 GiB for the engine")
-    sizes = [file.size_bytes for file in files.weights if file.size_bytes] if files else []
-    offload = int(intent.launch.cpu_offload_gib * GIB) * intent.launch.tensor_parallel
-    part = "the largest weight file" if sizes else "a weight file of 5 GiB"
-    why = f"{part} and 4 GiB for the engine" + (", and what --cpu-offload-gb keeps" if offload else "")
-    return Need(max(sizes, default=SHARD_BYTES) + BASE_BYTES + offload, why)
+def replicas_here(intent: Intent) -> int:
+    """Copies of the model that this machine runs."""
+    said = flag_value(intent, "data-parallel-size-local", "dpl") or ""
+    return int(said) if said.isdecimal() and int(said) > 0 else intent.launch.data_parallel
 
 
 def _room(memory: Memory) -> tuple[int, bool]:

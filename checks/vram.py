@@ -1,4 +1,4 @@
-"""GPU memory: is it free, do the weights fit, is there room for the KV cache."""
+"""GPU memory: is it free, and do the weights fit. VRM"""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
+from autoglm_doctor.domain import engine_words
 from autoglm_doctor.domain.deployment import Case, Taken, read_case, runs_on_cpu
-from autoglm_doctor.domain.memory import Card, Estimate, estimates, requested_bytes, verdict, weights_verdict
+from autoglm_doctor.domain.memory import Card, estimates, requested_bytes, verdict, weights_verdict
 from autoglm_doctor.domain.memory_fixes import free_fixes, holders, larger_gpus, memory_fixes
+from autoglm_doctor.domain.memory_terms import gib_of, terms
 from autoglm_doctor.domain.model import weight_bytes
-from autoglm_doctor.domain.rescue import launch_that_fits
-from autoglm_doctor.domain.spans import GIB, Span
+from autoglm_doctor.domain.spans import GIB
 from autoglm_doctor.domain.vllm_memory import NEWEST, default_utilization
 from autoglm_doctor.finding import Scalar
 
 #: The server's own CUDA context, which counts as taken when vLLM compares (seen: 0.5 GiB on H100 and L40S).
 CONTEXT_BYTES = GIB // 2
 
-_ROOTS = ("DRV001", "DRV002", "GPU002", "CUD001")
+ROOTS = ("DRV001", "DRV002", "GPU002", "CUD001")
 
 
-@check("VRM001", "gpu-memory-free", cause="GPU_MEMORY_TAKEN_BY_OTHERS", required=True, explained_by=_ROOTS)
+@check("VRM001", "gpu-memory-free", cause="GPU_MEMORY_TAKEN_BY_OTHERS", required=True, explained_by=ROOTS)
 def gpu_memory_free(
     gpus: tuple[Gpu, ...],
     intent: Intent,
@@ -63,7 +64,7 @@ def gpu_memory_free(
     Start with a share that is really free, if the model fits in it: the report prints the line. Or end the processes
     that hold the memory: `nvidia-smi` names them, except those of other containers.
     """
-    reason = _not_asked(intent, runs_on_cpu(intent, environment, driver, gpus, cuda))
+    reason = not_asked(intent, runs_on_cpu(intent, environment, driver, gpus, cuda))
     if reason:
         yield not_applicable(Text(reason))
         return
@@ -74,7 +75,7 @@ def gpu_memory_free(
         yield _judge_free(one, case)
 
 
-def _not_asked(intent: Intent, on_cpu: str) -> str:
+def not_asked(intent: Intent, on_cpu: str) -> str:
     """Why GPU memory does not matter here; "" when it does."""
     return on_cpu or ("the model made on the spot takes a few MiB" if intent.model == SMOKE else "")
 
@@ -111,9 +112,9 @@ def _judge_free(one: Taken, case: Case) -> Judgement:
         "holders": holders(one),
     }
     evidence = _free_evidence(one, case, most, share)
-    seen, goal = f"{_gib(one.free_bytes)} GiB free", f"at least {_gib(most)} GiB free"
+    seen, goal = f"{gib_of(one.free_bytes)} GiB free", f"at least {gib_of(most)} GiB free"
     source = "vllm/v1/worker/utils.py, request_memory" if case.intent.engine == "vllm" else "need of the model"
-    limit = Threshold(value=_gib(most), unit="GiB", source=source)
+    limit = Threshold(value=gib_of(most), unit="GiB", source=source)
     if one.free_bytes >= most + CONTEXT_BYTES:
         good = Text("{free:GiB} of {total:GiB} are free, the server claims {wanted:GiB}", params)
         return ok(good, subject=one.subject, observed=seen, expected=goal, threshold=limit, evidence=evidence)
@@ -137,17 +138,15 @@ def _judge_free(one: Taken, case: Case) -> Judgement:
 
 def _free_evidence(one: Taken, case: Case, most: int, share: float) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {
-        "total_gib": _gib(one.total_bytes),
-        "free_gib": _gib(one.free_bytes or 0),
-        "claimed_gib": _gib(most),
+        "total_gib": gib_of(one.total_bytes),
+        "free_gib": gib_of(one.free_bytes or 0),
+        "claimed_gib": gib_of(most),
         "share": round(share, 4),
     }
     if case.intent.engine == "vllm" and (one.free_bytes or 0) < most + CONTEXT_BYTES:
         place = case.taken.index(one)
-        found["what_vllm_says"] = (
-            f"Free memory on device cuda:{place} ({found['free_gib']}/{found['total_gib']} GiB) on startup is less "
-            f"than desired GPU memory utilization ({share}, {found['claimed_gib']} GiB)."
-        )
+        free, total = gib_of(one.free_bytes or 0), gib_of(one.total_bytes)
+        found["what_vllm_says"] = engine_words.too_little_free(place, free, total, share, gib_of(most))
     return found
 
 
@@ -156,7 +155,7 @@ def _free_evidence(one: Taken, case: Case, most: int, share: float) -> dict[str,
     "weights-fit",
     cause="VRAM_TOO_SMALL_FOR_WEIGHTS",
     required=True,
-    explained_by=_ROOTS,
+    explained_by=ROOTS,
     left_open_by=("MDL001",),
 )
 def weights_fit(
@@ -183,12 +182,12 @@ def weights_fit(
     A larger GPU, `--tensor-parallel-size` with several, or 8-bit weights (`--quantization fp8`, from compute
     capability 8.0 on). The report prints a line that fits where there is one.
     """
-    reason = _not_asked(intent, runs_on_cpu(intent, environment, driver, gpus, cuda))
+    reason = not_asked(intent, runs_on_cpu(intent, environment, driver, gpus, cuda))
     if reason:
         yield not_applicable(Text(reason))
         return
     case = read_case(gpus, intent, model_files, packages, environment, cuda)
-    obstacle = _hopeless(case) or _obstacle(case)
+    obstacle = _hopeless(case) or obstacle_of(case)
     if obstacle is not None:
         yield obstacle
         return
@@ -199,99 +198,21 @@ def weights_fit(
         "total": shown.total_bytes,
         "gpu": case.taken[0].gpu.name,
     }
-    seen, goal = f"{_gib(shown.weights.likely)} GiB", f"at most {_gib(shown.requested)} GiB"
+    seen, goal = f"{gib_of(shown.weights.likely)} GiB", f"at most {gib_of(shown.requested)} GiB"
     answer = weights_verdict(case.estimates)
     if answer == "yes":
         good = Text("the weights take {weights:GiB} of the {claim:GiB} that the server may use per GPU", words)
-        yield ok(good, observed=seen, expected=goal, evidence=_terms(shown))
+        yield ok(good, observed=seen, expected=goal, evidence=terms(shown))
     elif answer == "no":
         bad = "the weights take {weights:GiB} per GPU; the server may use {claim:GiB} of the {total:GiB} of {gpu}"
-        yield fail(Text(bad, words), fix=memory_fixes(case), observed=seen, expected=goal, evidence=_terms(shown))
+        evidence = terms(shown) | {"what_the_engine_says": engine_words.no_room_for_weights(intent.engine, shown)}
+        yield fail(Text(bad, words), fix=memory_fixes(case), observed=seen, expected=goal, evidence=evidence)
     else:
         close = "the weights take {weights:GiB} and the server may use {claim:GiB}: too close to tell"
-        yield unknown(Text(close, words), evidence=_terms(shown))
+        yield unknown(Text(close, words), evidence=terms(shown))
 
 
-@check(
-    "VRM003",
-    "kv-cache-fits",
-    cause="KV_CACHE_TOO_SMALL",
-    required=True,
-    explained_by=("VRM002", *_ROOTS),
-    left_open_by=("MDL001",),
-)
-def kv_cache_fits(
-    gpus: tuple[Gpu, ...],
-    intent: Intent,
-    model_files: ModelFiles | None,
-    packages: Packages | None,
-    environment: Environment | None,
-    cuda: Cuda | None,
-    driver: Driver | None,
-) -> Findings:
-    """After weights and peak, the KV cache of one whole request fits.
-
-    vLLM claims its share of the card, loads the weights, runs the largest batch to see the peak, sets the memory of
-    its CUDA graphs aside and gives the rest to the KV cache. If one request of `--max-model-len` tokens does not fit in
-    there, it refuses to start. The common advice ("9B in 16 bits is 18 GB, so 24 GB will do") forgets the vision tower
-    and the peak.
-
-    Every term is worked out for the engine's version and the card; the evidence lists them. They were held against
-    public start-up logs, and their errors are part of the answer: red and green only where all of the error lies on
-    one side, otherwise "cannot tell". Judged against the whole card; whether that is free is VRM001.
-
-    ## Fix
-
-    In the order of what it costs: a higher `--gpu-memory-utilization`, fewer requests at once (`--max-num-seqs`: the
-    sampler's peak grows with it), smaller pictures and no video, a shorter context, 8-bit weights, more GPUs. The
-    report prints complete lines that fit.
-    """
-    reason = _not_asked(intent, runs_on_cpu(intent, environment, driver, gpus, cuda))
-    if reason:
-        yield not_applicable(Text(reason))
-        return
-    case = read_case(gpus, intent, model_files, packages, environment, cuda)
-    obstacle = _obstacle(case)
-    if obstacle is not None:
-        yield obstacle
-        return
-    shown = case.estimates[-1]
-    left = max(0, shown.kv_available.likely)
-    words = {"tokens": shown.tokens, "needed": shown.kv_needed, "left": left, "claim": shown.requested}
-    seen, goal = f"{_gib(left)} GiB for the KV cache", f"at least {_gib(shown.kv_needed)} GiB"
-    answer = verdict(case.estimates)
-    if answer == "yes":
-        words["room"] = left * shown.tokens // max(1, shown.kv_needed)
-        good = "{left:GiB} are left for the KV cache, about {room:count} tokens; one request takes {tokens:count}"
-        yield ok(Text(good, words), observed=seen, expected=goal, evidence=_terms(shown))
-    elif answer == "no":
-        bad = (
-            "one request of {tokens:count} tokens needs {needed:GiB} of KV cache; weights and peak leave "
-            "{some} of the {claim:GiB} that the server claims"
-        )
-        bad = bad.replace("{some}", "about {left:GiB}" if _gib(left) > 0 else "nothing")
-        yield fail(Text(bad, words), fix=memory_fixes(case), observed=seen, expected=goal, evidence=_terms(shown))
-    else:
-        yield _too_close(case, shown)
-
-
-def _too_close(case: Case, shown: Estimate) -> Judgement:
-    """Inside our own error: say so, and name a line that surely fits."""
-    ends = [e.kv_available for e in case.estimates]
-    words = {
-        "needed": shown.kv_needed,
-        "low": max(0, min(end.low for end in ends)),
-        "high": max(0, max(end.high for end in ends)),
-    }
-    evidence = _terms(shown)
-    if case.card is not None:
-        sure = launch_that_fits(case.intent, case.files, case.card, case.version, capability=case.capability, most=1)
-        evidence |= {"line_that_fits": sure[0].line} if sure else {}
-    close = "between {low:GiB} and {high:GiB} are left for the KV cache, {needed:GiB} are needed: too close to tell"
-    return unknown(Text(close, words), evidence=evidence)
-
-
-def _obstacle(case: Case) -> Judgement | None:
+def obstacle_of(case: Case) -> Judgement | None:
     """Why there is nothing to compare."""
     if case.card is None:
         return unknown(Text("the memory of the GPUs that the deployment takes is not known"))
@@ -318,32 +239,7 @@ def _hopeless(case: Case) -> Judgement | None:
     return fail(
         Text("the weights take {weights:GiB} per GPU, {gpu} has {total:GiB}", words),
         fix=larger_gpus(case.intent, each),
-        observed=f"{_gib(each)} GiB",
-        expected=f"below {_gib(case.card.total_bytes)} GiB",
+        observed=f"{gib_of(each)} GiB",
+        expected=f"below {gib_of(case.card.total_bytes)} GiB",
+        evidence={"what_the_engine_says": engine_words.out_of_memory(0, case.card.total_bytes)},
     )
-
-
-def _terms(shown: Estimate) -> dict[str, Scalar]:
-    """Every term of the estimate, in GiB per GPU."""
-    return {
-        "total_gib": _gib(shown.total_bytes),
-        "claimed_gib": _gib(shown.requested),
-        "share": round(shown.utilization, 4),
-        "engine_version_assumed": shown.version,
-        "weights_gib": _ends(shown.weights),
-        "peak_activation_gib": _ends(shown.activation),
-        "outside_of_torch_gib": _ends(shown.non_torch),
-        "cuda_graphs_gib": _ends(shown.graphs),
-        "kv_needed_gib": _gib(shown.kv_needed),
-        "kv_left_gib": _ends(shown.kv_available),
-        "context_tokens": shown.tokens,
-    }
-
-
-def _gib(amount: int) -> float:
-    return round(amount / GIB, 2)
-
-
-def _ends(span: Span) -> str:
-    low, likely, high = (_gib(end) for end in (span.low, span.likely, span.high))
-    return f"{likely}" if low == high else f"{likely} ({low} to {high})"

@@ -11,8 +11,8 @@ from autoglm_doctor.checks.launch import (
     context_within_model,
     dtype_supported,
     longest_context,
-    parallelism_divides_heads,
 )
+from autoglm_doctor.checks.parallel import parallelism_divides_heads
 from autoglm_doctor.facts import Distribution, Environment, Gpu, ModelFiles, Packages, Reading
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import SMOKE, Intent

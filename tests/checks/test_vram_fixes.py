@@ -6,8 +6,11 @@ import shlex
 import pytest
 
 from autoglm_doctor.checks.driver import driver_libraries_match
+from autoglm_doctor.checks.kv_cache import kv_cache_fits
 from autoglm_doctor.checks.model import model_complete
-from autoglm_doctor.checks.vram import gpu_memory_free, kv_cache_fits, weights_fit
+from autoglm_doctor.checks.vram import gpu_memory_free, weights_fit
+from autoglm_doctor.domain.launch_line import changed
+from autoglm_doctor.domain.memory import Card, estimates
 from autoglm_doctor.facts import (
     Cuda,
     CudaDevice,
@@ -25,7 +28,7 @@ from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
 from autoglm_doctor.wording import render
-from tests.checks.vram_cases import CHECKS, GIB, NOTEBOOK, README, files_of, gpu, h100, one, vllm, with_launch
+from tests.checks.vram_cases import CHECKS, GIB, NOTEBOOK, README, files_of, gpu, h100, one, vllm
 
 # --- VRM003
 
@@ -65,9 +68,13 @@ def test_every_term_is_in_the_evidence():
 
 
 def test_too_close_to_tell_is_unknown_and_names_a_line():
-    finding = one(kv_cache_fits, gpus=(gpu(24.0),), intent=with_launch(gpu_memory_utilization=0.95))
+    total = int(23.55 * GIB)
+    need = estimates(README, None, Card(name="x", total_bytes=total), "0.33.0")[-1].need
+    intent = changed(README, {"gpu_memory_utilization": need.likely / total})
+    finding = one(kv_cache_fits, gpus=(gpu(24.0),), intent=intent)
     assert finding.status == "unknown"
-    assert "--max-num-seqs 8" in finding.evidence["line_that_fits"]
+    pasted = parse_command(shlex.split(finding.evidence["line_that_fits"]))
+    assert one(kv_cache_fits, gpus=(gpu(24.0),), intent=pasted).status == "pass"
 
 
 def test_a_busy_gpu_is_one_red():
@@ -169,18 +176,18 @@ def test_hidden_gpus_mean_the_cpu_where_the_cpu_will_do(check, value):
 
 
 def test_no_room_at_all_is_said_in_words():
-    finding = one(kv_cache_fits, gpus=(gpu(),), packages=vllm("0.12.0"))
+    finding = one(kv_cache_fits, gpus=(gpu(22.5),), packages=vllm("0.12.0"))
     assert finding.status == "fail"
     assert "weights and peak leave nothing of the" in render(finding.text)
     assert "0.00" not in render(finding.text)
 
 
-def test_a_broken_library_explains_what_is_not_known_and_a_broken_config_does_not_hide_it():
+def test_a_broken_library_explains_what_is_not_known_and_so_does_a_broken_config():
     broken = ModelFiles(path="/m", config_error="config.json is no JSON")
     facts = Facts(driver=known(Driver(version="570.26", nvml_code=0)), gpus=known((gpu(),)), model_files=known(broken))
     intent = dataclasses.replace(README, model="/m", profile="")
     found = run_checks([weights_fit, kv_cache_fits, model_complete], facts, intent, load_matrix())
-    assert [f.status for f in found[:2]] == ["unknown"] * 2
+    assert [(f.status, f.because) for f in found[:2]] == [("skipped", "MDL001")] * 2
     mismatch = Driver(version="570.26", kernel_version="570.26", library_version="575.1", nvml_code=18)
     facts = Facts(driver=known(mismatch), gpus=Reading(outcome="failed", why="NVML does not start"))
     found = run_checks([*CHECKS, driver_libraries_match], facts, README, load_matrix())

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from autoglm_doctor.checks.vram import gpu_memory_free, kv_cache_fits, weights_fit
+from autoglm_doctor.checks.kv_cache import kv_cache_fits
+from autoglm_doctor.checks.vram import gpu_memory_free, weights_fit
 from autoglm_doctor.facts import (
     Distribution,
     Gpu,
