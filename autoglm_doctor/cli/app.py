@@ -14,6 +14,7 @@ from autoglm_doctor import interruption
 from autoglm_doctor.cli.check import check
 from autoglm_doctor.cli.explain import explain
 from autoglm_doctor.cli.list_checks import list_checks
+from autoglm_doctor.cli.plan import SplitAtDashes, plan
 from autoglm_doctor.console import printable
 from autoglm_doctor.errors import BUG, INTERRUPTED, USAGE, DoctorError
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("check")(check)
 app.command("explain")(explain)
 app.command("list")(list_checks)
+app.command("plan", cls=SplitAtDashes)(plan)
 
 
 def _help(context: typer.Context, wanted: bool) -> None:

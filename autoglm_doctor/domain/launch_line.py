@@ -12,6 +12,7 @@ from typing import Any
 from autoglm_doctor.engines import SYNTAXES
 from autoglm_doctor.intent import Engine, Intent, Launch
 
+_NUMBER = re.compile(r"-\d+(\.\d+)?")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
@@ -84,6 +85,26 @@ def replace_flag(
         return kept
     new = _written(names[0], value)
     return [*kept, *new] if place < 0 else [*kept[:place], *new, *kept[place:]]
+
+
+def stated_flag(words: Sequence[str], name: str) -> str | None:
+    """The value of a flag in a command, the last one; "" for one without a value, None when it is not there."""
+    found = None
+    for at, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if word.startswith("-") and bare_flag(flag) == name:
+            following = words[at + 1] if at + 1 < len(words) and not words[at + 1].startswith("-") else ""
+            found = value if equals else following
+    return found
+
+
+def with_flags(words: Sequence[str], flags: Sequence[str], engine: Engine) -> list[str]:
+    """A command with more flags at its end; what it said before of the same flags is gone."""
+    kept = list(words)
+    for flag in (f.split("=", 1)[0] for f in flags if f.startswith("-") and not _NUMBER.fullmatch(f)):
+        field = SYNTAXES[engine].fields.get(bare_flag(flag))
+        kept = replace_flag(kept, flags_of(engine, field) if field else (bare_flag(flag),), None)
+    return [*kept, *flags]
 
 
 def bare_flag(flag: str) -> str:

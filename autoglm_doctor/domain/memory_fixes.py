@@ -22,16 +22,23 @@ SOLD = (8, 12, 16, 24, 32, 40, 48, 80, 96, 141, 180, 268)
 IDLE_BYTES = GIB
 
 _WORDS: Mapping[str, str] = {
+    "given": "as you gave it",
+    "replicas": "run {data_parallel} copies, one on each GPU, behind the same port{split}",
     "utilization": "let the server claim {utilization:percent} of the GPU",
+    "few_sequences": "serve at most {max_num_seqs} requests at once, more of them wait: that lowers the sampler's peak",
+    "pictures": "take no videos, and pictures of 2.5 million pixels{ignored}",
     "small_batch": ("serve at most {max_num_seqs} requests at once{pictures}: that lowers the peak beside the weights"),
     "context": "shorten the context to {max_model_len:count} tokens{few}{pictures}",
-    "fp8": "make 8-bit weights while loading; answers change slightly",
+    "eager": "do without CUDA graphs, which makes every answer slower{few}{pictures}",
+    "fp8": "make 8-bit weights while loading; answers change slightly{few}{pictures}",
     "more_gpus": "split the model over {tensor_parallel} of the GPUs that are there",
     "four_bit": (
         "make 4-bit weights while loading (needs the bitsandbytes package in the server's environment; answers get "
-        "worse, try it before you rely on it)"
+        "worse, try it before you rely on it){few}{pictures}"
     ),
-    "hardware": "take {tensor_parallel} GPUs like this one",
+    "hardware": "take {gpus} GPUs like this one",
+    "fewer_gpus": "split the model over {tensor_parallel}: as many GPUs as are there and as its heads go into",
+    "whole_towers": "give every GPU the whole vision tower, whose heads do not go into {tensor_parallel} GPUs",
 }
 
 
@@ -112,30 +119,37 @@ def _named(process: GpuProcess) -> str:
 
 
 def _fix(suggestion: Suggestion) -> Fix:
+    effort: Literal["flag", "hardware"] = "hardware" if suggestion.kind == "hardware" else "flag"
+    return Fix(text=trade(suggestion), commands=(suggestion.line,), effort=effort)
+
+
+def trade(suggestion: Suggestion) -> Text:
+    """What is done, and what it costs, in words."""
     launch = suggestion.intent.launch
     template = _WORDS[suggestion.kind]
-    raised = "gpu_memory_utilization" in suggestion.changes and suggestion.kind != "utilization"
+    if "gpu_memory_utilization" in suggestion.changes and suggestion.kind != "utilization":
+        template += "; and let the server claim {utilization:percent} of the GPU"
     params: dict[str, Any] = {
         "utilization": launch.gpu_memory_utilization,
         "max_num_seqs": launch.max_num_seqs,
         "max_model_len": launch.max_model_len,
         "tensor_parallel": launch.tensor_parallel,
-        "pictures": _pictures(suggestion),
+        "data_parallel": launch.data_parallel,
+        "gpus": suggestion.intent.gpus_needed,
+        "split": " instead of splitting one over them" if "tensor_parallel" in suggestion.changes else "",
+        "pictures": f", no videos, and pictures of 2.5 million pixels{_IGNORED}" if _smaller(suggestion) else "",
+        "ignored": _IGNORED,
         "few": f", at most {launch.max_num_seqs} requests at once" if "max_num_seqs" in suggestion.changes else "",
     }
-    if raised:
-        template += "; and let the server claim {utilization:percent} of the GPU"
-    effort: Literal["flag", "hardware"] = "hardware" if suggestion.kind == "hardware" else "flag"
-    return Fix(text=Text(template, params), commands=(suggestion.line,), effort=effort)
+    return Text(template, params)
 
 
-def _pictures(suggestion: Suggestion) -> str:
-    """The processor ignores max_pixels; `size` is the word that it obeys."""
-    return (
-        ", no videos, and pictures of 2.5 million pixels (max_pixels is ignored by the processor, size is not)"
-        if "mm_processor_kwargs" in suggestion.changes
-        else ""
-    )
+#: The processor ignores max_pixels; `size` is the word that it obeys.
+_IGNORED = " (max_pixels is ignored by the processor, size is not)"
+
+
+def _smaller(suggestion: Suggestion) -> bool:
+    return "mm_processor_kwargs" in suggestion.changes
 
 
 def _bigger_card(intent: Intent, found: tuple[Estimate, ...]) -> Fix:
