@@ -175,6 +175,7 @@ class Interpreter:
     chosen_by: str = ""  # one sentence for the report
     # What the intended command starts and is not there; "": found, or no command; None: nobody looked.
     missing_program: str | None = None
+    torch_folder: str | None = None  # where `import torch` would find it; "": nowhere; None: not asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +187,7 @@ class Distribution:
     location: str = ""  # the sys.path entry
     requires_python: str | None = None
     requires: tuple[str, ...] = ()  # raw Requires-Dist lines
+    editable: bool | None = None  # its sources are used where they lie (direct_url.json); None: not asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 #: How long each probe may take before it is killed. NVML is slow without persistence mode (seen: 20 s on eight GPUs),
-#: `import torch` from a cold network disk as well.
+#: `import torch` from a cold network disk as well, and even a bare Python may then take more than ten.
 PROBE_SECONDS = {
     "machine": 10.0,
-    "nvml": 30.0,
+    "nvml": 60.0,
     "storage": 10.0,
-    "interpreter": 10.0,
+    "interpreter": 30.0,
     "packages": 30.0,
     "model": 30.0,
     "cuda": 60.0,

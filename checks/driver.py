@@ -34,16 +34,9 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
-from autoglm_doctor.domain.driver_absent import no_answer, no_driver
-from autoglm_doctor.domain.driver_faults import Fault, broken_library, is_damaged, own_words, silent_nvml
-from autoglm_doctor.domain.driver_fixes import (
-    GIVE_UTILITY,
-    POD_UTILITY,
-    REBOOT,
-    driver_fixes,
-    new_enough,
-    nvml_fixes,
-)
+from autoglm_doctor.domain.driver_absent import no_answer, no_driver, without_nvml
+from autoglm_doctor.domain.driver_faults import Fault, own_words, silent_nvml
+from autoglm_doctor.domain.driver_fixes import ON_CPU, REBOOT, driver_fixes, new_enough
 
 #: nvmlReturn_t (nvml.h): library not found, library/kernel mismatch.
 NOT_FOUND, MISMATCH = 12, 18
@@ -56,6 +49,7 @@ def driver_present(
     pci_gpus: tuple[PciGpu, ...] | None,
     host: Host | None,
     cuda: Cuda | None,
+    environment: Environment | None,
     intent: Intent,
 ) -> Findings:
     """An NVIDIA driver is installed, loaded and answers.
@@ -64,59 +58,73 @@ def driver_present(
     module, libcuda and nvidia-smi itself. A GPU on the PCI bus without a driver, a free driver bound to it
     (nouveau, nova), a container without devices and a machine without a GPU need different remedies and are told
     apart; so is a machine where CUDA works and only NVML is missing, as in a container that was started without the
-    driver's `utility` libraries. With `--device auto` a machine without a GPU is judged for the CPU instead.
+    driver's `utility` libraries. With `--device auto` a machine without a GPU is judged for the CPU instead; a driver
+    that is there and ill stays red, since whoever asks it whether there is a GPU meets the illness.
 
-    NVML is asked in a child process with a time limit. One that never comes back is most likely stuck on a wedged GPU;
-    one that dies shows a library that is damaged or belongs to another driver.
+    NVML is asked in a child process with a time limit (docs/sick-machines.md tells the limits, `--timeout` multiplies
+    them). One that never comes back is DRIVER_HANGS: most likely it is stuck on a wedged GPU, less likely it is slow,
+    as without persistence mode. One that dies shows a library that is damaged or belongs to another driver.
+
+    A Jetson has libcuda, and NVML only partly or not at all; torch and vLLM do without. So CUDA that starts is enough,
+    and where it was not tried or does not start, this is unknown and CUD001 says what is wrong.
 
     No threshold: NVML's return code decides (nvml.h: 0 success, 4 no permission, 9 driver not loaded, 999 unknown).
 
     ## Fix
 
     Install the driver of the distribution and reboot; in a container, start it with `--gpus all`. For a driver that
-    hangs: read the kernel's log, stop what runs on the GPU and reset it, or reboot.
+    hangs: read the kernel's log, stop what runs on the GPU and reset it, or reboot; for one that is only slow,
+    persistence mode and `--timeout 4`.
     """
+    on_cpu = bool(runs_on_cpu(intent, environment, driver.value, gpus.value, cuda))
     silent = silent_nvml(driver, gpus, host)
     if intent.device == "cpu":
         yield not_applicable(Text("the deployment runs on the CPU"))
     elif silent is not None:
         end = driver.why if driver.value is None else gpus.why
-        yield _red(intent, True, silent, {"end": end})
+        yield _red(intent, on_cpu, silent, {"end": end})
+    elif host is not None and host.tegra and not _answers(driver):
+        yield _jetson(driver, cuda)
     elif _only_nvml_is_missing(driver, cuda):
         yield _without_nvml(driver.value, host, intent)
     elif driver.value is not None and driver.outcome == "known":
-        yield _known(driver.value, pci_gpus, host, intent)
+        yield _known(driver.value, pci_gpus, host, intent, on_cpu)
     elif driver.outcome == "absent":
-        yield _absent(pci_gpus, host, intent)
+        yield _absent(pci_gpus, host, intent, on_cpu)
     else:
         yield unknown(Text("the driver could not be read: {why}", {"why": driver.why or driver.outcome}))
 
 
+def _works(cuda: Cuda | None) -> bool:
+    return cuda is not None and cuda.init_code == 0 and bool(cuda.devices)
+
+
+def _answers(driver: Reading[Driver]) -> bool:
+    return driver.value is not None and driver.value.nvml_code == 0
+
+
+def _jetson(driver: Reading[Driver], cuda: Cuda | None) -> Judgement:
+    """Its NVML is missing or refuses: no sign of a fault, and vLLM asks torch there (cuda_platform_plugin)."""
+    said = {"error": own_words(driver.value) if driver.value else driver.why}
+    if _works(cuda):
+        words = "CUDA starts; NVML does not, which is usual on a Jetson: torch and vLLM do without it"
+        return ok(Text(words), evidence=_evidence(driver.value) if driver.value else None)
+    why = "CUDA was not tried" if cuda is None else "CUDA does not start either"
+    return unknown(Text("a Jetson tells nothing through NVML ({error}), and " + why, said))
+
+
 def _only_nvml_is_missing(driver: Reading[Driver], cuda: Cuda | None) -> bool:
     """libcuda has started and shows devices: the driver is there and works, whatever could not be found."""
-    works = cuda is not None and cuda.init_code == 0 and bool(cuda.devices)
+    works = _works(cuda)
     code = driver.value.nvml_code if driver.value is not None else None
     return works and (driver.outcome == "absent" or (driver.outcome == "known" and code == NOT_FOUND))
 
 
 def _without_nvml(driver: Driver | None, host: Host | None, intent: Intent) -> Judgement:
-    error = own_words(driver) if driver else ""
-    said = {"error": error or "libnvidia-ml.so.1 is not there"}
     # torch computes without NVML; vLLM finds its platform by it and SGLang asks nvidia-smi.
     judge = warn if intent.engine == "transformers" else fail
-    evidence = _evidence(driver) if driver else None
-    if driver is not None and is_damaged(error):
-        fault = broken_library("libnvidia-ml.so.1", error, driver, host)
-        return judge(fault.text, fix=fault.fixes, cause=fault.cause, evidence=evidence)
-    if host is not None and host.container:
-        words = "CUDA works, but the container lacks the driver's `utility` libraries: there is no NVML ({error}), "
-        cause = "CONTAINER_WITHOUT_NVML"
-        fixes: tuple[Fix, ...] = (POD_UTILITY if host.container == "kubernetes" else GIVE_UTILITY,)
-    else:
-        words = "CUDA works, but the driver's library NVML is missing ({error}), "
-        cause, fixes = "NVML_LIBRARY_MISSING", nvml_fixes(driver, wsl=host is not None and host.wsl)
-    text = Text(words + "which engines ask for the memory of the GPUs", said)
-    return judge(text, fix=fixes, cause=cause, evidence=evidence)
+    fault = without_nvml(driver, host)
+    return judge(fault.text, fix=fault.fixes, cause=fault.cause, evidence=_evidence(driver) if driver else None)
 
 
 def _evidence(driver: Driver) -> dict[str, str | int | None]:
@@ -128,7 +136,9 @@ def _evidence(driver: Driver) -> dict[str, str | int | None]:
     }
 
 
-def _known(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent) -> Judgement:
+def _known(
+    driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent, on_cpu: bool
+) -> Judgement:
     evidence = _evidence(driver)
     if driver.nvml_code == 0:
         return ok(Text("driver {version} answers", {"version": driver.version or "?"}), observed=driver.version)
@@ -142,23 +152,26 @@ def _known(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | Non
         return ok(Text(words, {"version": version}), evidence=evidence)
     if "nvidia-smi" in driver.read_by and driver.nvml_code == NOT_FOUND:
         return ok(Text("driver {version}, says nvidia-smi", {"version": driver.version or "?"}), evidence=evidence)
-    return _red(intent, True, no_answer(driver, pci_gpus, host), evidence)
+    return _red(intent, on_cpu, no_answer(driver, pci_gpus, host), evidence)
 
 
-def _absent(pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent) -> Judgement:
+def _absent(pci_gpus: tuple[PciGpu, ...] | None, host: Host | None, intent: Intent, on_cpu: bool) -> Judgement:
     if not pci_gpus and intent.device == "auto":
         return not_applicable(Text("there is no NVIDIA GPU here: everything is judged for the CPU"))
-    return _red(intent, bool(pci_gpus), no_driver(pci_gpus, host))
+    return _red(intent, on_cpu, no_driver(pci_gpus, host))
 
 
-def _red(intent: Intent, seen: bool, fault: Fault, evidence: Mapping[str, str | int | None] | None = None) -> Judgement:
-    """Red; yellow with --device auto and a GPU that nobody can use: the CPU is there to run on."""
-    judge = warn if intent.device == "auto" and seen else fail
-    return judge(fault.text, fix=fault.fixes, cause=fault.cause, evidence=evidence)
+def _red(
+    intent: Intent, on_cpu: bool, fault: Fault, evidence: Mapping[str, str | int | None] | None = None
+) -> Judgement:
+    """Red; yellow with --device auto where all the rest is judged for the CPU, too."""
+    judge = warn if on_cpu else fail
+    fixes = (*fault.fixes, ON_CPU) if intent.device == "auto" else fault.fixes
+    return judge(fault.text, fix=fixes, cause=fault.cause, evidence=evidence)
 
 
 @check("DRV002", "driver-libraries-match", cause="NVML_DRIVER_LIBRARY_MISMATCH", explained_by=("DRV001",))
-def driver_libraries_match(driver: Driver, intent: Intent) -> Findings:
+def driver_libraries_match(driver: Driver, host: Host | None, intent: Intent) -> Findings:
     """The driver's libraries belong to the loaded kernel module.
 
     After an update of the packages (often an unattended one) the old kernel module stays loaded until the next boot,
@@ -186,6 +199,8 @@ def driver_libraries_match(driver: Driver, intent: Intent) -> Findings:
     elif kernel and library:
         # NVML itself compares when it starts and was content: another copy of the library lies on the path.
         yield ok(Text("NVML accepts the kernel module {kernel} (its file says {library})", versions))
+    elif host is not None and host.tegra:
+        yield not_applicable(Text("the libraries of a Jetson come with its kernel"))
     else:
         yield unknown(Text("NVML did not start and only one of the two versions is known"))
 

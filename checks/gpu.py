@@ -25,7 +25,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
-from autoglm_doctor.domain.driver_faults import gpu_in, unread_gpus
+from autoglm_doctor.domain.driver_faults import NO_PERMISSION, gpu_in, refused, slow_driver, unread_gpus
 from autoglm_doctor.domain.launch_line import can_change, changed, line
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -75,7 +75,7 @@ def gpus_visible(
 
 
 def select(gpus: tuple[Gpu, ...], value: str | None) -> Selection:
-    """The GPUs that a value of CUDA_VISIBLE_DEVICES leaves, by CUDA's rules; numbers in NVML's order."""
+    """The GPUs that a value of CUDA_VISIBLE_DEVICES leaves, by CUDA's rules; numbers count those that answer."""
     if value is None:
         return Selection(gpus)
     found: list[Gpu] = []
@@ -89,8 +89,8 @@ def select(gpus: tuple[Gpu, ...], value: str | None) -> Selection:
 
 
 def _named(gpus: tuple[Gpu, ...], word: str) -> Gpu | None:
-    if word.isdigit():
-        return next((gpu for gpu in gpus if gpu.index == int(word)), None)
+    if word.isdigit():  # CUDA counts the GPUs that it may open, NVML also those of others
+        return gpus[int(word)] if int(word) < len(gpus) else None
     if word.startswith("MIG-"):  # UUIDs of slices are not read; one that is wrong shows in CUDA's own count
         return next((gpu for gpu in gpus if gpu.mig), None)
     return next((gpu for gpu in gpus if word and gpu.uuid.startswith(word)), None)
@@ -173,11 +173,17 @@ def gpus_answer(
     Measured by asking NVML for the name, the memory and the programs of each GPU (nvml.h: 15 is a lost GPU, 16 one
     that needs a reset). Red where the deployment needs it, or where no GPU could be read; yellow where the GPUs that
     it takes are others. Red as well where NVML hangs or crashes while it is asked, or refuses the answer: an engine
-    asks it the same.
+    asks it the same. GPUs that this user may not open (4: those of other jobs, behind Slurm or a cgroup) are left out,
+    and are no fault as long as one is left or CUDA starts.
+
+    NVML that does not end within its time limit (docs/sick-machines.md tells the limits, `--timeout` multiplies them)
+    is DRIVER_HANGS: most likely the GPU that it was asked about is wedged. Where it answered for some GPUs and needed
+    long for each, it is DRIVER_SLOW and yellow: without persistence mode every look starts each GPU anew.
 
     ## Fix
 
-    Look for the Xid in the kernel's log, reset the GPU, reboot. If it comes back, look at power, cabling and heat.
+    Look for the Xid in the kernel's log, reset the GPU, reboot. If it comes back, look at power, cabling and heat. For
+    a slow driver: persistence mode, and `--timeout 4`.
     """
     lost = re.findall(r"GPU (\d+) (fell off the bus|needs a reset)", gpus.why)
     found = gpus.value or ()
@@ -190,17 +196,23 @@ def gpus_answer(
         for index, words in lost:
             yield _lost(index, words, served)
     elif gpus.outcome != "known":
-        yield _unread(gpus, driver, host)
+        yield _unread(gpus, driver, host, cuda)
     elif not found:
         yield not_applicable(Text("there is no GPU"))
     else:
-        yield ok(Text("{n} GPU(s) answer", {"n": len(found)}), observed=len(found))
+        words = "{n} GPU(s) answer; left out: {others}" if gpus.why else "{n} GPU(s) answer"
+        yield ok(Text(words, {"n": len(found), "others": gpus.why}), observed=len(found))
 
 
-def _unread(gpus: Reading[tuple[Gpu, ...]], driver: Driver | None, host: Host | None) -> Judgement:
-    fault = unread_gpus(gpus, driver, host)
+def _unread(gpus: Reading[tuple[Gpu, ...]], driver: Driver | None, host: Host | None, cuda: Cuda | None) -> Judgement:
+    late = slow_driver(gpus)
+    if late is not None:
+        return warn(late.text, fix=late.fixes, cause=late.cause, evidence={"why": gpus.why})
+    fault = unread_gpus(gpus, driver, host, cuda)
     if fault is None:
-        return unknown(Text("{why}", {"why": gpus.why or "the GPUs were not read"}))
+        closed = refused(gpus.why) == NO_PERMISSION and cuda is not None
+        words = "{why}; CUDA starts all the same, an engine that asks NVML may not" if closed else "{why}"
+        return unknown(Text(words, {"why": gpus.why or "the GPUs were not read"}))
     index = gpu_in(gpus.why)
     subject = f"gpu:{index}" if index else ""
     return fail(fault.text, fix=fault.fixes, cause=fault.cause, subject=subject, evidence={"why": gpus.why})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from autoglm_doctor.api import (
@@ -29,6 +30,9 @@ HEADER_LIMIT = 100_000_000
 #: Names in a message; the whole list is in the evidence.
 SHOWN = 3
 
+#: The probe's progress at its time limit, in a reading's `why`: what was read by then.
+_READ_BY_THEN = re.compile(r"no answer within ([\d.e+-]+) s, while reading weight files, (\d+) of (\d+) done")
+
 #: fault of a file -> (cause, words). The order is that of the findings.
 FAULTS: dict[str, tuple[str, str]] = {
     "missing": ("MODEL_SHARD_MISSING", "{n} of {all} weight files are missing: {names}"),
@@ -50,14 +54,18 @@ def model_complete(model_files: Reading[ModelFiles], intent: Intent) -> Findings
     loading, with messages such as HeaderTooLarge. So config.json and the index are parsed and the header of every
     safetensors file is read: its offsets must end exactly at the end of the file. No tensor is read, so a flipped bit
     inside of one is not found. Weights that are not on this machine yet are not judged, unless --require-model; a path
-    where no folder is cannot be downloaded and is red. So is storage that gives no answer at all, as a network mount
-    without its server.
+    where no folder is cannot be downloaded and is red.
+
+    So is storage that gives no answer at all within the time limit, as a network mount without its server
+    (MODEL_STORAGE_HANGS; docs/sick-machines.md tells the limits, `--timeout` multiplies them). Where some files were
+    read by then, the storage is slow and the rest is not known: that is no fault, and no pass.
 
     Threshold: 100,000,000 bytes for a header (limit of the safetensors library).
 
     ## Fix
 
-    Download the named files again; after `git clone`, run `git lfs pull`. Where the storage hangs, see to the mount.
+    Download the named files again; after `git clone`, run `git lfs pull`. Where the storage hangs, see to the mount;
+    where it is slow, give it time with `--timeout 4`.
     """
     files = model_files.value
     if wrong_path(model_files, intent):
@@ -77,6 +85,11 @@ def model_complete(model_files: Reading[ModelFiles], intent: Intent) -> Findings
 
 def _hanging(model_files: Reading[ModelFiles], intent: Intent) -> Judgement:
     """A look at a folder takes milliseconds; an engine would wait for ever, and could not even be killed."""
+    read = _READ_BY_THEN.search(model_files.why)
+    if read is not None:
+        said = {"limit": float(read[1]), "n": int(read[2]), "all": int(read[3])}
+        words = "the storage is slow: {n} of {all} weight files were read within {limit:s}; `--timeout 4` gives it more"
+        return unknown(Text(words, said), evidence={"why": model_files.why})
     look = Fix(
         text=Text("see which mount it is, and bring its server back (a forced, lazy umount frees what waits for it)"),
         commands=("findmnt -o TARGET,SOURCE,FSTYPE -t nfs,nfs4,cifs,ceph,lustre,fuse", "sudo dmesg --ctime | tail -20"),

@@ -98,14 +98,32 @@ _NO_CARD = Fix(
 _FIND = "ldconfig -p | grep libcuda.so; echo $LD_LIBRARY_PATH"
 
 
+def _on_jetson(case: _Case) -> tuple[Fix, ...]:
+    """Its driver is part of the board's system (L4T); () on another machine."""
+    if case.host is None or not case.host.tegra:
+        return ()
+    anew = Fix(
+        text=Text("install the driver's libraries of the board again"),
+        commands=("sudo apt-get install --reinstall -y nvidia-l4t-cuda", "sudo ldconfig"),
+        effort="install",
+        needs_root=True,
+    )
+    runtime = Fix(
+        text=Text("start the container with NVIDIA's runtime, which brings the board's libraries (put your image)"),
+        commands=("docker run --runtime nvidia --rm IMAGE",),
+        effort="restart",
+    )
+    return (runtime,) if case.inside else (anew,)
+
+
 def _not_loaded(case: _Case) -> InitFault:
     said = {"error": case.cuda.load_error or "no reason given"}
     if is_damaged(case.cuda.load_error):
         fault = broken_library("libcuda.so.1", said["error"], case.driver, case.host)
-        return InitFault(text=fault.text, fixes=fault.fixes, cause=fault.cause)
+        return InitFault(text=fault.text, fixes=_on_jetson(case) or fault.fixes, cause=fault.cause)
     if case.inside:
         text = Text("libcuda.so.1 does not load in this container: {error}", said)
-        return InitFault(text=text, fixes=(_CONTAINER,), cause="CONTAINER_WITHOUT_GPU")
+        return InitFault(text=text, fixes=_on_jetson(case) or (_CONTAINER,), cause="CONTAINER_WITHOUT_GPU")
     if case.host is not None and case.host.wsl:
         fix = Fix(
             text=Text("put WSL's libraries on the loader's path"),
@@ -120,7 +138,7 @@ def _not_loaded(case: _Case) -> InitFault:
         effort="install",
         needs_root=True,
     )
-    return InitFault(text=Text("libcuda.so.1 does not load: {error}", said), fixes=(fix,))
+    return InitFault(text=Text("libcuda.so.1 does not load: {error}", said), fixes=_on_jetson(case) or (fix,))
 
 
 def _stub(case: _Case) -> InitFault:
@@ -156,7 +174,7 @@ def _no_device(case: _Case) -> InitFault:
         return InitFault(text=text, fixes=(_NO_CARD, USE_GPU_MACHINE), cause="NO_GPU")
     if case.inside:
         text = Text("CUDA finds no GPU in this container (error 100)")
-        return InitFault(text=text, fixes=(_CONTAINER,), cause="CONTAINER_WITHOUT_GPU")
+        return InitFault(text=text, fixes=_on_jetson(case) or (_CONTAINER,), cause="CONTAINER_WITHOUT_GPU")
     fixes = (
         Fix(
             text=Text("see whether the device files are there and yours to open; this makes them"),

@@ -47,7 +47,7 @@ def visible_gpus(gpus: tuple[Gpu, ...], variables: Mapping[str, str]) -> tuple[G
         if word.startswith("MIG-"):
             found = next((g for g in gpus if g.mig and g not in chosen), None)
         elif word.isdigit():
-            found = next((g for g in gpus if g.index == int(word)), None)
+            found = gpus[int(word)] if int(word) < len(gpus) else None  # CUDA numbers those that it may open
         else:
             found = next((g for g in gpus if word and g.uuid.startswith(word)), None)
         if found is None:

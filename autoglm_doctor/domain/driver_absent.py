@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from autoglm_doctor.domain.driver_faults import NO_PERMISSION, Fault, is_damaged, own_words, refusal
+from autoglm_doctor.domain.driver_faults import (
+    NO_PERMISSION,
+    NVML,
+    Fault,
+    broken_library,
+    is_damaged,
+    own_words,
+    refusal,
+)
 from autoglm_doctor.domain.driver_fixes import (
     GIVE_GPUS,
+    GIVE_UTILITY,
     INSTALL_DRIVER,
     LOAD_MODULE,
     NOUVEAU,
     ON_WINDOWS,
     POD,
+    POD_UTILITY,
     REBOOT,
     TOOLKIT,
     USE_GPU_MACHINE,
+    nvml_fixes,
 )
 from autoglm_doctor.facts import Driver, Host, PciGpu
 from autoglm_doctor.finding import Fix, Text
@@ -46,6 +57,22 @@ def no_answer(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | 
         text = Text("the driver's libraries are installed, but its kernel module is not loaded: {error}", said)
         return Fault(cause="KERNEL_MODULE_NOT_BUILT", text=text, fixes=(LOAD_MODULE, REBOOT))
     return refusal(driver, host)
+
+
+def without_nvml(driver: Driver | None, host: Host | None) -> Fault:
+    """CUDA works, and only NVML is missing or damaged. `driver` is None where nothing else of it was found."""
+    error = own_words(driver) if driver else ""
+    said = {"error": error or f"{NVML} is not there"}
+    if driver is not None and is_damaged(error):
+        return broken_library(NVML, error, driver, host)
+    asked = "which engines ask for the memory of the GPUs"
+    if host is not None and host.container:
+        words = "CUDA works, but the container lacks the driver's `utility` libraries: there is no NVML ({error}), "
+        fix = POD_UTILITY if host.container == "kubernetes" else GIVE_UTILITY
+        return Fault(cause="CONTAINER_WITHOUT_NVML", text=Text(words + asked, said), fixes=(fix,))
+    words = "CUDA works, but the driver's library NVML is missing ({error}), "
+    fixes = nvml_fixes(driver, wsl=host is not None and host.wsl)
+    return Fault(cause="NVML_LIBRARY_MISSING", text=Text(words + asked, said), fixes=fixes)
 
 
 def no_driver(pci_gpus: tuple[PciGpu, ...] | None, host: Host | None) -> Fault:

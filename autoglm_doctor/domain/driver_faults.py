@@ -13,13 +13,14 @@ from autoglm_doctor.domain.driver_fixes import (
     ON_WINDOWS,
     OPEN_DEVICES,
     OTHER_COPIES,
+    PATIENCE,
     REBOOT,
     REBOOT_HOST,
     RESTART_CONTAINER,
     RESTART_POD,
     reset_gpu,
 )
-from autoglm_doctor.facts import Driver, Gpu, Host, Reading
+from autoglm_doctor.facts import Cuda, Driver, Gpu, Host, Reading
 from autoglm_doctor.finding import Fix, Text
 
 NVML = "libnvidia-ml.so.1"
@@ -35,7 +36,12 @@ _DAMAGED = re.compile(
     r"|cannot make segment|Permission denied|Exec format"
 )
 _LIMIT = re.compile(r"no answer within ([\d.e+-]+ s)")
+_MOVED = re.compile(r"asking NVML about GPU ([1-9]\d*)(?: \(after ([\d.]+) s\))?")
 _REFUSED = re.compile(r"\(code (\d+)\)")
+
+
+#: One GPU may take so many times longer than those before it on average, and pass for slow; more is a hang.
+PATIENT = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,22 @@ def waited(why: str) -> str:
     return found[1] if found else "its time limit"
 
 
+def slow(why: str) -> int:
+    """How many GPUs had answered when the limit was reached, of a driver that is slow; 0 of one that hangs.
+
+    A driver that starts its GPUs one after the other for seconds each is slow, and so are all of them; where some
+    answered at once and one never does, that one hangs. Readings that tell no times count as slow.
+    """
+    found, limit = _MOVED.search(why), _LIMIT.search(why)
+    if found is None:
+        return 0
+    before = int(found[1])
+    if found[2] is None or limit is None:
+        return before
+    took, all_seconds = float(found[2]), float(limit[1].split()[0])
+    return before if all_seconds - took <= PATIENT * took / before else 0
+
+
 def refused(why: str) -> int | None:
     """The code with which NVML refused, of a reading's `why`. "Not supported" is no fault: integrated GPUs say so."""
     found = _REFUSED.search(why)
@@ -100,7 +122,7 @@ def silent_nvml(driver: Reading[Driver], gpus: Reading[tuple[Gpu, ...]], host: H
             "the driver is stuck, most likely on a wedged GPU: NVML gave no answer within {limit}",
             {"limit": waited(end.why)},
         )
-        return Fault(cause="DRIVER_HANGS", text=text, fixes=wedged())
+        return Fault(cause="DRIVER_HANGS", text=text, fixes=hung())
     signal = crashed(end)
     return broken_library(NVML, f"it crashes ({signal})", driver.value, host) if signal else None
 
@@ -108,6 +130,12 @@ def silent_nvml(driver: Reading[Driver], gpus: Reading[tuple[Gpu, ...]], host: H
 def wedged(index: str = "") -> tuple[Fix, ...]:
     """A GPU that no longer answers its driver."""
     return (KERNEL_LOG, reset_gpu(index))
+
+
+def hung(index: str = "") -> tuple[Fix, ...]:
+    """A driver that let its time limit pass: mostly a wedged GPU."""
+    log, reset = wedged(index)
+    return (log, PATIENCE, reset)
 
 
 def broken_library(library: str, how: str, driver: Driver | None, host: Host | None) -> Fault:
@@ -166,21 +194,39 @@ def refusal(driver: Driver, host: Host | None) -> Fault:
     return Fault(cause="DRIVER_DOES_NOT_START", text=text, fixes=(KERNEL_LOG, REBOOT_HOST, *last))
 
 
-def unread_gpus(gpus: Reading[tuple[Gpu, ...]], driver: Driver | None, host: Host | None) -> Fault | None:
-    """NVML started and then hung, crashed or refused when asked about the GPUs; None when that is no fault."""
+def slow_driver(gpus: Reading[tuple[Gpu, ...]]) -> Fault | None:
+    """NVML answered for some GPUs, each after a long time, and had not come to the end; None when that is not so."""
+    done = slow(gpus.why) if hangs(gpus) else 0
+    if not done:
+        return None
+    said = {"n": done, "limit": waited(gpus.why)}
+    words = "the driver is slow: NVML had answered for {n} GPU(s) within {limit}, so that the others are not known"
+    return Fault(cause="DRIVER_SLOW", text=Text(words, said), fixes=(PATIENCE, KERNEL_LOG))
+
+
+def unread_gpus(
+    gpus: Reading[tuple[Gpu, ...]], driver: Driver | None, host: Host | None, cuda: Cuda | None = None
+) -> Fault | None:
+    """NVML started and then hung, crashed or refused when asked about the GPUs; None when that is no fault.
+
+    A GPU that may not be opened is a fault where CUDA cannot start for it either: NVML alone may ask for more rights.
+    """
     index, limit = gpu_in(gpus.why), {"limit": waited(gpus.why)}
     if driver is None or driver.nvml_code != 0:
         return None  # the driver itself is ill: DRV001
     if hangs(gpus):
         which = "it is wedged" if index else "a GPU is wedged"
         text = Text(which + ", most likely: NVML told of the driver and then fell silent for {limit}", limit)
-        return Fault(cause="DRIVER_HANGS", text=text, fixes=wedged(index))
+        return Fault(cause="DRIVER_HANGS", text=text, fixes=hung(index))
     signal = crashed(gpus)
     if signal:
         return broken_library(NVML, f"asked about a GPU, it crashes ({signal})", driver, host)
     code = refused(gpus.why)
     if code is None:
         return None
-    fixes = (OPEN_DEVICES, KERNEL_LOG) if code == NO_PERMISSION else wedged(index)
-    cause = "GPU_DEVICE_FILES_CLOSED" if code == NO_PERMISSION else "GPU_NOT_READABLE"
-    return Fault(cause=cause, text=Text("{why}", {"why": gpus.why}), fixes=fixes)
+    said = Text("{why}", {"why": gpus.why})
+    if code != NO_PERMISSION:
+        return Fault(cause="GPU_NOT_READABLE", text=said, fixes=wedged(index))
+    if cuda is None or (cuda.init_code == 0 and cuda.devices):
+        return None
+    return Fault(cause="GPU_DEVICE_FILES_CLOSED", text=said, fixes=(OPEN_DEVICES, KERNEL_LOG))

@@ -142,6 +142,18 @@ NEWER_GPU = Fix(
     commands=("nvidia-smi --query-gpu=name,compute_cap --format=csv", "autoglm-doctor check --device cpu"),
     effort="hardware",
 )
+#: Without persistence mode every program starts each GPU anew: 20 s were seen on eight of them.
+PATIENCE = Fix(
+    text=Text("if the driver is only slow: keep it loaded (persistence mode) and ask again with longer time limits"),
+    commands=("sudo nvidia-smi -pm 1", "autoglm-doctor check --timeout 4"),
+    effort="setting",
+    needs_root=True,
+)
+ON_CPU = Fix(
+    text=Text("leave the GPU alone, and judge for the CPU"),
+    commands=("autoglm-doctor check --device cpu",),
+    effort="flag",
+)
 WITH_TRANSFORMERS = Fix(
     text=Text("serve with transformers, which runs wherever torch does"),
     commands=("autoglm-doctor check --engine transformers",),

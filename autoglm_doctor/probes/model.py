@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ SINGLE = "model.safetensors"
 #: One of these is enough to make a tokenizer (tekken.json and *.model: Mistral, SentencePiece, tiktoken).
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json", "spiece.model")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+#: How often the progress is told. A check takes storage of which files were read for slow, other storage for hung.
+TELL_SECONDS = 0.5
+
 _NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 
 
@@ -51,7 +55,8 @@ def probe(arguments: dict[str, Any]) -> Answers:
         yield "model_files", _not_here(model, environ)
         return
     try:
-        yield "model_files", known(read_folder(found[0].absolute(), found[1]), source=found[1])
+        files = yield from _reading(found[0].absolute(), found[1])
+        yield "model_files", known(files, source=found[1])
     except OSError as error:
         yield "model_files", Reading(outcome="failed", why=f"{found[0]} cannot be read: {error.strerror}")
 
@@ -71,10 +76,29 @@ def read_folder(folder: Path, found_by: str) -> ModelFiles:
     Raises:
         OSError: the folder cannot be listed.
     """
+    steps = _reading(folder, found_by)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            files: ModelFiles = end.value
+            return files
+
+
+def _reading(folder: Path, found_by: str) -> Generator[tuple[str, Reading[Any]], None, ModelFiles]:
+    """Reads a folder and says how far it is."""
+    told = time.monotonic()
     names = sorted(os.listdir(folder))
     broken = _broken(folder, names)
     config = _load(folder / "config.json")
-    headers, index_error = _weights(folder, names)
+    wanted, index_error = _weights(folder, names)
+    headers: list[Header] = []
+    for name in wanted:
+        if time.monotonic() - told >= TELL_SECONDS:
+            told = time.monotonic()
+            why = f"reading weight files, {len(headers)} of {len(wanted)} done"
+            yield "progress", Reading(outcome="not_run", why=why)
+        headers.append(read_header(folder / name, name))
     return ModelFiles(
         path=str(folder),
         found_by=found_by,
@@ -135,8 +159,8 @@ def _json_fault(path: Path) -> list[str]:
     return []
 
 
-def _weights(folder: Path, names: list[str]) -> tuple[list[Header], str | None]:
-    """The files that a loader would take, and what is wrong with their list."""
+def _weights(folder: Path, names: list[str]) -> tuple[list[str], str | None]:
+    """The names of the files that a loader would take, and what is wrong with their list."""
     if INDEX in names:
         index = _load(folder / INDEX)
         shards = (index.value or {}).get("weight_map")
@@ -144,17 +168,17 @@ def _weights(folder: Path, names: list[str]) -> tuple[list[Header], str | None]:
             wanted = sorted(set(shards.values()))
             if any(os.path.isabs(name) or ".." in name.split("/") for name in wanted):
                 return [], f"{INDEX} names files outside of the folder"
-            return [read_header(folder / name, name) for name in wanted], None
-        return _unlisted(folder, names), index.error or f"{INDEX} has no weight_map"
+            return wanted, None
+        return _unlisted(names), index.error or f"{INDEX} has no weight_map"
     if SINGLE in names:
-        return [read_header(folder / SINGLE, SINGLE)], None
-    headers = _unlisted(folder, names)
-    if headers:
-        return headers, f"{INDEX} is missing" if len(headers) > 1 else None
+        return [SINGLE], None
+    unlisted = _unlisted(names)
+    if unlisted:
+        return unlisted, f"{INDEX} is missing" if len(unlisted) > 1 else None
     return [], _other_formats(names)
 
 
-def _unlisted(folder: Path, names: list[str]) -> list[Header]:
+def _unlisted(names: list[str]) -> list[str]:
     """Without an index: what lies there, and the gaps in "-00003-of-00005" names."""
     present = [name for name in names if name.endswith(".safetensors")]
     wanted = set(present)
@@ -163,7 +187,7 @@ def _unlisted(folder: Path, names: list[str]) -> list[Header]:
         if numbered and int(numbered[2]) < 10_000:
             stem, total = name[: numbered.start()], numbered[2]
             wanted |= {f"{stem}-{i:05d}-of-{total}.safetensors" for i in range(1, int(total) + 1)}
-    return [read_header(folder / name, name) for name in sorted(wanted)]
+    return sorted(wanted)
 
 
 def _other_formats(names: list[str]) -> str:

@@ -8,6 +8,7 @@ one more call that can hang.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from autoglm_doctor.probes.smi import LIMIT_SECONDS, smi_versions
 NOT_FOUND = 12
 #: NVML_ERROR_GPU_IS_LOST and NVML_ERROR_RESET_REQUIRED (nvml.h).
 LOST = {15: "fell off the bus (GPU is lost)", 16: "needs a reset"}
+#: NVML_ERROR_NO_PERMISSION: a GPU of another job (Slurm, a cgroup), which nvmlDeviceGetCount_v2 counts all the same.
+NO_PERMISSION = 4
 #: NVML_ERROR_UNKNOWN, for failures that carry no code.
 UNKNOWN = 999
 
@@ -50,6 +53,7 @@ def probe(arguments: dict[str, Any]) -> Answers:
 
     A later line about a fact replaces the one before, which stands if the next step never ends.
     """
+    started = time.monotonic()
     root = Path(arguments.get("root", "/"))
     kernel = kernel_version(root)
     if kernel:
@@ -60,7 +64,7 @@ def probe(arguments: dict[str, Any]) -> Answers:
     nvml = _Nvml(None, NOT_FOUND, words) if words else _initialise()
     driver = _driver(nvml, kernel)
     yield "driver", driver
-    gpus = yield from _gpus(nvml)
+    gpus = yield from _gpus(nvml, started)
     yield "gpus", gpus
     if driver.value is not None and driver.value.version is None:
         driver = _ask_smi(driver, driver.value, float(arguments.get("smi_seconds", LIMIT_SECONDS)))
@@ -167,29 +171,30 @@ def _is_missing(words: str) -> bool:
     return "not found" in words or ("libnvidia-ml" in words and "no such file" in words)
 
 
-def _gpus(nvml: _Nvml) -> Generator[tuple[str, Reading[Any]], None, Reading[tuple[Gpu, ...]]]:
-    """Says which GPU it asks about, and returns the reading."""
+def _gpus(nvml: _Nvml, started: float) -> Generator[tuple[str, Reading[Any]], None, Reading[tuple[Gpu, ...]]]:
+    """Says which GPU it asks about and how long those before took (slow is not hung), and returns the reading."""
     if nvml.code != 0:
         return Reading(outcome="failed", why=f"NVML does not start: {nvml.error} (code {nvml.code})")
     try:
         count = nvml.module.nvmlDeviceGetCount()
     except Exception as error:
         return Reading(outcome="failed", why=f"NVML does not tell the number of GPUs: {_reason(error)}")
-    found, lost = [], []
+    found, left_out = [], []
     for index in range(count):
-        yield "progress", Reading(outcome="not_run", why=f"asking NVML about GPU {index}")
+        after = f" (after {time.monotonic() - started:.1f} s)" if index else ""
+        yield "progress", Reading(outcome="not_run", why=f"asking NVML about GPU {index}{after}")
         try:
             found.append(_gpu(nvml.module, index))
         except Exception as error:
-            words = _lost_words(error)
+            words = _left_out_words(error)
             if words is None:
                 why = f"GPU {index} cannot be read through NVML: {_reason(error)}"
                 return Reading(outcome="failed", why=why, source="NVML")
-            lost.append(f"GPU {index} {words}")
-    if lost and not found:
-        return Reading(outcome="failed", why="; ".join(lost), source="NVML")
-    # The others can still serve; which ones are gone is told beside them.
-    return Reading(outcome="known", value=tuple(found), why="; ".join(lost), source="NVML")
+            left_out.append(f"GPU {index} {words}")
+    if left_out and not found:
+        return Reading(outcome="failed", why="; ".join(left_out), source="NVML")
+    # The others can still serve; which ones are gone or closed is told beside them.
+    return Reading(outcome="known", value=tuple(found), why="; ".join(left_out), source="NVML")
 
 
 def _reason(error: Exception) -> str:
@@ -198,7 +203,10 @@ def _reason(error: Exception) -> str:
     return f"{_words(error)} (code {code})" if isinstance(code, int) else _words(error)
 
 
-def _lost_words(error: Exception) -> str | None:
+def _left_out_words(error: Exception) -> str | None:
+    """Why one GPU counts for nothing and the others do; None where NVML itself is not to be believed."""
+    if _code(error) == NO_PERMISSION:
+        return f"may not be opened by this user (code {NO_PERMISSION})"
     return str(error) if isinstance(error, _GpuLostError) else LOST.get(_code(error))
 
 

@@ -73,6 +73,7 @@ def read_host(root: Path, environ: Mapping[str, str]) -> Host:
         kernel=name.release,
         distribution=_distribution(root),
         glibc=_glibc(),
+        tegra=_is_tegra(root),
         wsl="microsoft" in _read(root / "proc/version").lower(),
         container=_container(root, environ),
         cpus=_cpus(),
@@ -84,6 +85,15 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _is_tegra(root: Path) -> bool:
+    """A Jetson: its GPU shares the memory of the machine, and NVML is not there or knows little.
+
+    A container sees no device tree; the folder is what vLLM looks at as well, beside the file.
+    """
+    signs = (root / "etc/nv_tegra_release", root / "sys/class/tegra-firmware")
+    return any(map(os.path.exists, signs)) or bool(re.search("Jetson|Tegra", _read(root / "proc/device-tree/model")))
 
 
 def _distribution(root: Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.text import Text as Line
 
+from autoglm_doctor.domain.deployment import runs_on_cpu
 from autoglm_doctor.facts import Facts
 from autoglm_doctor.finding import STATUS_ORDER, Finding, Fix, Report, Status
 from autoglm_doctor.intent import SMOKE, Intent
@@ -99,7 +100,11 @@ def _circumstances(intent: Intent, facts: Facts, redactor: Redactor | None) -> I
 def _device(intent: Intent, facts: Facts) -> str:
     if intent.device == "cpu":
         return "the CPU, as asked"
-    return "auto: judged for the GPUs" if facts.gpus.value else "auto: no GPU here, judged for the CPU"
+    gpus, cuda = facts.gpus.value, facts.cuda.value
+    seen = gpus or (cuda is not None and cuda.devices)
+    if runs_on_cpu(intent, facts.environment.value, facts.driver.value, gpus, cuda):
+        return "auto: the GPUs are hidden, judged for the CPU" if seen else "auto: no GPU here, judged for the CPU"
+    return "auto: judged for the GPUs" if seen else "auto: GPUs not known"
 
 
 def _machine(facts: Facts) -> str:

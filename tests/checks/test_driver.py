@@ -11,6 +11,7 @@ from autoglm_doctor.checks.cuda import cuda_initialises
 from autoglm_doctor.checks.driver import driver_libraries_match, driver_present, driver_runs_torch_cuda
 from autoglm_doctor.checks.gpu import gpus_answer
 from autoglm_doctor.checks.host import os_supported
+from autoglm_doctor.checks.torch import torch_cuda_build
 from autoglm_doctor.facts import (
     Cuda,
     CudaDevice,
@@ -125,9 +126,10 @@ KILLED: Reading[Any] = Reading(outcome="failed", why="killed by SIGKILL")
 DEBIAN = dataclasses.replace(HOST, distribution="Debian GNU/Linux 12 (bookworm)")
 ROCKY = dataclasses.replace(HOST, distribution="Rocky Linux 9.4 (Blue Onyx)")
 BROKEN = "DRIVER_LIBRARY_BROKEN"
+HUNG = ("dmesg", "nvidia-smi -pm 1 autoglm-doctor check --timeout 4", "nvidia-smi --gpu-reset")
 SILENCE = {
-    "hangs": (FAILED, FAILED, HOST, "DRIVER_HANGS", ("dmesg", "nvidia-smi --gpu-reset")),
-    "hangs, the module is known": (known(SILENT), FAILED, HOST, "DRIVER_HANGS", ("dmesg", "nvidia-smi --gpu-reset")),
+    "hangs": (FAILED, FAILED, HOST, "DRIVER_HANGS", HUNG),
+    "hangs, the module is known": (known(SILENT), FAILED, HOST, "DRIVER_HANGS", HUNG),
     "crashes": (CRASHED, CRASHED, HOST, BROKEN, ("--reinstall -y libnvidia-compute-580", "find /", "reboot")),
     "crashes, the module is known": (known(SILENT), CRASHED, HOST, BROKEN, ("--reinstall -y libnvidia-compute-570",)),
     "crashes on Debian": (CRASHED, CRASHED, DEBIAN, BROKEN, ("libnvidia-ml1",)),
@@ -155,6 +157,26 @@ def test_a_driver_that_hangs_is_one_red() -> None:
     assert [f.code for f in found if f.status == "fail"] == ["DRV001"]
     assert {f.because for f in found if f.status == "skipped"} == {"DRV001"}
     assert "30 s" in render(found[0].text)
+
+
+def test_a_driver_that_hangs_is_one_red_where_the_cpu_would_do() -> None:
+    """Whoever asks whether there is a GPU hangs as well; nothing says that there is none."""
+    facts = Facts(driver=known(SILENT), gpus=FAILED, cuda=FAILED, torch=known(Torch(version="2.9.1+cpu")))
+    auto = dataclasses.replace(default_intent(), device="auto")
+    checks = [torch_cuda_build, driver_present, driver_libraries_match, driver_runs_torch_cuda, cuda_initialises]
+    found = run_checks(checks, facts, auto, load_matrix())
+    assert [f.code for f in found if f.status not in ("skipped", "not_applicable")] == ["DRV001"]
+    (red,) = (f for f in found if f.code == "DRV001")
+    assert (red.status, red.cause) == ("fail", "DRIVER_HANGS")
+    assert red.fixes[-1].commands == ("autoglm-doctor check --device cpu",)
+
+
+def test_an_ill_driver_is_yellow_where_its_gpus_are_hidden() -> None:
+    hidden = Environment(variables={"CUDA_VISIBLE_DEVICES": "-1"})
+    auto = dataclasses.replace(default_intent(), device="auto")
+    given: dict[str, Any] = {"driver": known(SILENT), "gpus": FAILED, "intent": auto}
+    assert one(judge(driver_present, environment=hidden, **given)).status == "warn"
+    assert one(judge(driver_present, **given)).status == "fail"
 
 
 DAMAGE = {
@@ -213,6 +235,7 @@ def test_libraries(driver: Driver, status: str) -> None:
     finding = one(judge(driver_libraries_match, driver=driver))
     assert finding.status == status
     assert finding.cause == ("NVML_DRIVER_LIBRARY_MISMATCH" if status == "fail" else "")
+    assert ("driver/library version mismatch" in render(finding.text)) is (status == "fail"), "as NVML itself says it"
 
 
 def test_no_driver_skips_the_comparison() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_doctor.checks.gpu import gpus_answer, gpus_visible, select
+from autoglm_doctor.checks.gpu import Selection, gpus_answer, gpus_visible, select
 from autoglm_doctor.checks.torch_gpu import architectures
 from autoglm_doctor.checks.vram import weights_fit
 from autoglm_doctor.facts import Cuda, CudaDevice, Driver, Environment, Facts, Gpu, GpuProcess, Reading, Torch, known
@@ -116,18 +116,23 @@ def test_the_variable_in_the_command_counts() -> None:
 BUS = "GPU 1 fell off the bus (GPU is lost)"
 LOST: Reading[Any] = Reading(outcome="failed", why=BUS.replace("1", "0"))
 HALF: Reading[Any] = Reading(outcome="known", value=TWO[:1], why=BUS)
+CLOSED = "GPU 0 may not be opened by this user (code 4)"
 ANSWERS = {
     "all answer": (known(TWO), wants(2), {}, "pass", ""),
     "the only one is lost": (LOST, wants(1), {}, "fail", "gpu:0"),
     "one of two that are taken": (HALF, wants(2), {}, "fail", "gpu:1"),
     "one that is not taken": (HALF, wants(1), {}, "warn", "gpu:1"),
     "one that the variable names": (HALF, wants(1), {"CUDA_VISIBLE_DEVICES": "1"}, "fail", "gpu:1"),
+    "one of another job": (Reading(outcome="known", value=TWO[1:], why=CLOSED), wants(1), {}, "pass", ""),
+    "one of another job, and one is lost": (
+        Reading(outcome="known", value=TWO[:1], why=f"{CLOSED}; {BUS}"), wants(2), {}, "fail", "gpu:1"
+    ),
     "needs a reset": (Reading(outcome="failed", why="GPU 3 needs a reset"), wants(1), {}, "fail", "gpu:3"),
     "not read": (Reading(outcome="timeout", why="no answer within 30 s"), wants(1), {}, "unknown", ""),
     "no driver": (Reading(outcome="absent", why="there is no NVIDIA driver"), wants(1), {}, "not_applicable", ""),
     "no GPU": (known(()), wants(1), {}, "not_applicable", ""),
     "for the CPU": (LOST, wants(1, "cpu"), {}, "not_applicable", ""),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("gpus", "intent", "variables", "status", "subject"), ANSWERS.values(), ids=ANSWERS)
@@ -140,19 +145,32 @@ def test_answers(gpus: Any, intent: Intent, variables: dict[str, str], status: s
 
 
 STARTED = Driver(version="570.26", nvml_code=0)
-HUNG = "no answer within 30 s, while asking NVML about GPU 3: the driver does not answer"
+LATE = "no answer within 60 s, while asking NVML about GPU {}: the driver does not answer"
 UNREAD = {
-    "hangs": ("timeout", "no answer within 30 s", STARTED, "fail", "DRIVER_HANGS", "", "--gpu-reset"),
-    "hangs at a GPU": ("timeout", HUNG, STARTED, "fail", "DRIVER_HANGS", "gpu:3", "--gpu-reset -i 3"),
+    "hangs": ("timeout", "no answer within 60 s", STARTED, "fail", "DRIVER_HANGS", "", "--gpu-reset"),
+    "hangs at the first GPU": ("timeout", LATE.format(0), STARTED, "fail", "DRIVER_HANGS", "gpu:0", "--gpu-reset -i 0"),
+    "hangs at a GPU after others answered at once": (
+        "timeout", LATE.format("3 (after 0.9 s)"), STARTED, "fail", "DRIVER_HANGS", "gpu:3", "--gpu-reset -i 3"
+    ),
+    "hangs at a GPU after others took long": (
+        "timeout", LATE.format("2 (after 9.0 s)"), STARTED, "fail", "DRIVER_HANGS", "gpu:2", "dmesg"
+    ),
+    "slow": ("timeout", LATE.format("6 (after 52.0 s)"), STARTED, "warn", "DRIVER_SLOW", "", "--timeout 4"),
+    "slow from the second GPU on": (
+        "timeout", LATE.format("1 (after 20.0 s)"), STARTED, "warn", "DRIVER_SLOW", "", "nvidia-smi -pm 1"
+    ),
+    "slow, in a reading that tells no times": (
+        "timeout", LATE.format(3), STARTED, "warn", "DRIVER_SLOW", "", "--timeout 4"
+    ),
     "crashes": ("failed", "killed by SIGSEGV", STARTED, "fail", "DRIVER_LIBRARY_BROKEN", "", "--reinstall"),
     "killed by another": ("failed", "killed by SIGKILL", STARTED, "unknown", "", "", ""),
     "refused": (
         "failed", "GPU 1 cannot be read through NVML: Unknown Error (code 999)", STARTED,
         "fail", "GPU_NOT_READABLE", "gpu:1", "--gpu-reset -i 1",
     ),
-    "not permitted": (
+    "not permitted, and CUDA was not tried": (
         "failed", "GPU 0 cannot be read through NVML: Insufficient Permissions (code 4)", STARTED,
-        "fail", "GPU_DEVICE_FILES_CLOSED", "gpu:0", "ls -l /dev/nvidia",
+        "unknown", "", "", "",
     ),
     "not counted": (
         "failed", "NVML does not tell the number of GPUs: Unknown Error (code 999)", STARTED,
@@ -180,6 +198,29 @@ def test_gpus_that_nvml_does_not_tell(
     (found,) = judge(gpus_answer, gpus=gpus, driver=driver)
     assert (found.status, found.cause, found.subject) == (status, cause, subject)
     assert helps in str([fix.commands for fix in found.fixes])
+
+
+CUDA = {
+    "does not start": (Cuda(library="libcuda.so.1", init_code=100), "fail"),
+    "starts and shows nothing": (Cuda(library="libcuda.so.1", init_code=0), "fail"),
+    "starts": (counted(1), "unknown"),
+}
+
+
+@pytest.mark.parametrize(("cuda", "status"), CUDA.values(), ids=CUDA)
+def test_gpus_that_may_not_be_opened_are_red_where_cuda_may_not_either(cuda: Cuda, status: str) -> None:
+    gpus: Reading[Any] = Reading(outcome="failed", why=CLOSED)
+    (found,) = judge(gpus_answer, gpus=gpus, driver=STARTED, cuda=cuda)
+    assert found.status == status
+    if status == "fail":
+        assert (found.cause, found.subject) == ("GPU_DEVICE_FILES_CLOSED", "gpu:0")
+        assert "ls -l /dev/nvidia*" in found.fixes[0].commands
+
+
+def test_cuda_counts_only_the_gpus_that_it_may_open() -> None:
+    """Behind a cgroup NVML's GPU 3 is CUDA's GPU 0, and the variable speaks CUDA's numbers."""
+    assert select((gpu(3),), "0") == Selection((gpu(3),))
+    assert select((gpu(3),), "3").unknown == "3"
 
 
 def test_cuda_that_does_not_start_makes_a_lost_gpu_red() -> None:

@@ -19,7 +19,7 @@ from tests.stubs import SOURCES, build_library, fake_tool
 NVML, CUDA = "libnvidia-ml.so.1", "libcuda.so.1"
 
 #: Time limits of the probes `nvml` and `cuda` with the factor of `short`.
-NVML_LIMIT, CUDA_LIMIT = 1.5, 3.0
+NVML_LIMIT, CUDA_LIMIT = 3.0, 3.0
 
 #: What nvidia-smi says without its library, without the module, and with the module of another driver.
 SMI_NO_LIBRARY = """
@@ -67,7 +67,7 @@ def stub(**variables: str) -> Break:
 
 
 def short(machine: Machine) -> None:
-    """Time limits of a twentieth: NVML 1.5 s, CUDA 3 s, the others 0.5 s."""
+    """Time limits of a twentieth: NVML and CUDA 3 s, the others 0.5 s."""
     machine.options += ["--timeout", "0.05"]
 
 
@@ -84,6 +84,12 @@ def no_cuda(code: int = 100) -> Break:
         (machine.torch / "cuda.py").write_text(DEAD_CUDA)
 
     return break_it
+
+
+def cpu_would_do(machine: Machine) -> None:
+    """--device auto, and a torch that cannot use a GPU."""
+    machine.options += ["--device", "auto"]
+    (machine.torch / "version.py").write_text("__version__ = '2.9.0+cpu'\ncuda = None\nhip = None\n")
 
 
 def libraries(machine: Machine) -> Path:
@@ -184,6 +190,10 @@ def without_nvml(name: str, break_it: Break, *says: str, limit: float = 0.0) -> 
 
 def red(name: str, break_it: Break, code: str, cause: str, *says: str, limit: float = 0.0) -> Fault:
     return Fault(name=name, break_it=break_it, code=code, status="fail", cause=cause, exit=1, says=says, limit=limit)
+
+
+def yellow(name: str, break_it: Break, code: str, cause: str, *says: str, exit: int, limit: float = 0.0) -> Fault:
+    return Fault(name=name, break_it=break_it, code=code, status="warn", cause=cause, exit=exit, says=says, limit=limit)
 
 
 def green(name: str, break_it: Break, why: str, code: str = "DRV001") -> Fault:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from tests.faults.driver_steps import (
     CUDA,
     CUDA_LIMIT,
@@ -12,6 +14,7 @@ from tests.faults.driver_steps import (
     SMI_NO_LIBRARY,
     SMI_NO_MODULE,
     a_folder,
+    cpu_would_do,
     cut_off,
     damaged,
     dangling,
@@ -31,8 +34,24 @@ from tests.faults.driver_steps import (
     stub,
     without,
     without_nvml,
+    yellow,
 )
+from tests.faults.fault import Fault
+from tests.faults.machine import GPU_4090
+from tests.faults.proofs import Proof, ends_with, fails, hangs, nvml, prints, python
 from tests.stubs import NEW_BANNER
+
+#: A node of which other jobs have GPUs, too.
+FOUR, EIGHT = ";".join([GPU_4090] * 4), ";".join([GPU_4090] * 8)
+
+#: Fails with NVML's code where that GPU may not be opened.
+OPEN = "raise SystemExit(lib.nvmlDeviceGetHandleByIndex_v2({}, ctypes.byref(ctypes.c_void_p())))"
+
+
+def proven(proof: Proof, fault: Fault) -> Fault:
+    """The fault is there: what the doctor goes on in spite of, stops a program that does not."""
+    return dataclasses.replace(fault, took_hold=proof)
+
 
 LIBRARY = [
     without_nvml("libnvidia-ml is missing", each(), "cannot open shared object file"),
@@ -74,11 +93,14 @@ LIBRARY = [
         "DRIVER_LIBRARY_BROKEN",
         "R384",
     ),
-    green(
-        "libnvidia-ml is older than some functions",
-        lacking("OLD"),
-        "each figure that is judged has an older getter; only the names of other programs stay unknown",
-        "VRM001",
+    proven(
+        fails(*nvml("lib.nvmlDeviceGetMemoryInfo_v2")),
+        green(
+            "libnvidia-ml is older than some functions",
+            lacking("OLD"),
+            "each figure that is judged has an older getter; only the names of other programs stay unknown",
+            "VRM001",
+        ),
     ),
 ]
 
@@ -95,24 +117,41 @@ STARTING = [
         limit=NVML_LIMIT,
     ),
     red(
+        "NVML hangs, torch is one for the CPU, and the CPU would do",
+        each(stub(STUB_HANG="1"), short, cpu_would_do),
+        "DRV001",
+        "DRIVER_HANGS",
+        "--device cpu",
+        limit=NVML_LIMIT,
+    ),
+    red(
         "NVML hangs and ignores SIGTERM",
         each(stub(STUB_HANG="1", STUB_DEAF="1"), short),
         "DRV001",
         "DRIVER_HANGS",
-        "1.5 s",
+        "3 s",
         limit=NVML_LIMIT,
     ),
-    green(
-        "NVML crashes in its shutdown",
-        stub(STUB_CRASH="shutdown"),
-        "nobody calls it: the end of the process does as much",
-        "GPU002",
+    proven(
+        fails(*nvml("lib.nvmlShutdown()")),
+        green(
+            "NVML crashes in its shutdown",
+            stub(STUB_CRASH="shutdown"),
+            "nobody calls it: the end of the process does as much",
+            "GPU002",
+        ),
     ),
-    green("NVML hangs in its shutdown", stub(STUB_HANG="shutdown"), "nobody calls it", "GPU002"),
-    green(
-        "NVML prints a megabyte",
-        stub(STUB_PRINT_LINES="20000"),
-        "facts come through a file; what a library prints is read and thrown away",
+    proven(
+        hangs(*nvml("lib.nvmlShutdown()")),
+        green("NVML hangs in its shutdown", stub(STUB_HANG="shutdown"), "nobody calls it", "GPU002"),
+    ),
+    proven(
+        prints(1_000_000, *nvml()),
+        green(
+            "NVML prints a megabyte",
+            stub(STUB_PRINT_LINES="20000"),
+            "facts come through a file; what a library prints is read and thrown away",
+        ),
     ),
     red(
         "NVML says: no permission",
@@ -185,7 +224,53 @@ GPUS = [
         "needs a reset",
         "--gpu-reset -i 0",
     ),
-    red("GPU 0 may not be opened", stub(STUB_HANDLE_ERROR="4"), "GPU002", "GPU_DEVICE_FILES_CLOSED", "/dev/nvidia"),
+    red(
+        "a GPU hangs and those before it answered at once",
+        each(stub(STUB_GPUS=EIGHT, STUB_HANG_GPU="5"), short),
+        "GPU002",
+        "DRIVER_HANGS",
+        "wedged",
+        "--gpu-reset -i 5",
+        limit=NVML_LIMIT,
+    ),
+    yellow(
+        "the driver starts eight GPUs one after the other",
+        each(stub(STUB_GPUS=EIGHT, STUB_SLOW_MS="600"), short),
+        "GPU002",
+        "DRIVER_SLOW",
+        "nvidia-smi -pm 1",
+        "--timeout 4",
+        exit=4,
+        limit=NVML_LIMIT,
+    ),
+    red(
+        "GPU 0 may not be opened",
+        each(stub(STUB_HANDLE_ERROR="4"), no_cuda()),
+        "GPU002",
+        "GPU_DEVICE_FILES_CLOSED",
+        "/dev/nvidia",
+    ),
+    open_question(
+        "GPU 0 may not be opened by NVML alone", stub(STUB_HANDLE_ERROR="4"), "GPU002", "CUDA starts all the same"
+    ),
+    proven(
+        ends_with(4, *nvml(OPEN.format(0))),
+        green(
+            "one of four GPUs belongs to another job",
+            stub(STUB_GPUS=FOUR, STUB_GPU_ERROR="0:4:handle"),
+            "NVML counts GPUs that this user may not open; the others serve",
+            "GPU002",
+        ),
+    ),
+    proven(
+        ends_with(4, *nvml(OPEN.format(2))),
+        green(
+            "three of four GPUs belong to other jobs",
+            stub(STUB_GPUS=FOUR, STUB_GPU_ERROR="0-2:4:handle", CUDA_VISIBLE_DEVICES="0"),
+            "NVML counts GPUs that this user may not open; the other one serves",
+            "GPU002",
+        ),
+    ),
     red("GPU 0 has trouble with its interrupts", stub(STUB_HANDLE_ERROR="11"), "GPU002", "GPU_NOT_READABLE", "gpu:0"),
     open_question("GPU 0 does not tell its memory", stub(STUB_UNSUPPORTED="memory"), "GPU002", "Not Supported"),
     open_question("GPU 0 has no memory", stub(STUB_GPUS="NVIDIA GeForce RTX 4090|8.9|0|0|0"), "VRM001", "nonsense"),
@@ -195,11 +280,14 @@ GPUS = [
         "VRM001",
         "nonsense",
     ),
-    green(
-        "the name of GPU 0 is no UTF-8",
-        stub(STUB_GPUS="NVIDIA \udcff\udcfe 4090|8.9|24564|24114|430"),
-        "the name is only shown; memory and capability are judged",
-        "GPU002",
+    proven(
+        fails(*python("import os; os.environb[b'STUB_GPUS'].decode()")),
+        green(
+            "the name of GPU 0 is no UTF-8",
+            stub(STUB_GPUS="NVIDIA \udcff\udcfe 4090|8.9|24564|24114|430"),
+            "the name is only shown; memory and capability are judged",
+            "GPU002",
+        ),
     ),
 ]
 
@@ -281,8 +369,13 @@ SMI = [
     without_nvml("nvidia-smi may not be run, without NVML", smi_may_not_run),
     without_nvml("nvidia-smi is a folder, without NVML", smi_is_a_folder),
     without_nvml("nvidia-smi is missing, without NVML", no_smi),
-    green(
-        "nvidia-smi hangs and NVML answers", smi("exec sleep 1000"), "it is not asked where NVML has told the version"
+    proven(
+        hangs("nvidia-smi"),
+        green(
+            "nvidia-smi hangs and NVML answers",
+            smi("exec sleep 1000"),
+            "it is not asked where NVML has told the version",
+        ),
     ),
 ]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from autoglm_doctor.checks.python import OURS
+from autoglm_doctor.domain.deaths import OURS
 from autoglm_doctor.facts import Cuda, Interpreter, Reading, TorchRun
 from autoglm_doctor.jsonio import decode
 from autoglm_doctor.probes import packages

@@ -105,6 +105,77 @@ def test_faults_of_one_file(tmp_path: Path, content: bytes, fault: str | None) -
     assert bool(found.detail) == (fault is not None)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": [0, 2, 4]}', id="three offsets"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": [2]}', id="one offset"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": [4, 2]}', id="the wrong way round"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": [-2, 0]}', id="below 0"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": [0, 9223372036854775808]}', id="2^63"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": [false, true]}', id="booleans"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": [0.0, 2.0]}', id="fractions"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": "02"}', id="a word"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": {"0": 1, "2": 3}}', id="an object"),
+        pytest.param('{"dtype": "BF16", "shape": [1], "data_offsets": 2}', id="a number"),
+        pytest.param('{"dtype": 16, "shape": [1], "data_offsets": [0, 2]}', id="a dtype that is a number"),
+        pytest.param('{"dtype": ["BF16"], "shape": [1], "data_offsets": [0, 2]}', id="a dtype that is a list"),
+        pytest.param('{"shape": [1], "data_offsets": [0, 2]}', id="no dtype"),
+        pytest.param("[]", id="a list"),
+        pytest.param('"x"', id="a word instead of an entry"),
+        pytest.param("null", id="null"),
+    ],
+)
+def test_one_bad_entry_among_good_ones(tmp_path: Path, entry: str) -> None:
+    good = '{"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}'
+    text = f'{{"a": {good}, "b": {entry}, "c": {good}}}'.encode()
+    (tmp_path / "f").write_bytes(struct.pack("<Q", len(text)) + text + bytes(2))
+    found = read_header(tmp_path / "f", "f").file
+    assert (found.fault, found.detail) == ("header", "an entry of its header has no offsets or no dtype")
+
+
+def test_a_file_without_tensors_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(weights({}))
+    header = read_header(tmp_path / "f", "f")
+    assert (header.file.fault, header.file.tensors, header.dtype_bytes, header.groups) == (None, 0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("model.embed_tokens.weight", "embedding"),
+        ("model.language_model.embed_tokens.weight", "embedding"),
+        ("transformer.wte.weight", "embedding"),
+        ("lm_head.weight", "head"),
+        ("language_model.lm_head.weight", "head"),
+        ("visual.blocks.0.attn.qkv.weight", "vision"),
+        ("model.visual.merger.proj.weight", "vision"),
+        ("vision_tower.encoder.layers.0.mlp.fc1.weight", "vision"),
+        ("model.vision_embed_tokens.weight", "vision"),
+        ("multi_modal_projector.linear_1.weight", "vision"),
+        ("model.layers.3.mlp.experts.17.down_proj.weight", "experts"),
+        ("model.layers.3.mlp.experts.gate_up_proj_blocks", "experts"),
+        ("model.layers.3.block_sparse_moe.experts.0.w1.weight", "experts"),
+        ("model.layers.3.mlp.shared_experts.down_proj.weight", "linear"),
+        ("model.layers.3.mlp.shared_expert_gate.weight", "linear"),
+        ("model.layers.3.mlp.gate.weight", "linear"),
+        ("model.language_model.layers.3.self_attn.q_proj.weight", "linear"),
+        ("model.norm.weight", "linear"),
+    ],
+)
+def test_what_a_tensor_is(tmp_path: Path, name: str, group: str) -> None:
+    files = read_folder(folder(tmp_path, {"model.safetensors": weights({name: ("U8", 6)})}), "path")
+    assert files.groups == {group: 6}
+
+
+def test_groups_of_all_files_together(tmp_path: Path) -> None:
+    one = weights({"lm_head.weight": ("BF16", 10), "model.layers.0.mlp.experts.1.up_proj.weight": ("U8", 20)})
+    two = weights({"visual.a": ("BF16", 30), "model.layers.0.mlp.experts.2.up_proj.weight": ("U8", 40)})
+    files = read_folder(folder(tmp_path, {INDEX: index("a", "b"), "a": one, "b": two}), "path")
+    assert files.groups == {"head": 10, "experts": 60, "vision": 30}
+    assert sum(files.groups.values()) == sum(files.dtype_bytes.values()) == sum(w.tensor_bytes for w in files.weights)
+
+
 def test_a_header_over_the_librarys_limit_is_refused_without_being_read(tmp_path: Path) -> None:
     path = tmp_path / "f"
     length = MAX_HEADER_BYTES + 1

@@ -10,8 +10,11 @@ a process starts. Variables then describe the machine:
     STUB_COMPUTE, STUB_GRAPHICS   processes, "GPU:PID:MIB,..." with "N/A" where the driver does not tell
     STUB_UNSUPPORTED     getters that answer "not supported": name uuid pci capability compute_mode memory v2 mig
                          processes cuda_version
-    STUB_GPU_ERROR       "INDEX:CODE" or "INDEX:CODE:GETTER": getters of that GPU fail (all or one); 15 is a lost GPU
-    STUB_HANDLE_ERROR    code of nvmlDeviceGetHandleByIndex
+    STUB_GPU_ERROR       "INDEX:CODE", "FIRST-LAST:CODE" and either with ":GETTER": getters of those GPUs fail (all or
+                         one); 15 is a lost GPU
+    STUB_HANDLE_ERROR    code of nvmlDeviceGetHandleByIndex; that of one GPU alone is the getter "handle"
+    STUB_SLOW_MS         how long each GPU takes to give its handle, as without persistence mode
+    STUB_HANG_GPU        the GPU whose handle never comes
     STUB_MIG             1: MIG mode, with one slice of 10 GiB
     STUB_HANG, STUB_CRASH         the call that never returns, or dies with SIGSEGV: "1" or init, shutdown, or a getter
                          as in STUB_UNSUPPORTED

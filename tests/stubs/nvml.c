@@ -26,13 +26,20 @@ static int number(const char *name, int otherwise) {
     return value ? atoi(value) : otherwise;
 }
 static int index_of(void *handle) { return (int)((Gpu *)handle - gpus); }
-/* The error code that STUB_GPU_ERROR="INDEX:CODE" or "INDEX:CODE:GETTER" gives to the getters of one GPU. */
+/* The error code that STUB_GPU_ERROR="INDEX:CODE" or "FIRST-LAST:CODE:GETTER" gives to the getters of some GPUs. */
 static int trouble(void *handle, const char *what) {
-    int index, code;
+    int first, last, code;
     char only[32] = "";
-    int fields = sscanf(text("STUB_GPU_ERROR", ""), "%d:%d:%31s", &index, &code, only);
-    if (fields < 2 || index_of(handle) != index) return OK;
+    const char *value = text("STUB_GPU_ERROR", "");
+    int fields = sscanf(value, "%d-%d:%d:%31s", &first, &last, &code, only) - 1;
+    if (fields < 2) fields = sscanf(value, "%d:%d:%31s", &first, &code, only), last = first;
+    if (fields < 2 || index_of(handle) < first || index_of(handle) > last) return OK;
     return fields == 2 || !strcmp(only, what) ? code : OK;
+}
+/* STUB_SLOW_MS: how long each GPU takes to start, as without persistence mode. STUB_HANG_GPU: the one that never does. */
+static void start(int index) {
+    usleep(1000 * number("STUB_SLOW_MS", 0));
+    while (index == number("STUB_HANG_GPU", -1)) sleep(1000);
 }
 static int is_unsupported(const char *what) { return strstr(text("STUB_UNSUPPORTED", ""), what) != NULL; }
 
@@ -88,7 +95,9 @@ int nvmlDeviceGetCount_v2(unsigned *out) { return *out = count, number("STUB_COU
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **out) {
     if (index >= (unsigned)count) return INVALID;
     *out = &gpus[index];
-    return getenv("STUB_HANDLE_ERROR") ? number("STUB_HANDLE_ERROR", 0) : OK;
+    start(index);
+    int code = trouble(*out, "handle");
+    return code ? code : number("STUB_HANDLE_ERROR", OK);
 }
 #define GUARD(what) do { illness(what); int code = trouble(handle, what); if (code) return code; if (is_unsupported(what)) return UNSUPPORTED; } while (0)
 int nvmlDeviceGetName(void *handle, char *out, unsigned size) {
