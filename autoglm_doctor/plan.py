@@ -83,16 +83,18 @@ def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Readi
     target = facts.interpreter
     if target.value is None:
         return _without_interpreter(facts)
-    return {"sys_path": list(target.value.sys_path)}
+    return {"sys_path": list(target.value.sys_path), "torch_folder": target.value.torch_folder}
 
 
 def _cuda(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     if facts.interpreter.value is None:
         return _without_interpreter(facts)
-    hangs = "timeout" in (facts.driver.outcome, facts.gpus.outcome)
+    leave = "the deployment runs on the CPU" if intent.device == "cpu" else ""
+    if "timeout" in (facts.driver.outcome, facts.gpus.outcome):  # it would hang as well, perhaps beyond killing
+        leave = "the driver hangs, and CUDA would hang with it"
     return {
         "size": 256,
-        "use_cuda": not hangs,  # it would hang as well, perhaps beyond killing; torch alone can still be imported
+        "leave_cuda": leave,  # torch alone can still be imported
         "use_gpus": options.force or not busy_gpus(facts, deployment_environ(intent, options)),
     }
 

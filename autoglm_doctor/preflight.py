@@ -219,8 +219,9 @@ def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozens
 
     def warm() -> None:
         """Both are remembered: what the judgement needs is loaded while the probes run."""
-        load_matrix()
-        load_checks(request.checks_dir)
+        with contextlib.suppress(OSError):  # too few descriptors while probes start: later, then
+            load_matrix()
+            load_checks(request.checks_dir)
 
     if saved:
         start, only = _without_target(saved.facts), frozenset({"interpreter", "packages", "torch"})

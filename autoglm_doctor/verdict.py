@@ -100,7 +100,10 @@ def _not_covered(intent: Intent, facts: Facts) -> tuple[Text, ...]:
     elif facts.model_files.outcome == "absent":
         gaps.append(Text("the weights are not on this machine"))
     if run is None:
-        gaps.append(Text("no model was run"))
+        tried = facts.inference.outcome in ("failed", "timeout")
+        gaps.append(Text("the model that was tried gave no answer" if tried else "no model was run"))
+    elif run.failure is not None:
+        gaps.append(Text("the model that was tried failed at the stage {stage}", {"stage": run.failure.stage}))
     elif run.model == SMOKE and intent.model != SMOKE:
         gaps.append(Text("a smoke model of the same architecture was run, not the real weights"))
     if intent.assumed:

@@ -1,4 +1,4 @@
-"""The final stage: a model really loaded and run. INF"""
+"""INF: the final stage, a model really loaded and run. Its speed and its memory are in files of their own."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from autoglm_doctor.api import (
     Inference,
     Intent,
     Judgement,
+    Reading,
     Text,
     Threshold,
     check,
     fail,
-    not_applicable,
     ok,
     unknown,
     warn,
 )
+from autoglm_doctor.domain.deaths import MEMORY_SHORT, OLD_CPU, has_died, how, slower, where_it_hangs
 from autoglm_doctor.domain.signatures import Signature, download_command, fix_for, recognise
 
-_ROOTS = ("CUD001", "CUD002", "TOR001", "TOR002", "TOR003", "MDL001", "MDL002", "MEM001", "VRM002")
+ROOTS = ("CUD001", "CUD002", "TOR001", "TOR002", "TOR003", "MDL001", "MDL002", "MEM001", "VRM002")
 _LOADING = ("import", "make", "load")
 
 #: A random model's first logits differ by a multiple of their spread when the picture changes (3 times, measured),
@@ -36,16 +37,6 @@ REFERENCE_LIMIT = 0.1
 
 #: Fewer tokens than this may be equal by chance.
 REPEAT_TOKENS = 8
-
-#: Slower reading of real weights than this costs minutes at every start.
-LOAD_BYTES_PER_S = 0.5e9
-LOAD_LEAST_BYTES = 1e9
-
-#: PCI Express 4.0 with 16 lanes: a GPU that decodes slower than this reads its weights over the bus.
-BUS_BYTES_PER_S = 32e9
-
-#: Below this size Python's own time per token hides the memory.
-DECODE_LEAST_BYTES = 8e9
 
 _LOOK_AT_GPU = Fix(
     text=Text("Look at the GPU's error counters; if they are clean, reinstall torch and run this again."),
@@ -70,7 +61,8 @@ def _limits(run: Inference, intent: Intent) -> Text:
     return Text(f" {sentence[0].upper()}{sentence[1:]}." if parts else "", {"wanted": intent.model})
 
 
-def _said(run: Inference, intent: Intent, template: str, **params: object) -> Text:
+def said(run: Inference, intent: Intent, template: str, **params: object) -> Text:
+    """A sentence on this run, with what the run does not say after it."""
     limits = _limits(run, intent)
     name = "the smoke model" if run.model == SMOKE else run.model
     place = {"model": name, "device": run.device_name or run.device, "library": run.transformers_version}
@@ -85,15 +77,43 @@ def _judge_failure(run: Inference, failure: Failure, intent: Intent) -> Judgemen
     wording = "stage {stage}: {exception}: {message}"
     evidence = {"stage": failure.stage, "exception": failure.exception, "message": failure.message[:500]}
     if row is None:
-        text = _said(run, intent, f"{{model}} failed on {{device}}, {wording}.", **params)
+        text = said(run, intent, f"{{model}} failed on {{device}}, {wording}.", **params)
         return fail(text, fix=_LOOK_AT_LIBRARIES, evidence=evidence)
     meaning = f"{{model}} failed on {{device}}: {row.meaning} ({wording})."
     if row.engine_may_cope and not _transformers_decides(row, run, intent):
-        return unknown(_said(run, intent, meaning + " {engine} may still serve it.", engine=intent.engine, **params))
+        return _aside(said(run, intent, meaning + " {engine} may still serve it.", engine=intent.engine, **params))
     folder = "." if run.model == SMOKE else run.model
     return fail(
-        _said(run, intent, meaning, **params), cause=row.cause, fix=fix_for(row, intent, folder), evidence=evidence
+        said(run, intent, meaning, **params), cause=row.cause, fix=fix_for(row, intent, folder), evidence=evidence
     )
+
+
+def _aside(text: Text) -> Judgement:
+    """No judgement, for a reason that says nothing of the deployment: it leaves the verdict as it is."""
+    return Judgement(status="skipped", text=text)
+
+
+def _without_answer(inference: Reading[Inference], intent: Intent) -> Judgement:
+    """Nobody tried, for a good reason; or the run died, which is red; or it cannot be told why there is no answer."""
+    if inference.outcome in ("absent", "not_run"):
+        return _aside(Text("no model was run: {why}", {"why": inference.why or inference.outcome}))
+    if has_died(inference):
+        text = Text(f"loading and running a model {how(inference)}: {{why}}", {"why": inference.why})
+        return fail(text, fix=_death_fixes(inference, intent), observed=inference.why)
+    return unknown(Text("a model was tried and gave no answer: {why}", {"why": inference.why or inference.outcome}))
+
+
+def _death_fixes(inference: Reading[Inference], intent: Intent) -> tuple[Fix, ...]:
+    """What the manner of the death hints at comes first."""
+    python = inference.source if "/" in inference.source else None
+    of_gpu = () if intent.device == "cpu" else (_LOOK_AT_GPU,)
+    if "SIGKILL" in inference.why:
+        return MEMORY_SHORT, _LOOK_AT_LIBRARIES
+    if "SIGILL" in inference.why:
+        return OLD_CPU, _LOOK_AT_LIBRARIES
+    if inference.outcome == "timeout":
+        return slower(), where_it_hangs(python, "import torch, transformers"), *of_gpu
+    return _LOOK_AT_LIBRARIES, *of_gpu
 
 
 def _transformers_decides(row: Signature, run: Inference, intent: Intent) -> bool:
@@ -109,8 +129,8 @@ def _transformers_decides(row: Signature, run: Inference, intent: Intent) -> boo
     return intent.engine == "transformers" and run.model != SMOKE
 
 
-@check("INF001", "model-loads", cause="MODEL_LOAD_FAILED", explained_by=_ROOTS)
-def model_loads(inference: Inference, intent: Intent) -> Findings:
+@check("INF001", "model-loads", cause="MODEL_LOAD_FAILED", required=True, explained_by=ROOTS)
+def model_loads(inference: Reading[Inference], intent: Intent) -> Findings:
     """A model loads with the deployment's own libraries.
 
     Everything else in this report is inferred; this is tried. The interpreter of the deployment imports torch and
@@ -119,7 +139,9 @@ def model_loads(inference: Inference, intent: Intent) -> Findings:
     finds broken installations, missing packages, damaged files and a GPU that does not work, with the library's own
     words. The smoke model says nothing about the real weights, and the text says so.
 
-    Nothing is downloaded, no code of the model's repository runs unless you allow it, and no pickle is opened.
+    Nothing is downloaded, no code of the model's repository runs unless you allow it, and no pickle is opened. A run
+    that crashes, or gives no answer within 900 s, is a fault as well; one that was not started, because you said so or
+    because somebody else uses the GPU, leaves the verdict to the other checks.
 
     ## Fix
     The cause is told from the exception where its wording is known (a damaged file, no memory, a library that is too
@@ -127,37 +149,31 @@ def model_loads(inference: Inference, intent: Intent) -> Findings:
 
         python3 -m pip check
     """
-    failure = inference.failure
-    if failure is not None and failure.stage in _LOADING:
-        yield _judge_failure(inference, failure, intent)
-        return
-    if inference.load_seconds is None:
-        yield unknown(_said(inference, intent, "No load of {model} was measured."))
-        return
-    yield ok(
-        _said(
-            inference,
-            intent,
-            "transformers {library} loaded {model} ({parameters:count} parameters) on {device} in {seconds:s}.",
-            parameters=inference.parameters,
-            seconds=inference.load_seconds,
-        ),
-        observed=inference.load_seconds,
-    )
+    run = inference.value
+    if run is None:
+        yield _without_answer(inference, intent)
+    elif run.failure is not None and run.failure.stage in _LOADING:
+        yield _judge_failure(run, run.failure, intent)
+    elif run.load_seconds is None:
+        yield unknown(said(run, intent, "No load of {model} was measured."))
+    else:
+        template = "transformers {library} loaded {model} ({parameters:count} parameters) on {device} in {seconds:s}."
+        values = {"parameters": run.parameters, "seconds": run.load_seconds}
+        yield ok(said(run, intent, template, **values), observed=run.load_seconds)
 
 
 def _not_finite(run: Inference, intent: Intent) -> Judgement | None:
     if run.logits_finite is not False:
         return None
     template = "{model} computes numbers that are not finite (NaN or infinite) on {device} in {dtype}."
-    return fail(_said(run, intent, template, dtype=run.dtype), fix=_wrong_output_fixes(run, intent))
+    return fail(said(run, intent, template, dtype=run.dtype), fix=_wrong_output_fixes(run, intent))
 
 
 def _flat(run: Inference, intent: Intent) -> Judgement | None:
     if run.logits_std is None or run.logits_std > 0:
         return None
     template = "{model} finds every word equally likely (its logits do not vary): its last layer is zero."
-    return fail(_said(run, intent, template), observed=run.logits_std, fix=_wrong_output_fixes(run, intent))
+    return fail(said(run, intent, template), observed=run.logits_std, fix=_wrong_output_fixes(run, intent))
 
 
 def _tensors_missing(run: Inference, intent: Intent) -> Judgement | None:
@@ -165,7 +181,7 @@ def _tensors_missing(run: Inference, intent: Intent) -> Judgement | None:
         return None
     template = "The weights of {model} lack {missing} tensors; the library filled them with random numbers."
     return fail(
-        _said(run, intent, template, missing=run.missing_tensors),
+        said(run, intent, template, missing=run.missing_tensors),
         cause="MODEL_TENSORS_MISSING",
         observed=run.missing_tensors,
         expected=0,
@@ -179,7 +195,7 @@ def _wrong_against_cpu(run: Inference, intent: Intent) -> Judgement | None:
         return None
     template = "On {device} in {dtype} {model} is off by {error:percent} from the same model on the CPU in float32."
     return fail(
-        _said(run, intent, template, dtype=run.dtype, error=error),
+        said(run, intent, template, dtype=run.dtype, error=error),
         observed=error,
         threshold=Threshold(value=REFERENCE_LIMIT, source="six times what bfloat16 costs, measured"),
         fix=_LOOK_AT_GPU,
@@ -192,7 +208,7 @@ def _image_ignored(run: Inference, intent: Intent) -> Judgement | None:
         return None
     template = "{model} answers alike whatever picture it is shown (its logits change by {change}, they vary by {std})."
     return fail(
-        _said(run, intent, template, change=f"{change:.3g}", std=f"{spread:.3g}"),
+        said(run, intent, template, change=f"{change:.3g}", std=f"{spread:.3g}"),
         cause="MODEL_IGNORES_IMAGE",
         observed=change,
         threshold=Threshold(value=IMAGE_SHARE * spread, source="a hundredth of the logits' standard deviation"),
@@ -205,7 +221,7 @@ def _one_token(run: Inference, intent: Intent) -> Judgement | None:
         return None
     template = "{model} says the same token {count} times over: {answer}"
     return fail(
-        _said(run, intent, template, count=run.new_tokens, answer=repr(run.answer[:40])),
+        said(run, intent, template, count=run.new_tokens, answer=repr(run.answer[:40])),
         observed=run.distinct_tokens,
         fix=_wrong_output_fixes(run, intent),
     )
@@ -215,7 +231,7 @@ def _unsteady(run: Inference, intent: Intent) -> Judgement | None:
     if run.repeatable is not False:
         return None
     template = "{model} answers the same question differently on {device}, although nothing is left to chance."
-    return warn(_said(run, intent, template), cause="MODEL_OUTPUT_UNSTEADY", fix=_LOOK_AT_GPU)
+    return warn(said(run, intent, template), cause="MODEL_OUTPUT_UNSTEADY", fix=_LOOK_AT_GPU)
 
 
 #: Root first: NaN also makes a model repeat itself and ignore pictures, and one fault gives one red.
@@ -241,7 +257,7 @@ def _wrong_output_fixes(run: Inference, intent: Intent) -> tuple[Fix, ...]:
     return (again,)
 
 
-@check("INF002", "answers-make-sense", cause="MODEL_OUTPUT_WRONG", explained_by=("INF001", *_ROOTS))
+@check("INF002", "answers-make-sense", cause="MODEL_OUTPUT_WRONG", explained_by=("INF001", *ROOTS))
 def answers_make_sense(inference: Inference, intent: Intent) -> Findings:
     """The model's answers are sound.
 
@@ -268,16 +284,16 @@ def answers_make_sense(inference: Inference, intent: Intent) -> Findings:
         yield problem
         return
     if failure is not None or inference.logits_finite is None or inference.logits_std is None:
-        yield unknown(_said(inference, intent, "{model} generated nothing that could be judged."))
+        yield unknown(said(inference, intent, "{model} generated nothing that could be judged."))
         return
     open_questions = _open_questions(inference)
     if open_questions:
         yield unknown(
-            _said(inference, intent, "The time ran out before {model} was " + " and ".join(open_questions) + ".")
+            said(inference, intent, "The time ran out before {model} was " + " and ".join(open_questions) + ".")
         )
         return
     yield ok(
-        _said(inference, intent, _praise(inference), count=inference.new_tokens, answer=repr(inference.answer[:80]))
+        said(inference, intent, _praise(inference), count=inference.new_tokens, answer=repr(inference.answer[:80]))
     )
 
 
@@ -296,100 +312,5 @@ def _praise(run: Inference) -> str:
         parts.append("they change with the picture")
     if run.reference_error is not None:
         parts.append("they agree with the CPU's")
-    said = " It said {answer}." if run.answer else ""
-    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] + "." + said
-
-
-@check("INF003", "inference-speed", cause="INFERENCE_SLOW", explained_by=("INF001", "INF002", *_ROOTS))
-def inference_speed(inference: Inference, intent: Intent) -> Findings:
-    """The model loads and answers at the speed of the hardware.
-
-    Only gross faults are judged here. Loading real weights slower than 0.5 GB/s means a network disk or a thin
-    volume. A GPU that decodes so slowly that it could be reading its weights over the bus (tokens per second times
-    bytes of weights below 32 GB/s, PCI Express 4.0 with 16 lanes) has them partly in main memory, or is throttled:
-    every GPU's own memory is several times faster. That comparison needs 8 GB of weights, because below it Python's
-    own time per token hides the memory. The figures are transformers', with one request at a time: vLLM and SGLang are
-    two to four times faster. On a CPU, and with the smoke model, the figures are given and not judged: they say
-    nothing about the real model.
-
-    ## Fix
-    Slow loading: move the weights to a local disk. Slow decoding: see what throttles the GPU or shares it.
-
-        nvidia-smi -q -d PERFORMANCE,CLOCK,POWER
-    """
-    run = inference
-    if run.first_token_seconds is None or run.load_seconds is None or run.load_bytes_per_s is None:
-        yield unknown(_said(run, intent, "{model} was not run long enough to measure its speed."))
-        return
-    judgements = [] if run.model == SMOKE else [*_judge_load(run, intent), *_judge_decoding(run, intent)]
-    if not judgements:
-        yield not_applicable(_figures(run, intent, "Not judged, there is no yardstick for it: "))
-    yield from judgements
-
-
-def _figures(run: Inference, intent: Intent, before: str) -> Text:
-    template = (
-        "{model} loaded in {load:s} ({disk:MB/s}), first token after {cold:s} cold and {warm:s} warm "
-        "({prompt} prompt tokens, {prefill} tokens/s), then {decode} tokens/s, at most {peak:GiB} of memory."
-    )
-    return _said(
-        run,
-        intent,
-        before + template,
-        load=run.load_seconds,
-        disk=run.load_bytes_per_s,
-        cold=run.first_token_cold_seconds,
-        warm=run.first_token_seconds,
-        prompt=run.prompt_tokens,
-        prefill=_short(run.prefill_tokens_per_s),
-        decode=_short(run.decode_tokens_per_s),
-        peak=run.peak_bytes or 0,
-    )
-
-
-def _short(number: float | None) -> str:
-    return "?" if number is None else f"{number:.1f}" if number < 100 else f"{number:,.0f}"
-
-
-def _judge_load(run: Inference, intent: Intent) -> Findings:
-    rate = run.load_bytes_per_s
-    if rate is None or run.weight_bytes < LOAD_LEAST_BYTES:
-        return
-    limit = Threshold(value=LOAD_BYTES_PER_S, unit="bytes/s", source="a SATA disk")
-    text = _figures(run, intent, "")
-    if rate >= LOAD_BYTES_PER_S:
-        yield ok(text, subject="loading", observed=rate, threshold=limit)
-        return
-    fix = Fix(
-        text=Text("Put the weights on a local disk."),
-        commands=(f"findmnt -T {shlex.quote(run.model)}",),
-        effort="setting",
-    )
-    slow = _said(
-        run,
-        intent,
-        "{model} loads with only {rate:MB/s}: every start takes {load:s}.",
-        rate=rate,
-        load=run.load_seconds,
-    )
-    yield warn(slow, subject="loading", cause="SLOW_MODEL_STORAGE", observed=rate, threshold=limit, fix=fix)
-
-
-def _judge_decoding(run: Inference, intent: Intent) -> Findings:
-    speed = run.decode_tokens_per_s
-    if speed is None or run.device == "cpu" or run.weight_bytes < DECODE_LEAST_BYTES:
-        return
-    rate = speed * run.weight_bytes
-    limit = Threshold(value=BUS_BYTES_PER_S, unit="bytes/s", source="PCI Express 4.0, 16 lanes")
-    if rate >= BUS_BYTES_PER_S:
-        yield ok(_figures(run, intent, ""), subject="decoding", observed=speed, threshold=limit)
-        return
-    template = "{model} decodes only {speed} tokens/s on {device}: slower than its weights would come over the bus."
-    fix = Fix(
-        text=Text("See what slows the GPU down (heat, a power limit) and what else runs on it."),
-        commands=("nvidia-smi -q -d PERFORMANCE,CLOCK,POWER", "nvidia-smi"),
-        effort="setting",
-    )
-    yield warn(
-        _said(run, intent, template, speed=_short(speed)), subject="decoding", observed=speed, threshold=limit, fix=fix
-    )
+    words = " It said {answer}." if run.answer else ""
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] + "." + words

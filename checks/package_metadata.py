@@ -44,8 +44,10 @@ def metadata_readable(
 
     Measured by reading the metadata in every folder of the interpreter's sys.path and, for torch, comparing it with
     torch/version.py. Only the engine, torch, transformers, numpy, tokenizers, huggingface-hub and safetensors count;
-    another package in two folders is common and harmless, since the first one wins. A torch of another release that
-    hides the installed one is red: nothing here was compiled for it.
+    another package in two folders is common and harmless, since the first one wins, and so is the same version twice.
+    A torch of another release that hides the installed one is red: nothing here was compiled for it. A build of your
+    own that is used where it lies (an editable installation) is yellow at most: it was built anew, and its metadata is
+    that of the build before.
 
     ## Fix
     Install the damaged package again; take away the copy that is not meant.
@@ -55,7 +57,7 @@ def metadata_readable(
     found = [
         *_faults(packages, watched, python),
         *_duplicates(packages, watched, python),
-        *_strange_torch(packages, torch, python),
+        *_strange_torch(packages, torch, interpreter),
         *_unreadable(packages, watched, python),
     ]
     yield from found
@@ -100,7 +102,7 @@ def _duplicates(packages: Packages, watched: Iterable[str], python: str | None) 
     for other in packages.shadowed:
         name = canonicalize_name(other.name)
         same_folder = other.location == first[name].location
-        if name not in watched or not (same_folder or name == "torch"):
+        if name not in watched or not (same_folder or name == "torch") or _same(other.version, first[name].version):
             continue
         values = {"name": name, "version": other.version, "folder": other.location, "used": first[name].version}
         template = "{name} is installed twice: {used} is used, {version} lies in {folder}"
@@ -114,27 +116,71 @@ def _duplicates(packages: Packages, watched: Iterable[str], python: str | None) 
         )
 
 
-def _strange_torch(packages: Packages, torch: Torch | None, python: str | None) -> Iterator[Judgement]:
+def _strange_torch(packages: Packages, torch: Torch | None, interpreter: Interpreter | None) -> Iterator[Judgement]:
     """The torch that imports is another release than the one that is installed.
 
     From another folder it hides the installed one, and what was compiled for that one breaks: red, and without a
     subject, since it explains what is found wrong with this torch.
     """
     listed = next((d for d in packages.distributions if canonicalize_name(d.name) == "torch"), None)
-    if torch is None or listed is None or _release(listed.version) == _release(torch.version):
+    if torch is None or listed is None or _same_release(listed.version, torch.version):
         return
+    python = interpreter.executable if interpreter else None
     values = {"version": torch.version, "folder": torch.location, "listed": listed.version}
     text = Text("torch {version} in {folder} is what imports, but {listed} is what was installed", values)
     cause, again = "DUPLICATE_TORCH_INSTALL", _again("torch", packages, python)
-    if listed.location and torch.location and posixpath.dirname(torch.location) != listed.location:
+    own = _is_own_build(listed, torch, interpreter)
+    if not own and listed.location and torch.location and posixpath.dirname(torch.location) != listed.location:
         fixes = (_without(torch.location, python), again)
         yield fail(text, cause=cause, fix=fixes, observed=torch.version, expected=listed.version)
     else:
-        yield warn(text, cause=cause, fix=again, subject="torch", observed=torch.version, expected=listed.version)
+        fix = _renew(torch.location, python) if own else again
+        yield warn(text, cause=cause, fix=fix, subject="torch", observed=torch.version, expected=listed.version)
+
+
+def _is_own_build(listed: Distribution, torch: Torch, interpreter: Interpreter | None) -> bool:
+    """Is it one torch, built anew after it was installed, and no stranger that hides the installed one?
+
+    Either the metadata says that the sources are used where they lie, or it lies beside them (setup.py develop). And
+    what hides an installed package comes before it on sys.path: a torch that comes later, or is on no sys.path at all
+    (an import hook), is found only because there is none where the metadata lies.
+    """
+    folder = posixpath.dirname(torch.location)
+    if posixpath.basename(folder) in ("", "site-packages", "dist-packages"):
+        return False
+    if listed.editable or folder == listed.location:
+        return True
+    path = interpreter.sys_path if interpreter else ()
+    if listed.location not in path:
+        return False
+    return folder not in path[: path.index(listed.location) + 1]
+
+
+def _renew(folder: str, python: str | None) -> Fix:
+    """The line that torch's own README gives for a build from source."""
+    source, program = shlex.quote(posixpath.dirname(folder)), shlex.quote(python or "python3")
+    words = "if {folder} is a build of your own, install it once more, so that its metadata is of this build"
+    return Fix(
+        text=Text(words, {"folder": folder}),
+        commands=(f"cd {source} && {program} -m pip install --no-build-isolation -v -e .",),
+        effort="install",
+    )
 
 
 def _release(version: str) -> str:
     return version.split("+")[0]
+
+
+def _same(one: str, other: str) -> bool:
+    """Is it one version, however it is written?"""
+    return one == other or (_is_version(one) and _is_version(other) and Version(one) == Version(other))
+
+
+def _same_release(one: str, other: str) -> bool:
+    """Do they differ at most in what was built or packed again (local part, a, rc, post, dev)?"""
+    if not (_is_version(one) and _is_version(other)):
+        return _release(one) == _release(other)
+    return Version(Version(one).base_version) == Version(Version(other).base_version)
 
 
 def _without(folder: str, python: str | None) -> Fix:

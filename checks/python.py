@@ -20,13 +20,14 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
+from autoglm_doctor.domain.deaths import is_ours, is_stopped, slower
 from autoglm_doctor.domain.deployment import variables_of
 
 #: What Linux says of a file that is gone, is no program, may not be run, or is a link that leads nowhere (errno.h).
 NO_PROGRAM = (2, 8, 13, 20, 40)
 
-#: Last words of a Python that did start; the doctor's own trouble.
-OURS = "the doctor's scratch folder"
+#: The same in words, where the nursery starts it: exit code 127 and "PATH: WORDS".
+NO_PROGRAM_CODE = "exit code 127"
 
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*t?")
 
@@ -43,11 +44,16 @@ def python_starts(interpreter: Reading[Interpreter], environment: Environment | 
     wrong PYTHONHOME or a sitecustomize.py that fails ends every Python before the first line of the server.
 
     Measured by starting that Python once, with the deployment's environment, and asking for its version, prefixes and
-    sys.path, with a limit of 10 s (it takes 0.02 s). Which Python it is: `--python`, else the one in the first line of
-    the command's program, else the active environment, else python3 on PATH.
+    sys.path, with a limit of 30 s (it takes 0.02 s, from a cold network disk some seconds). Which Python it is:
+    `--python`, else the one in the first line of the command's program, else the active environment, else python3 on
+    PATH.
+
+    Someone else's signal (SIGKILL, SIGTERM), a lack of memory or disk space, and trouble with the doctor's own files
+    leave the question open.
 
     ## Fix
-    Make the environment again, take away what breaks its start, or name another Python.
+    Where it is only slow: measure that, and allow more time. Otherwise take away what breaks its start, name another
+    Python, or make the environment again.
     """
     one = interpreter.value
     if one is not None and _is_python_of_a_script(one.missing_program or "", intent):
@@ -72,26 +78,35 @@ def _is_python_of_a_script(missing: str, intent: Intent) -> bool:
 
 def _says_something_of_it(interpreter: Reading[Interpreter]) -> bool:
     """Is the end of the reading the interpreter's own, and not a lack of memory or of disk space on our side?"""
-    why = interpreter.why
+    why, named = interpreter.why, _named(interpreter)
     if interpreter.outcome == "timeout":
         return True
+    # The kernel sends SIGKILL when memory is short: whichever program it takes, that is not this program's fault.
+    if interpreter.outcome != "failed" or is_stopped(why) or "killed by SIGKILL" in why or is_ours(why, named):
+        return False
     number = re.match(r"\[Errno (\d+)\]", why)
-    is_its_own = "killed by" in why or ("exit code" in why and OURS not in why)
-    return interpreter.outcome == "failed" and (is_its_own or (number is not None and int(number[1]) in NO_PROGRAM))
+    if number is None:
+        return "killed by" in why or "exit code" in why
+    of_another = bool(named) and "'" in why and named not in why
+    return int(number[1]) in NO_PROGRAM and not of_another
+
+
+def _named(interpreter: Reading[Interpreter]) -> str:
+    """The Python that was started; "" where the reading does not say it (the report's head does)."""
+    return interpreter.source if "/" in interpreter.source else ""
 
 
 def _judge(interpreter: Reading[Interpreter], environment: Environment | None, intent: Intent) -> Judgement:
-    why = interpreter.why
-    # Where the reading does not say which Python was started, the report's head does.
-    named = interpreter.source if "/" in interpreter.source else ""
+    why, named = interpreter.why, _named(interpreter)
     values = {"python": named or "the deployment's Python", "why": why}
     again, another = _made_again(intent), _another()
     fixes: tuple[Fix, ...]
     if interpreter.outcome == "timeout":
-        text, fixes = "{python} hangs when it is started: {why}", (_look(named), again, another)
+        text = "{python} hangs, or is very slow, when it is started: {why}"
+        fixes = (_time(named), slower(), _look(named), another, again)
     elif "killed by" in why:
         text, fixes = "{python} crashes when it is started: {why}", (again, another)
-    elif why.startswith("[Errno"):
+    elif why.startswith("[Errno") or NO_PROGRAM_CODE in why:
         text, fixes = "{python} cannot be started: {why}", (again, another)
     elif "exit code 0" in why:
         text, fixes = "{python} is no Python, or leaves before our first line: {why}", (_look(named), another, again)
@@ -110,6 +125,11 @@ def _look(python: str) -> Fix:
     name = shlex.quote(python or "PYTHON")
     text = Text("see what it does at its start; if it starts with -I -S, a sitecustomize.py or .pth file breaks it")
     return Fix(text=text, commands=(f"{name} -v -c pass 2>&1 | tail -n 20", f"{name} -I -S -c pass"), effort="setting")
+
+
+def _time(python: str) -> Fix:
+    text = Text("see how long it takes; from a cold network disk the second time is quicker")
+    return Fix(text=text, commands=(f"time {shlex.quote(python or 'PYTHON')} -c pass",), effort="setting")
 
 
 def _without_variables(python: str, environment: Environment | None, intent: Intent) -> Fix | None:

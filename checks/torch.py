@@ -15,6 +15,7 @@ from autoglm_doctor.api import (
     Host,
     Intent,
     Interpreter,
+    Judgement,
     Matrix,
     ModelFiles,
     Packages,
@@ -31,6 +32,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.conflicts import disagreement, install_line, installed_version
+from autoglm_doctor.domain.deaths import MEMORY_SHORT, OLD_CPU, has_died, how, where_it_hangs
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
 from autoglm_doctor.domain.driver_fixes import NEWER_GPU
 from autoglm_doctor.domain.wheels import line, torch_lines
@@ -47,18 +49,10 @@ IMPORT_CAUSES = (
 )
 
 
-#: The kernel kills who asks for too much; a limit of the shell or the container makes Python raise MemoryError.
-MEMORY_SHORT = Fix(
-    text=Text("look whether memory ran out; free some, or raise the limit"),
-    commands=("free -m", "ulimit -v", "sudo dmesg | grep -i -E 'out of memory|oom' | tail"),
-    effort="restart",
-    needs_root=True,
-)
-
-
 @check("TOR001", "torch-installed", cause="TORCH_NOT_INSTALLED", required=True, explained_by=("PYT001", "ENG001"))
 def torch_installed(
     torch: Reading[Torch],
+    torch_run: TorchRun | None,
     packages: Packages | None,
     interpreter: Interpreter | None,
     driver: Driver | None,
@@ -72,7 +66,8 @@ def torch_installed(
     """torch is installed in the Python that the deployment will use.
 
     Every engine runs on torch. Its files are read and nothing is imported, so that a torch that crashes can still be
-    described; `torch/version.py` says which CUDA it was built for.
+    described; `torch/version.py` says which CUDA it was built for. Where no folder of sys.path holds it, a torch that
+    imports all the same (an editable installation behind an import hook) counts as installed.
 
     ## Fix
     Install the engine again, which brings the torch it was built with; for plain transformers install torch itself.
@@ -88,6 +83,10 @@ def torch_installed(
         return
     if torch.outcome != "absent":
         yield unknown(Text("{why}", {"why": torch.why or "the files of torch could not be read"}))
+        return
+    if torch_run is not None and torch_run.import_error is None:
+        values = {"version": torch_run.version, "file": torch_run.file}
+        yield ok(Text("torch {version} is imported from {file}, which no folder of sys.path shows", values))
         return
     engine = installed_version(packages, intent.engine) if packages else None
     if engine and intent.engine != "transformers":
@@ -116,6 +115,7 @@ def _where(interpreter: Interpreter | None) -> str:
     "TOR002",
     "torch-imports",
     cause="TORCH_IMPORT_FAILED",
+    required=True,
     explained_by=("PYT001", "TOR001", "ENG001", "HST002", "PKG002"),
     left_open_by=("CUD001",),
 )
@@ -125,7 +125,7 @@ def torch_imports(
     torch: Torch | None,
     packages: Packages | None,
     interpreter: Interpreter | None,
-    driver: Driver | None,
+    driver: Reading[Driver],
     gpus: tuple[Gpu, ...] | None,
     environment: Environment | None,
     host: Host | None,
@@ -145,18 +145,14 @@ def torch_imports(
     Mostly the same torch, installed again; where the loader's path brings in other libraries, a clean path.
     """
     taken = gpus_of(gpus, cuda.value, environment, intent)
-    again = torch_lines(torch.version if torch else None, interpreter, packages, driver, taken, host, matrix)
+    again = torch_lines(torch.version if torch else None, interpreter, packages, driver.value, taken, host, matrix)
     reinstall = install_fix("install the same torch again", again)
     run = torch_run.value
     if run is None:
-        died = torch_run.outcome == "timeout" or "killed by" in torch_run.why or "exit code" in torch_run.why
-        if torch_run.outcome in ("failed", "timeout") and died and cuda.outcome in ("known", "absent"):
-            doing = "import torch" if "CUDA in torch" not in torch_run.why else "torch"
-            words = f"{doing} {_death(torch_run)}: {{why}}"
-            fixes = _death_fixes(torch_run, reinstall, interpreter)
-            yield fail(Text(words, {"why": torch_run.why}), fix=fixes, observed=torch_run.why)
-        else:
-            yield unknown(Text("{why}", {"why": torch_run.why or "torch was not imported"}))
+        # In that process libcuda is loaded before torch: its death is torch's own once libcuda is done with.
+        on_cpu = runs_on_cpu(intent, environment, driver.value, gpus, cuda.value)
+        only_torch = cuda.outcome in ("known", "absent", "not_run") or (on_cpu and driver.outcome == "absent")
+        yield _without_answer(torch_run, reinstall, interpreter, only_torch=bool(only_torch))
         return
     if run.import_error is None:
         values = {"version": run.version, "seconds": run.import_seconds}
@@ -171,11 +167,16 @@ def torch_imports(
     )
 
 
-def _death(run: Reading[TorchRun]) -> str:
-    """How the child ended that imported torch."""
-    if run.outcome == "timeout":
-        return "hangs"
-    return "crashes" if "killed by" in run.why else "ends the interpreter"
+def _without_answer(
+    run: Reading[TorchRun], reinstall: Fix, interpreter: Interpreter | None, *, only_torch: bool
+) -> Judgement:
+    """Red for a death in torch; skipped where nobody tried, as in a reading that is joined with other packages."""
+    if has_died(run) and only_torch:
+        doing = "import torch" if "CUDA in torch" not in run.why else "torch"
+        text = Text(f"{doing} {how(run)}: {{why}}", {"why": run.why})
+        return fail(text, fix=_death_fixes(run, reinstall, interpreter), observed=run.why)
+    text = Text("{why}", {"why": run.why or "torch was not imported"})
+    return Judgement(status="skipped", text=text) if run.outcome == "not_run" else unknown(text)
 
 
 def _death_fixes(run: Reading[TorchRun], reinstall: Fix, interpreter: Interpreter | None) -> tuple[Fix, ...]:
@@ -183,13 +184,9 @@ def _death_fixes(run: Reading[TorchRun], reinstall: Fix, interpreter: Interprete
     if "SIGKILL" in run.why:
         return MEMORY_SHORT, reinstall
     if "SIGILL" in run.why:
-        text = Text("this CPU, or the virtual machine, lacks instructions (AVX) that torch uses: look for them")
-        return Fix(text=text, commands=("lscpu | grep -i -o -w -E 'avx|avx2|avx512f'",), effort="hardware"), reinstall
+        return OLD_CPU, reinstall
     if run.outcome == "timeout":
-        python = interpreter.executable if interpreter else "python3"
-        text = Text("see where it hangs: the last lines name the module")
-        command = f"timeout --signal=ABRT 90 {python} -X faulthandler -v -c 'import torch' 2>&1 | tail -n 40"
-        return Fix(text=text, commands=(command,), effort="setting"), reinstall
+        return where_it_hangs(interpreter.executable if interpreter else None, "import torch"), reinstall
     return (reinstall,)
 
 
@@ -211,7 +208,12 @@ def _import_fixes(cause: str, reinstall: Fix, interpreter: Interpreter | None) -
     return (MEMORY_SHORT, reinstall) if cause == "RAM_TOO_SMALL" else (reinstall,)
 
 
-@check("TOR003", "torch-cuda-build", cause="CPU_ONLY_TORCH", explained_by=("PYT001", "TOR001", "ENG001", "PKG002"))
+@check(
+    "TOR003",
+    "torch-cuda-build",
+    cause="CPU_ONLY_TORCH",
+    explained_by=("DRV001", "PYT001", "TOR001", "ENG001", "PKG002"),  # which build is right depends on the driver
+)
 def torch_cuda_build(
     torch: Torch,
     packages: Packages | None,

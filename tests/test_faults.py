@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import drivers, mounts, process, systems, targets, torch_faults
 from tests.faults.fault import Fault
-from tests.faults.machine import Machine, can_mount
+from tests.faults.machine import Machine, can_mount, picture
 from tests.faults.running import Run, check
 
 FAULTS = [*drivers.FAULTS, *torch_faults.FAULTS, *targets.FAULTS, *systems.FAULTS, *mounts.FAULTS, *process.FAULTS]
@@ -35,7 +35,9 @@ def test_the_machine_is_healthy(machine: Machine) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
 def test_fault(fault: Fault, machine: Machine) -> None:
+    healthy = picture(machine)
     fault.break_it(machine)
+    assert picture(machine) != healthy, "nothing was broken"
     if machine.mounts and not can_mount():
         pytest.skip("this user may not have a mount namespace")
     run = check(machine, "--format", "json")
@@ -47,6 +49,7 @@ def test_fault(fault: Fault, machine: Machine) -> None:
     assert_well_ended(run)
     assert_in_time(run, fault, machine)
     assert_one_red(run, fault)
+    assert fault.took_hold is None or fault.took_hold(machine, run), "the fault was not there"
 
 
 def assert_well_ended(run: Run) -> None:
@@ -71,6 +74,18 @@ def assert_one_red(run: Run, fault: Fault) -> None:
 
 def finding_is_yellow(fault: Fault) -> bool:
     return fault.status == "warn"
+
+
+def test_what_expects_a_pass_proves_that_the_fault_was_there() -> None:
+    """A red speaks for itself."""
+    assert [fault.name for fault in FAULTS if fault.status == "pass" and fault.took_hold is None] == []
+
+
+def test_no_proof_holds_on_a_healthy_machine(machine: Machine) -> None:
+    """A proof that is always there proves nothing."""
+    run = check(machine, "--format", "json")
+    proofs = [(fault.name, fault.took_hold) for fault in FAULTS if fault.took_hold is not None]
+    assert [name for name, took_hold in proofs if took_hold(machine, run)] == []
 
 
 def test_there_are_enough_faults() -> None:

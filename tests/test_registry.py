@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ def test_a_folder_of_checks(tmp_path: Path) -> None:
     registry = load_checks(tmp_path)
     assert "SIT001" in [check.code for check in registry.checks]
     assert registry.troubles == ()
+
+
+@pytest.mark.parametrize("setting", [False, True])
+def test_a_folder_of_checks_is_left_as_it_is(tmp_path: Path, setting: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the user's: not even compiled files are written there. Our own setting is as it was before."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", setting)
+    (tmp_path / "site.py").write_text(GOOD)
+    assert load_checks(tmp_path).troubles == ()
+    assert [path.name for path in tmp_path.rglob("*")] == ["site.py"]
+    assert sys.dont_write_bytecode is setting
 
 
 @pytest.mark.parametrize(

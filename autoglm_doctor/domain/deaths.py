@@ -9,6 +9,9 @@ from typing import Any
 from autoglm_doctor.facts import Reading
 from autoglm_doctor.finding import Fix, Text
 
+#: Last words of a script of ours whose answer could not be written.
+OURS = "the doctor's scratch folder"
+
 #: Lacks of this machine or of our shell that keep any program from running, as Linux and Python word them. Where the
 #: nursery starts a program, the number of the error is lost and only its words arrive.
 SHORTAGES = (
@@ -18,7 +21,7 @@ SHORTAGES = (
     "Disk quota exceeded",
     "Too many open files",
     "Resource temporarily unavailable",
-    "the doctor's scratch folder",
+    OURS,
 )
 
 #: Files of the doctor: its scratch folder, and its script in the package that it is copied from.

@@ -27,12 +27,15 @@ _ENTRY_ARCHITECTURE = 28
 _PTX, _ELF = 1, 2
 
 
-def read_torch(sys_path: Iterable[str]) -> Reading[Torch]:
-    """The torch that `import torch` would take: the first folder `torch` with an __init__.py on sys.path."""
-    for entry in sys_path:
-        folder = os.path.join(entry, "torch")
-        if os.path.isfile(os.path.join(folder, "__init__.py")):
-            return _read(folder)
+def read_torch(sys_path: Iterable[str], folder: str = "") -> Reading[Torch]:
+    """The torch that `import torch` would take: the first folder `torch` with an __init__.py on sys.path.
+
+    `folder` is where the interpreter itself would find it, which comes first: an import hook, as of an editable
+    installation, may know a place that is on no sys.path.
+    """
+    for one in (folder, *(os.path.join(entry, "torch") for entry in sys_path)):
+        if one and os.path.isfile(os.path.join(one, "__init__.py")):
+            return _read(one)
     return Reading(outcome="absent", why="torch is not installed for this Python", source="files")
 
 

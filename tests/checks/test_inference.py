@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_doctor.api import SMOKE, Check, Failure, Inference, Intent, Reading
-from autoglm_doctor.checks.inference import answers_make_sense, inference_speed, model_loads
+from autoglm_doctor.checks.inference import answers_make_sense, model_loads
+from autoglm_doctor.checks.inference_speed import inference_speed
 from autoglm_doctor.domain.signatures import TABLE, recognise
+from autoglm_doctor.facts import Facts, known
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.testing import judge
+from autoglm_doctor.verdict import decide
 from autoglm_doctor.wording import render
 
 ALL = (model_loads, answers_make_sense, inference_speed)
@@ -87,7 +90,61 @@ def one(check: Check, inference: Inference | Reading[Inference], intent: Intent 
     [("absent", "skipped"), ("failed", "unknown"), ("timeout", "unknown"), ("not_run", "unknown")],
 )
 def test_what_was_not_run_is_never_green(check: Check, outcome: Any, status: str) -> None:
-    assert one(check, Reading(outcome=outcome, why="transformers is not installed")).status == status
+    finding = one(check, Reading(outcome=outcome, why="transformers is not installed"))
+    by_reading = {"timeout": "fail", "not_run": "skipped"}
+    assert finding.status == (by_reading.get(outcome, status) if check is model_loads else status)
+
+
+DEATHS = {
+    "crashes": ("failed", "killed by SIGSEGV: Segmentation fault", "crashes", "pip check"),
+    "is killed, as by the kernel": ("failed", "killed by SIGKILL", "crashes", "dmesg"),
+    "meets an illegal instruction": ("failed", "killed by SIGILL", "crashes", "avx"),
+    "leaves": ("failed", "ended with exit code 3 and no answer", "ends the interpreter", "pip check"),
+    "hangs": ("timeout", "no answer within 900 s, while loading", "hangs", "--timeout 3"),
+}
+
+
+@pytest.mark.parametrize(("outcome", "why", "says", "command"), DEATHS.values(), ids=DEATHS.keys())
+def test_a_run_that_dies_is_red(outcome: Any, why: str, says: str, command: str) -> None:
+    finding = one(model_loads, Reading(outcome=outcome, why=why, source="/v/bin/python"))
+    assert (finding.status, finding.cause) == ("fail", "MODEL_LOAD_FAILED")
+    assert says in render(finding.text)
+    assert why in render(finding.text)
+    assert command in "\n".join(finding.fixes[0].commands)
+
+
+NO_ANSWER = {
+    "its answer has the wrong form": ("failed", "the probe's answer has the wrong form ($.inference)", "incomplete"),
+    "somebody stopped it": ("failed", "killed by SIGTERM", "incomplete"),
+    "the scratch disk is full": (
+        "failed",
+        "ended with exit code 1 and no answer: No space left on device",
+        "incomplete",
+    ),
+    "it could not be started": ("failed", "[Errno 12] Cannot allocate memory", "incomplete"),
+    "it died": ("failed", "killed by SIGSEGV", "not_ready"),
+    "it was not asked for": ("not_run", "--final-stage none", "ready"),
+    "somebody else uses the GPU": ("not_run", "GPU 0 is in use by python (1); --force runs the model", "ready"),
+    "no transformers": ("absent", "transformers is not installed in /v/bin/python", "ready"),
+    "an older reading": ("not_run", "no probe read this", "ready"),
+}
+
+
+@pytest.mark.parametrize(("outcome", "why", "verdict"), NO_ANSWER.values(), ids=NO_ANSWER.keys())
+def test_only_what_was_tried_without_an_answer_keeps_a_machine_from_ready(outcome: Any, why: str, verdict: str) -> None:
+    reading: Reading[Inference] = Reading(outcome=outcome, why=why)
+    sound = one(answers_make_sense, REAL_RUN)
+    said = decide([sound, one(model_loads, reading)], AUTOGLM, Facts(inference=reading))
+    assert said.status == verdict
+    tried = "the model that was tried gave no answer" in [text.template for text in said.not_covered]
+    assert tried == (verdict != "ready")
+
+
+def test_a_load_that_was_not_measured_is_an_open_question() -> None:
+    finding = one(model_loads, Inference(model=SMOKE, device="cpu"))
+    assert (
+        decide([finding], AUTOGLM, Facts(inference=known(Inference(model=SMOKE, device="cpu")))).status == "incomplete"
+    )
 
 
 @pytest.mark.parametrize("check", ALL, ids=lambda c: c.code)
@@ -216,7 +273,7 @@ def test_braces_in_a_message_are_only_words() -> None:
 
 @pytest.mark.parametrize(
     ("intent", "status"),
-    [(AUTOGLM, "fail"), (OTHER, "unknown"), (OTHER_TRANSFORMERS, "fail")],
+    [(AUTOGLM, "fail"), (OTHER, "skipped"), (OTHER_TRANSFORMERS, "fail")],
     ids=["a known model", "another model on vLLM", "another model on transformers"],
 )
 def test_an_engine_with_code_of_its_own_may_cope(intent: Intent, status: str) -> None:
@@ -226,13 +283,13 @@ def test_an_engine_with_code_of_its_own_may_cope(intent: Intent, status: str) ->
 
 def test_a_smoke_model_that_cannot_be_made_says_nothing_about_another_model() -> None:
     old = failed("make", "ImportError", "cannot import name 'Glm4vConfig' from 'transformers'", model=SMOKE)
-    assert one(model_loads, old, OTHER_TRANSFORMERS).status == "unknown"
+    assert one(model_loads, old, OTHER_TRANSFORMERS).status == "skipped"
     assert one(model_loads, old, AUTOGLM).status == "fail"
 
 
 def test_code_that_the_doctor_did_not_run_is_no_fault() -> None:
     asks = failed("load", "ValueError", "... requires you to execute ... set `trust_remote_code=True`")
-    assert one(model_loads, asks, OTHER_TRANSFORMERS).status == "unknown"
+    assert one(model_loads, asks, OTHER_TRANSFORMERS).status == "skipped"
 
 
 def test_a_failure_before_the_run_is_one_red_only() -> None:

@@ -190,6 +190,10 @@ def copy(name: str, version: str, location: str) -> Distribution:
 
 COPIES = {
     "torch further down the path": (copy("torch", "2.8.0", "/home/u/.local"), "DUPLICATE_TORCH_INSTALL"),
+    "another build of torch further down": (copy("torch", "2.9.1+cpu", "/usr/lib"), "DUPLICATE_TORCH_INSTALL"),
+    "the same torch of the system": (copy("torch", "2.9.1", "/usr/lib/python3/dist-packages"), None),
+    "the same version of numpy twice in one folder": (copy("numpy", "2.1", ""), None),
+    "the same version, written otherwise": (copy("numpy", "2.1.0", ""), None),
     "numpy further down the path": (copy("numpy", "1.26", "/usr/lib/python3/dist-packages"), None),
     "numpy twice in one folder": (copy("numpy", "1.26", ""), "PACKAGE_METADATA_BROKEN"),
     "something else twice in one folder": (copy("rich", "13", ""), None),
@@ -203,21 +207,59 @@ def test_copies(other: Distribution, cause: str | None) -> None:
     assert (finding.status, finding.cause) == (("warn", cause) if cause else ("pass", ""))
 
 
-def placed(location: str) -> Packages:
-    return Packages(distributions=(Distribution(name="torch", version="2.8.0", location=location),))
+SITE, SOURCES = "/v/lib/python3.11/site-packages", "/home/me/pytorch"
 
 
+def placed(location: str, version: str = "2.8.0", *, editable: bool | None = None) -> Packages:
+    one = Distribution(name="torch", version=version, location=location, editable=editable)
+    return Packages(distributions=(one,))
+
+
+#: Where the installed torch is listed, which folder imports, sys.path; and whether direct_url.json says "editable".
 PLACES = {
-    "in the same folder: an upgrade that broke off": ("/v/lib", "warn", "--force-reinstall"),
-    "in another folder, where it hides the installed one": ("/v/site", "fail", "unset PYTHONPATH"),
+    "in the same folder: an upgrade that broke off": (SITE, SITE, (SITE,), None, "warn", "--force-reinstall"),
+    "in another folder, where it hides the installed one": (SITE, "/x", ("/x", SITE), None, "fail", "unset PYTHONPATH"),
+    "in another folder, and sys.path is not known": (SITE, "/x", (), None, "fail", "unset PYTHONPATH"),
+    "in another environment's folder": (SITE, "/o/site-packages", (SITE,), True, "fail", "unset PYTHONPATH"),
+    "in the sources, by direct_url.json": (SITE, SOURCES, (SOURCES, SITE), True, "warn", f"cd {SOURCES} && "),
+    "in the sources, behind an import hook": (SITE, SOURCES, (SITE,), None, "warn", f"cd {SOURCES} && "),
+    "in the sources, by a .pth file": (SITE, SOURCES, (SITE, SOURCES), None, "warn", f"cd {SOURCES} && "),
+    "in the sources, by setup.py develop": (SOURCES, SOURCES, (SITE, SOURCES), None, "warn", f"cd {SOURCES} && "),
 }
 
 
-@pytest.mark.parametrize(("location", "status", "command"), PLACES.values(), ids=PLACES.keys())
-def test_where_the_other_torch_lies(location: str, status: str, command: str) -> None:
-    (finding,) = metadata(placed(location))
+@pytest.mark.parametrize(
+    ("listed", "folder", "path", "editable", "status", "command"), PLACES.values(), ids=PLACES.keys()
+)
+def test_where_the_other_torch_lies(
+    listed: str, folder: str, path: tuple[str, ...], editable: bool | None, status: str, command: str
+) -> None:
+    torch = Torch(version="2.10.0a0+gitdef", location=f"{folder}/torch")
+    python = dataclasses.replace(PYTHON, sys_path=path)
+    packages = placed(listed, "2.9.0a0+gitabc", editable=editable)
+    (finding,) = judge(metadata_readable, packages=packages, torch=torch, interpreter=python)
     assert (finding.status, finding.cause) == (status, "DUPLICATE_TORCH_INSTALL")
     assert command in " ".join(finding.fixes[0].commands)
+
+
+SAME_RELEASE = {
+    "conda's build number": ("2.4.1.post300", "2.4.1", "pass"),
+    "a local part": ("2.4.1", "2.4.1+cu124", "pass"),
+    "a rebuild": ("2.9.0a0+gitabc", "2.9.0a0+gitdef", "pass"),
+    "a container's own build": ("2.9.0a0+145a3a7bda.nv25.10", "2.9.0", "pass"),
+    "zeros at the end": ("2.9", "2.9.0", "pass"),
+    "another patch release": ("2.4.0", "2.4.1", "warn"),
+    "no version, and alike": ("our+x", "our+y", "warn"),  # PKG002 says so for another reason
+    "no version": ("our", "2.4.1", "warn"),
+}
+
+
+@pytest.mark.parametrize(("listed", "imports", "status"), SAME_RELEASE.values(), ids=SAME_RELEASE.keys())
+def test_what_was_only_built_again_is_no_other_torch(listed: str, imports: str, status: str) -> None:
+    found = metadata(placed(SITE, listed), Torch(version=imports, location=f"{SITE}/torch"))
+    assert {finding.status for finding in found} == {status}
+    other = [finding for finding in found if finding.cause == "DUPLICATE_TORCH_INSTALL"]
+    assert bool(other) == (status == "warn" and "+" not in listed)
 
 
 def test_a_hidden_torch_explains_its_companions() -> None:

@@ -50,7 +50,25 @@ RED = {
     "not executable": (ended("[Errno 13] Permission denied: '/v/bin/python'"), "cannot be started", "--python"),
     "a link loop": (ended("[Errno 40] Too many levels of symbolic links"), "cannot be started", "uv venv"),
     "no Python": (ended("ended with exit code 0 and no answer: hello"), "is no Python", "--python"),
-    "hangs": (ended("no answer within 10 s", "timeout"), "/v/bin/python hangs", "/v/bin/python -I -S -c pass"),
+    "hangs": (ended("no answer within 30 s", "timeout"), "/v/bin/python hangs", "/v/bin/python -I -S -c pass"),
+    "a link to nothing, by the nursery": (
+        ended("ended with exit code 127 and no answer: /v/bin/python: No such file or directory"),
+        "cannot be started",
+        "uv venv",
+    ),
+    "a wrapper that finds no Python": (
+        ended("ended with exit code 127 and no answer: /v/bin/python: 3: exec: python3.9: not found"),
+        "cannot be started",
+        "uv venv",
+    ),
+    "in a folder with a name like ours": (
+        ended(
+            "[Errno 2] No such file or directory: '/tmp/autoglm-doctor-x/env/python'",
+            source="/tmp/autoglm-doctor-x/env/python",
+        ),
+        "cannot be started",
+        "uv venv",
+    ),
     "crashes": (ended("killed by SIGSEGV"), "/v/bin/python crashes", "uv venv"),
     "its site fails": (ended("ended with exit code 1 and no answer: SystemExit: 0"), "fails when", "-I -S"),
     "the reading names no Python": (ended("killed by SIGILL", source="interpreter"), "the deployment's Python", "uv"),
@@ -66,6 +84,24 @@ def test_it_does_not_start(reading: Reading[Interpreter], says: str, command: st
 
 
 OPEN = {
+    "no memory, by the nursery": ended("ended with exit code 127 and no answer: /v/bin/python: Cannot allocate memory"),
+    "no memory for Python": ended("ended with exit code 1 and no answer: MemoryError"),
+    "no memory for its library": ended(
+        "ended with exit code 1 and no answer: its standard library does not import, see /l/json.py: MemoryError: "
+    ),
+    "a full disk": ended("ended with exit code 1 and no answer: OSError: [Errno 28] No space left on device"),
+    "killed, as by the kernel": ended("killed by SIGKILL"),
+    "stopped by somebody": ended("killed by SIGTERM"),
+    "stopped by a closed terminal": ended("killed by SIGHUP"),
+    "our folder is gone": ended("[Errno 2] No such file or directory: '/tmp/autoglm-doctor-x1/interpreter'"),
+    "our script is not readable": ended(
+        "[Errno 13] Permission denied: '/s/autoglm_doctor/probes/target/interpreter.py'"
+    ),
+    "some other file": ended("[Errno 2] No such file or directory: '/dev/null'"),
+    "our folder cannot be seen from its container": ended(
+        "ended with exit code 2 and no answer: python3: can't open file '/tmp/autoglm-doctor-x1/interpreter/interpreter.py': "
+        "[Errno 2] No such file or directory"
+    ),
     "no file may be opened": ended("[Errno 24] Too many open files"),
     "no process may be started": ended("[Errno 11] Resource temporarily unavailable"),
     "no memory": ended("[Errno 12] Cannot allocate memory"),
@@ -84,6 +120,13 @@ OPEN = {
 def test_our_own_trouble_says_nothing_of_it(reading: Reading[Interpreter]) -> None:
     finding = one(reading)
     assert (finding.status, finding.required, finding.fixes) == ("unknown", True, ())
+
+
+def test_a_slow_start_is_given_time_before_the_environment_is_made_again() -> None:
+    fixes = one(ended("no answer within 30 s", "timeout")).fixes
+    assert fixes[0].commands == ("time /v/bin/python -c pass",)
+    assert fixes[1].commands == ("autoglm-doctor check --timeout 3",)
+    assert "uv venv" in fixes[-1].commands[0]
 
 
 def test_variables_are_the_first_suspects() -> None:

@@ -67,6 +67,17 @@ def test_missing_torch_comes_back_with_the_engine_that_is_there() -> None:
     assert without.fixes[0].commands[0].startswith(PIP_LINE + "install torch")
 
 
+def test_a_torch_that_imports_is_installed_whatever_its_files_say() -> None:
+    """An editable installation behind an import hook lies in no folder of sys.path."""
+    absent: Reading[Torch] = Reading(outcome="absent", why="torch is not installed for this Python")
+    run = TorchRun(version="2.10.0a0+gitdef", file="/home/me/pytorch/torch/__init__.py")
+    finding = one(torch_installed, torch=absent, torch_run=run)
+    assert finding.status == "pass"
+    assert "/home/me/pytorch" in str(finding.text.params)
+    empty = TorchRun(import_error="AttributeError: module 'torch' has no attribute '__version__'")
+    assert one(torch_installed, torch=absent, torch_run=empty).status == "fail"
+
+
 # --- TOR002 ----------------------------------------------------------------------------------------------------------
 
 
@@ -95,13 +106,23 @@ def test_import_errors_name_their_cause(error: str, cause: str) -> None:
     assert finding.fixes
 
 
+LEFT_ALONE: Reading[Any] = Reading(outcome="not_run", why="the driver hangs, and CUDA would hang with it")
 DEATHS = {
     "a crash": (died("killed by SIGSEGV: Fatal Python error"), ABSENT, "fail"),
     "an exit": (died("ended with exit code 0 and no answer"), ABSENT, "fail"),
     "a hang": (died("no answer within 60 s", "timeout"), Cuda(library="/x", init_code=0), "fail"),
     "an interpreter that does not start": (died("[Errno 2] No such file or directory"), ABSENT, "unknown"),
     "a crash before torch, in libcuda": (died("killed by SIGSEGV"), died("killed by SIGSEGV"), "unknown"),
-    "not looked at": (Reading(outcome="not_run"), Reading(outcome="not_run"), "unknown"),
+    "a crash behind a driver that hangs": (died("killed by SIGSEGV"), LEFT_ALONE, "fail"),
+    "a hang behind a driver that hangs": (died("no answer within 60 s", "timeout"), LEFT_ALONE, "fail"),
+    "a hang in libcuda": (died("no answer within 60 s", "timeout"), died("no answer", "timeout"), "unknown"),
+    "stopped by somebody": (died("killed by SIGTERM"), ABSENT, "unknown"),
+    "no memory to start it": (
+        died("ended with exit code 127 and no answer: /v/bin/python: Cannot allocate memory"),
+        ABSENT,
+        "unknown",
+    ),
+    "not looked at": (Reading(outcome="not_run"), Reading(outcome="not_run"), "skipped"),
     "no torch": (Reading(outcome="absent", why="torch is not installed"), ABSENT, "unknown"),
     "an import that works": (TorchRun(version="2.9.1+cu128", import_seconds=1.5), ABSENT, "pass"),
 }
@@ -114,6 +135,25 @@ def test_a_torch_that_dies(run: Any, cuda: Any, status: str) -> None:
     if status == "fail":
         assert finding.cause == "TORCH_IMPORT_FAILED"
         assert run.why in finding.text.params["why"]
+
+
+NO_DRIVER: Reading[Any] = Reading(outcome="absent", why="there is no NVIDIA driver")
+ON_CPU = {
+    "a crash without any driver": (died("killed by SIGSEGV"), NO_DRIVER, "cpu", "fail"),
+    "a hang without any driver": (died("no answer within 60 s", "timeout"), NO_DRIVER, "cpu", "fail"),
+    "the same, where the CPU is what there is": (died("killed by SIGSEGV"), NO_DRIVER, "auto", "fail"),
+    "a crash with a driver: it may be libcuda's": (died("killed by SIGSEGV"), OLD_DRIVER, "cpu", "unknown"),
+    "no driver, and a GPU is meant: DRV001 says it": (died("killed by SIGSEGV"), NO_DRIVER, "cuda", "unknown"),
+}
+
+
+@pytest.mark.parametrize(("run", "driver", "device", "status"), ON_CPU.values(), ids=ON_CPU.keys())
+def test_a_death_before_libcuda_was_done_with(run: Any, driver: Any, device: str, status: str) -> None:
+    given: dict[str, Any] = {"torch_run": run, "cuda": run, "driver": driver, "intent": intent(device=device)}
+    if driver is NO_DRIVER:
+        given["gpus"] = NO_DRIVER
+    finding = one(torch_imports, **given, torch=TORCH)
+    assert (finding.status, finding.required) == (status, True)
 
 
 DEATH_WORDS = {

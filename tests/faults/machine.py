@@ -140,6 +140,11 @@ class Machine:
         return self.root / "work"
 
     @property
+    def witness(self) -> Path:
+        """Written by a broken part when it is met; it lies outside, since nothing in the machine's folder may change."""
+        return self.root.with_name("witness")
+
+    @property
     def venv(self) -> Path:
         """The environment of the deployment."""
         return self.root / "env"
@@ -180,6 +185,29 @@ class Machine:
         (self.model / "tokenizer.json").write_text("{}")
         (self.model / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
         write_weights(self.model / "model.safetensors", PARAMETERS)
+
+
+def picture(machine: Machine) -> frozenset[str]:
+    """Everything that a fault can change. How long things may take is none of it."""
+    words = [*machine.options]
+    if "--timeout" in words:
+        at = words.index("--timeout")
+        del words[at : at + 2]
+    files = (f"{path}: {_content(path)}" for path in machine.root.rglob("*"))
+    started = (machine.wrap, machine.mounts, machine.command, words, sorted(machine.environ.items()))
+    return frozenset([*files, *map(str, started)])
+
+
+def _content(path: Path) -> str:
+    """What a file is; of a large one (the weights are a hole) its size and its beginning."""
+    status = path.lstat()
+    kind = f"{status.st_mode:o}"
+    if path.is_symlink():
+        return f"{kind} to {path.readlink()}"
+    if not path.is_file():
+        return kind
+    with path.open("rb") as stream:
+        return f"{kind} {status.st_size} {hash(stream.read(1 << 20))}"
 
 
 def write_distribution(site: Path, distribution: Distribution) -> Path:

@@ -7,9 +7,13 @@ from pathlib import Path
 
 from tests.faults.fault import Fault
 from tests.faults.machine import Machine
+from tests.faults.proofs import told
 from tests.faults.systems import HUB_MODEL, NOTHING_IS_WRITTEN, OTHER_PLACES
 
 HANGING_MOUNT = Path(__file__).with_name("hanging_mount.py")
+
+#: By SIGKILL.
+IT_HANGS = told("looking ended with 137")
 
 
 def hanging(machine: Machine, folder: Path) -> None:
@@ -18,6 +22,12 @@ def hanging(machine: Machine, folder: Path) -> None:
     machine.mounts.append("true")
     machine.wrap += [sys.executable, str(HANGING_MOUNT), str(folder)]
     machine.options += ["--timeout", "0.1"]
+
+
+def looked_at(machine: Machine) -> None:
+    """Somebody else looks there first, and has to be killed: the mount does hang."""
+    look = f"timeout -s KILL 0.5 ls {machine.root}/nfs/x >/dev/null 2>&1; echo looking ended with $? >&2"
+    machine.wrap += ["sh", "-c", f'{look}; exec "$@"', "sh"]
 
 
 def hanging_model(machine: Machine) -> None:
@@ -39,11 +49,13 @@ def hanging_path(machine: Machine) -> None:
 def hanging_scratch(machine: Machine) -> None:
     hanging(machine, machine.root / "nfs")
     machine.environ["TMPDIR"] = f"{machine.root}/nfs/tmp"
+    looked_at(machine)
 
 
 def hanging_home(machine: Machine) -> None:
     hanging(machine, machine.root / "nfs")
     machine.environ["HOME"] = f"{machine.root}/nfs/home"
+    looked_at(machine)
 
 
 FAULTS = [
@@ -85,6 +97,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless=OTHER_PLACES,
+        took_hold=IT_HANGS,
     ),
     Fault(
         name="HOME lies on a mount that hangs",
@@ -94,5 +107,6 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless=NOTHING_IS_WRITTEN,
+        took_hold=IT_HANGS,
     ),
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from autoglm_doctor.facts import Distribution
 from tests.faults.fault import Fault
 from tests.faults.machine import FAKE_TORCH, FAKE_TORCH_CUDA, Machine, write_distribution
+from tests.faults.proofs import Proof, faulty, holds, listed
 
 Break = Callable[[Machine], object]
 
@@ -90,8 +91,21 @@ def damaged(name: str, break_it: Break, *says: str, cause: str = "PACKAGE_METADA
     return Fault(name=name, break_it=break_it, code="PKG002", status="warn", cause=cause, exit=0, says=says)
 
 
-def unnoticed(name: str, break_it: Break, *says: str, why: str = OTHERS) -> Fault:
-    return Fault(name=name, break_it=break_it, code="PKG002", status="pass", exit=0, says=says, harmless=why)
+def unnoticed(name: str, break_it: Break, proof: Proof, *says: str, why: str = OTHERS) -> Fault:
+    return Fault(
+        name=name,
+        break_it=break_it,
+        code="PKG002",
+        status="pass",
+        exit=0,
+        says=says,
+        harmless=why,
+        took_hold=proof,
+    )
+
+
+def site(machine: Machine) -> Path:
+    return machine.site
 
 
 FAULTS = [
@@ -151,10 +165,22 @@ FAULTS = [
         says=("numpy", "not installed"),
     ),
     damaged("METADATA is a FIFO", metadata_is_a_fifo, "no regular file"),
-    unnoticed("a requirement of some package is none", added("odd", "1.0", "%%%", "numpy; odd == 'x'")),
-    unnoticed("the version of some package is none", added("odd", "the newest")),
-    unnoticed("300 damaged packages", many_damaged, "300 faults"),
-    unnoticed("links that lead to themselves", link_loop, why="no package is behind them"),
-    unnoticed("a description of 50 MB", long_description, why="it is a whole METADATA, and only its head is read"),
-    unnoticed("a METADATA head of 50 MB", long_header, why="all that matters stands in its first lines"),
+    unnoticed("a requirement of some package is none", added("odd", "1.0", "%%%", "numpy; odd == 'x'"), listed("odd")),
+    unnoticed("the version of some package is none", added("odd", "the newest"), listed("odd")),
+    unnoticed("300 damaged packages", many_damaged, faulty("odd299-1.0.dist-info"), "300 faults"),
+    unnoticed(
+        "links that lead to themselves", link_loop, faulty("loop-1.0.dist-info"), why="no package is behind them"
+    ),
+    unnoticed(
+        "a description of 50 MB",
+        long_description,
+        holds(site, "transformers-*/METADATA", 50_000_000),
+        why="it is a whole METADATA, and only its head is read",
+    ),
+    unnoticed(
+        "a METADATA head of 50 MB",
+        long_header,
+        holds(site, "transformers-*/METADATA", 45_000_000),
+        why="all that matters stands in its first lines",
+    ),
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.faults.fault import Fault
 from tests.faults.machine import Machine
+from tests.faults.proofs import fails, python, told
 from tests.faults.systems import environ
 
 
@@ -29,7 +30,12 @@ def broken_dependencies_on_pythonpath(machine: Machine) -> None:
 
 
 def removed_working_folder(machine: Machine) -> None:
-    machine.wrap = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh"]
+    machine.wrap = [
+        "sh",
+        "-c",
+        'mkdir gone && cd gone && rmdir ../gone && ls -d "$PWD" >&2 || echo the working folder is gone >&2; exec "$@"',
+        "sh",
+    ]
 
 
 def plug_in(body: str) -> Callable[[Machine], None]:
@@ -63,6 +69,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="a console script does not look into the working folder, and neither do we",
+        took_hold=fails(*python("import typer")),
     ),
     Fault(
         name="PYTHONPATH holds broken copies of our libraries",
@@ -71,6 +78,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="the simulated engine imports none of them; our own process takes PYTHONPATH last",
+        took_hold=fails(*python("import typer")),
     ),
     Fault(
         name="the working folder was removed",
@@ -79,6 +87,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="every path of this deployment is absolute",
+        took_hold=told("the working folder is gone"),
     ),
     Fault(
         name="docstrings are dropped",
@@ -87,6 +96,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="titles and pages are read from the source then",
+        took_hold=fails(*python("import json; json.loads.__doc__.strip()")),
     ),
     Fault(
         name="warnings are errors",
@@ -95,6 +105,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="a setting for developers; we give no warnings",
+        took_hold=fails(*python("import warnings; warnings.warn('odd')")),
     ),
     Fault(
         name="the locale does not exist",
@@ -103,6 +114,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="nothing is spelt by the locale",
+        took_hold=fails(*python("import locale; locale.setlocale(locale.LC_ALL, '')")),
     ),
     Fault(
         name="LD_PRELOAD names nothing",
@@ -111,6 +123,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="the loader says so and goes on, for the server as well",
+        took_hold=told("/no/such/library.so"),
     ),
     Fault(
         name="a plug-in raises",
@@ -165,5 +178,6 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="what it prints goes to standard error",
+        took_hold=told("{}"),
     ),
 ]

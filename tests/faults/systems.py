@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from tests.faults.fault import Fault
 from tests.faults.machine import Machine
+from tests.faults.proofs import told, variable, wrapped
 
 HUB_MODEL = ["vllm", "serve", "Qwen/Qwen2.5-0.5B-Instruct", "--max-model-len", "8192", "--port", "18231"]
 
@@ -21,7 +25,11 @@ def environ(**variables: str) -> Callable[[Machine], None]:
 
 def without(name: str) -> Callable[[Machine], None]:
     """A variable taken away."""
-    return lambda machine: machine.environ.pop(name) and None
+
+    def break_it(machine: Machine) -> None:
+        del machine.environ[name]
+
+    return break_it
 
 
 def mounted(*lines: str) -> Callable[[Machine], None]:
@@ -32,6 +40,15 @@ def mounted(*lines: str) -> Callable[[Machine], None]:
 def limited(words: str) -> Callable[[Machine], None]:
     """Started under a limit of the shell."""
     return lambda machine: machine.wrap.extend(["sh", "-c", f'ulimit {words} && exec "$@"', "sh"])
+
+
+def without_kernel_log(machine: Machine) -> None:
+    if not Path("/dev/kmsg").exists():
+        pytest.skip("there is no kernel log here")
+    machine.mounts += [
+        "mount --bind /dev/null /dev/kmsg",
+        'test "$(stat -c %t:%T /dev/kmsg)" = "$(stat -c %t:%T /dev/null)" && echo /dev/kmsg is null >&2',
+    ]
 
 
 def full_cache(machine: Machine) -> None:
@@ -68,6 +85,7 @@ def only_shared_memory(machine: Machine) -> None:
     machine.mounts.append("mount -t tmpfs none /dev/shm")  # of our own, so that nobody else's comings and goings count
     for folder in ("/tmp", "/var/tmp", str(machine.root)):
         machine.mounts += [f"mount --rbind {folder} {folder}", f"mount -o remount,bind,ro {folder}"]
+    machine.mounts.append(f"touch /tmp/x /var/tmp/x {machine.root}/x 2>/dev/null || echo nothing can be written >&2")
 
 
 FAULTS = [
@@ -89,11 +107,12 @@ FAULTS = [
     ),
     Fault(
         name="/sys is empty",
-        break_it=mounted("mount -t tmpfs none /sys"),
+        break_it=mounted("mount -t tmpfs none /sys", "echo /sys holds $(ls -A /sys | wc -l) >&2"),
         code="DRV001",
         status="pass",
         exit=0,
         harmless="NVML shows the driver and the GPUs; the bus is only looked at where there is no driver",
+        took_hold=told("/sys holds 0"),
     ),
     Fault(
         name="there is no /dev/shm",
@@ -105,11 +124,12 @@ FAULTS = [
     ),
     Fault(
         name="the kernel log cannot be read",
-        break_it=mounted("mount --bind /dev/null /dev/kmsg 2>/dev/null || true"),
+        break_it=without_kernel_log,
         code="DRV001",
         status="pass",
         exit=0,
         harmless="nobody reads it: fixes name the line that a person runs",
+        took_hold=told("/dev/kmsg is null"),
     ),
     Fault(
         name="the cache of models is on a full disk",
@@ -142,6 +162,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless=OTHER_PLACES,
+        took_hold=variable("TMPDIR", "/no/such/folder"),
     ),
     Fault(
         name="TMPDIR is a file",
@@ -150,16 +171,19 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless=OTHER_PLACES,
+        took_hold=variable("TMPDIR", "/etc/passwd"),
     ),
     Fault(
         name="TMPDIR is on a full disk",
         break_it=mounted(
-            "mount -t tmpfs -o size=64k none {root}/tmp", "cat /dev/zero > {root}/tmp/filler 2>/dev/null || true"
+            "mount -t tmpfs -o size=64k none {root}/tmp",
+            "cat /dev/zero > {root}/tmp/filler 2>/dev/null || echo the disk is full >&2",
         ),
         code="DRV001",
         status="pass",
         exit=0,
         harmless=OTHER_PLACES,
+        took_hold=told("the disk is full"),
     ),
     Fault(
         name="nothing can be written but /dev/shm",
@@ -168,14 +192,18 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless=OTHER_PLACES,
+        took_hold=told("nothing can be written"),
     ),
     Fault(
         name="HOME is read-only",
-        break_it=mounted("mount -t tmpfs -o ro none {root}/home"),
+        break_it=mounted(
+            "mount -t tmpfs -o ro none {root}/home", "touch {root}/home/x 2>/dev/null || echo HOME is read-only >&2"
+        ),
         code="DRV001",
         status="pass",
         exit=0,
         harmless=NOTHING_IS_WRITTEN,
+        took_hold=told("HOME is read-only"),
     ),
     Fault(
         name="HOME does not exist",
@@ -184,6 +212,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless=NOTHING_IS_WRITTEN,
+        took_hold=variable("HOME", "/no/such/home"),
     ),
     Fault(
         name="HOME is not set",
@@ -192,6 +221,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless=NOTHING_IS_WRITTEN,
+        took_hold=variable("HOME", None),
     ),
     Fault(
         name="HOME is /",
@@ -200,6 +230,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless=NOTHING_IS_WRITTEN,
+        took_hold=variable("HOME", "/"),
     ),
     Fault(
         name="few descriptors may be open",
@@ -208,6 +239,7 @@ FAULTS = [
         status="pass",
         exit=0,
         harmless="so few are enough for us; what the server needs is its own limit, often set by its unit",
+        took_hold=wrapped("ulimit -n", "24"),
     ),
     Fault(
         name="hardly any descriptor may be open",

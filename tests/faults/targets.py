@@ -12,10 +12,11 @@ import pytest
 from tests.faults import models, packages
 from tests.faults.fault import Fault
 from tests.faults.machine import Machine
+from tests.faults.proofs import met
 
-#: The interpreter's limit is 10 s, here 0.5.
+#: The interpreter's limit is 30 s, here 1.5.
 QUICK = ("--timeout", "0.05")
-LIMIT = 0.5
+LIMIT = 1.5
 
 Break = Callable[[Machine], object]
 
@@ -35,18 +36,20 @@ def broken(name: str, break_it: Break, *says: str, limit: float = 0.0) -> Fault:
 
 
 def harmless(name: str, break_it: Break, why: str) -> Fault:
-    """It starts all the same."""
-    return Fault(name=name, break_it=break_it, code="PYT001", status="pass", exit=0, harmless=why)
+    """It starts all the same; what is odd about it writes the witness file."""
+    return Fault(name=name, break_it=break_it, code="PYT001", status="pass", exit=0, harmless=why, took_hold=met)
 
 
 def named(content: str | bytes, *options: str) -> Break:
-    """`--python` names a program of this content; {python} in it is the healthy one."""
+    """`--python` names a program of this content; {python} in it is the healthy one, {witness} the witness file."""
 
     def break_it(machine: Machine) -> None:
         program = machine.root / "named" / "python"
         program.parent.mkdir()
         text = (
-            content if isinstance(content, bytes) else content.format(python=machine.venv / "bin" / "python").encode()
+            content
+            if isinstance(content, bytes)
+            else content.format(python=machine.venv / "bin" / "python", witness=machine.witness).encode()
         )
         program.write_bytes(text)
         program.chmod(0o755)
@@ -56,10 +59,10 @@ def named(content: str | bytes, *options: str) -> Break:
 
 
 def in_site(name: str, text: str, *options: str) -> Break:
-    """A file in the site-packages of the deployment."""
+    """A file in the site-packages of the deployment; {met} in it writes the witness file."""
 
     def break_it(machine: Machine) -> None:
-        (machine.site / name).write_text(text)
+        (machine.site / name).write_text(text.replace("{met}", f"open({str(machine.witness)!r}, 'w').close()"))
         machine.options += options
 
     return break_it
@@ -153,11 +156,19 @@ NO_PYTHON = [
     broken("--python names a text", named("hello\n"), "Exec format error"),
     broken("--python names garbage", named(b"\x7fELF\x02\x01\x01" + bytes(range(256))), "Exec format error"),
     broken("--python names what hangs", named("#!/bin/sh\nexec sleep 3600\n", *QUICK), "hangs", limit=LIMIT),
+    Fault(
+        name="--python names what is killed",  # as by the kernel, when another program has taken the memory
+        break_it=named("#!/bin/sh\nkill -9 $$\n"),
+        code="PYT001",
+        status="unknown",
+        exit=4,
+        says=("SIGKILL",),
+    ),
     broken("--python names what crashes", named("#!/bin/sh\nkill -SEGV $$\n"), "SIGSEGV"),
     broken("--python names what floods", named("#!/bin/sh\nyes | head -c 30000000\nexit 9\n"), "exit code 9"),
     harmless(
         "--python names what prints a banner first",
-        named('#!/bin/sh\necho Welcome\necho to it >&2\nexec {python} "$@"\n'),
+        named('#!/bin/sh\necho Welcome\necho to it >&2\ntouch {witness}\nexec {python} "$@"\n'),
         "what it prints is not its answer",
     ),
 ]
@@ -196,13 +207,15 @@ STARTS = [
     broken("PYTHONHOME is wrong", wrong_home, "unset PYTHONHOME"),
     harmless(
         "sitecustomize raises",
-        in_site("sitecustomize.py", "raise RuntimeError('odd')"),
+        in_site("sitecustomize.py", "{met}; raise RuntimeError('odd')"),
         "Python itself says so and goes on, in the server too",
     ),
-    harmless("sitecustomize prints", in_site("sitecustomize.py", "print('hello', flush=True)"), "it only prints"),
+    harmless(
+        "sitecustomize prints", in_site("sitecustomize.py", "print('hello', flush=True); {met}"), "it only prints"
+    ),
     harmless(
         "a line of a .pth file fails",
-        in_site("odd.pth", "import nothing_of_this_name; boom(\n"),
+        in_site("odd.pth", "import os; {met}\nimport nothing_of_this_name; boom(\n"),
         "Python itself skips the rest of that file, in the server too",
     ),
 ]
@@ -214,4 +227,37 @@ PROGRAMS = [
     too_old("2.7"),
 ]
 
-FAULTS = [*NO_PYTHON, *STARTS, *PROGRAMS, *packages.FAULTS, *models.FAULTS]
+
+def final_stage_dies(how: str) -> Break:
+    """Only the program that loads a model meets it: what was asked before is healthy."""
+    script = f'#!/bin/sh\ncase "$*" in *load.py*) {how} ;; esac\nexec {{python}} "$@"\n'
+    return named(script, "--final-stage", "smoke")
+
+
+def died(name: str, how: str, *says: str) -> Fault:
+    return Fault(
+        name=f"the final stage {name}",
+        break_it=final_stage_dies(how),
+        code="INF001",
+        status="fail",
+        cause="MODEL_LOAD_FAILED",
+        exit=1,
+        says=says,
+    )
+
+
+FINAL_STAGE = [
+    died("crashes", "kill -SEGV $$", "crashes", "SIGSEGV"),
+    died("is killed", "kill -9 $$", "SIGKILL", "dmesg"),
+    died("leaves", "exit 3", "exit code 3", "pip check"),
+    Fault(
+        name="the final stage is stopped by somebody",
+        break_it=final_stage_dies("kill -TERM $$"),
+        code="INF001",
+        status="unknown",
+        exit=4,
+        says=("SIGTERM",),
+    ),
+]
+
+FAULTS = [*NO_PYTHON, *STARTS, *PROGRAMS, *FINAL_STAGE, *packages.FAULTS, *models.FAULTS]

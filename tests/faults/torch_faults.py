@@ -8,7 +8,17 @@ from pathlib import Path
 
 from tests.faults.fault import Fault
 from tests.faults.machine import FAKE_TORCH, Machine
+from tests.faults.proofs import met
 from tests.faults.torches import SURVIVABLE, TORCHES
+
+#: Before a nuisance, which may take away what is needed to write; and behind it.
+WITNESS = """
+import os as _os
+def _met(open=_os.open, write=_os.write, close=_os.close, flags=_os.O_WRONLY | _os.O_CREAT):
+    file = open({path!r}, flags)
+    write(file, b"met")
+    close(file)
+"""
 
 #: torch's limit is 60 s, here 3.
 QUICK = ("--timeout", "0.05")
@@ -21,8 +31,9 @@ def with_torch(name: str, *options: str) -> Callable[[Machine], None]:
     """The machine's torch replaced by one of torches.py; behind a mere nuisance stands the healthy one."""
 
     def break_it(machine: Machine) -> None:
-        rest = FAKE_TORCH if name in SURVIVABLE else ""
-        source = f"{TORCHES[name]}\n{rest}"
+        source = TORCHES[name]
+        if name in SURVIVABLE:
+            source = f"{WITNESS.format(path=str(machine.witness))}\n{source}\n_met()\n{FAKE_TORCH}"
         (machine.torch / "__init__.py").write_text(source, encoding="utf-8", errors="surrogateescape")
         machine.options += options
 
@@ -46,6 +57,28 @@ def write(path: str, data: bytes) -> Callable[[Machine], None]:
         Path(machine.torch / path).write_bytes(data)
 
     return break_it
+
+
+#: What setuptools writes for an editable installation whose sources are no folder to put on sys.path as it is.
+FINDER = """
+import importlib.util, sys
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name == "torch":
+            return importlib.util.spec_from_file_location(name, {init!r}, submodule_search_locations=[{folder!r}])
+sys.meta_path.append(Finder)
+"""
+
+
+def behind_a_hook(machine: Machine) -> None:
+    """The same torch, used where its sources lie: an editable installation."""
+    sources = machine.root / "pytorch" / "torch"
+    sources.parent.mkdir()
+    machine.torch.rename(sources)
+    finder = FINDER.format(init=str(sources / "__init__.py"), folder=str(sources))
+    (machine.site / "__editable___torch_finder.py").write_text(finder)
+    (machine.site / "__editable__.torch.pth").write_text("import __editable___torch_finder\n")
 
 
 def died(name: str, *says: str, limit: float = 0.0) -> Fault:
@@ -86,6 +119,7 @@ def survived(name: str) -> Fault:
         exit=0,
         says=("2.9.0+cu128",),
         harmless=HARMLESS,
+        took_hold=met,
     )
 
 
@@ -120,6 +154,17 @@ RAISING = [
 SURVIVED = [survived(name) for name in SURVIVABLE]
 
 FILES = [
+    Fault(
+        name="torch is behind an import hook",
+        break_it=behind_a_hook,
+        code="TOR001",
+        status="pass",
+        exit=0,
+        harmless="an editable installation: it imports and works",
+        took_hold=lambda machine, run: (
+            run.report["facts"]["interpreter"]["value"]["torch_folder"] == str(machine.root / "pytorch" / "torch")
+        ),
+    ),
     Fault(
         name="torch has no version.py",
         break_it=without("version.py"),

@@ -4,9 +4,9 @@ Run by the user's interpreter: standard library only, old syntax. What libcuda s
 imported, so that it survives a torch that crashes or hangs. Standard output belongs to whatever torch prints; standard
 error stays as it is, since the last words of a crash are all that is left of it.
 
-Arguments: {"size": 256, "use_gpus": true, "use_cuda": true}. `use_gpus` false leaves the GPUs alone (no CUDA context of
-about half a GiB on a GPU where somebody else works), `use_cuda` false the whole driver (one that hangs would hang us);
-torch is still imported.
+Arguments: {"size": 256, "use_gpus": true, "leave_cuda": ""}. `use_gpus` false leaves the GPUs alone (no CUDA context of
+about half a GiB on a GPU where somebody else works); `leave_cuda`, the reason for it, the whole driver (one that hangs
+would hang us). torch is imported all the same.
 """
 
 import ctypes
@@ -205,7 +205,7 @@ def answer_torch(out: Output, arguments: Any) -> None:
         out.fact("torch_run", "known", value, source="import torch")
         return
     value["import_seconds"] = round(_clock() - started, 3)
-    if arguments.get("use_cuda", True):
+    if not arguments.get("leave_cuda"):
         out.progress("starting CUDA in torch")
         value.update(use_cuda(torch, out, arguments))
     else:
@@ -272,10 +272,11 @@ def main() -> None:
     sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != own]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
-    if arguments.get("use_cuda", True):
-        answer_cuda(out)
+    leave = arguments.get("leave_cuda")
+    if leave:
+        out.fact("cuda", "not_run", why=leave)
     else:
-        out.fact("cuda", "not_run", why="the driver hangs, and CUDA would hang with it")
+        answer_cuda(out)
     answer_torch(out, arguments)
     _leave(0)
 

@@ -32,6 +32,24 @@ def sys_path():
     return [entry for entry in sys.path if entry and os.path.realpath(entry) != own]
 
 
+def torch_folder():
+    # type: () -> Any
+    """The folder that `import torch` would take, without importing it; "" for none, None where nobody can say."""
+    kept = sys.path[:]
+    try:
+        from importlib.util import find_spec
+
+        sys.path[:] = sys_path()
+        spec = find_spec("torch")  # type: Any
+        origin = spec.origin if spec is not None else ""
+        is_file = bool(origin) and os.path.basename(origin) == "__init__.py"
+        return os.path.dirname(os.path.abspath(origin)) if is_file else ""
+    except BaseException:  # a Python 2.7 has no find_spec; a hook of somebody else can fail in any way
+        return None
+    finally:
+        sys.path[:] = kept
+
+
 def answer(arguments):
     # type: (Any) -> Any
     """The fields of facts.Interpreter."""
@@ -45,6 +63,7 @@ def answer(arguments):
         "purelib": sysconfig.get_paths().get("purelib", ""),
         "chosen_by": arguments.get("chosen_by", ""),
         "missing_program": arguments.get("missing_program"),
+        "torch_folder": torch_folder(),
     }
 
 
