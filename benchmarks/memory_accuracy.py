@@ -91,14 +91,16 @@ def _terms(row: Row, held: Span) -> Row:
         peak = vllm_memory.activation(shape, batch, seen, setting)
         logged, moved = vllm_memory.logged_activation(shape, batch, seen, setting)
     outside = vllm_memory.non_torch(version, tp, pp)
-    graphs = vllm_memory.cuda_graphs(shape, batch, version, bool(flags.get("enforce_eager")))
+    eager = bool(flags.get("enforce_eager"))
+    graphs = vllm_memory.cuda_graphs(shape, batch, version, eager)
+    built = vllm_memory.built_graphs(shape, batch, version, eager)
     fixed = total((held, peak, outside, _counted(row, graphs)))
     share = flags.get("gpu_memory_utilization") or vllm_memory.default_utilization(version)
     said: Row = {
         "weights_gib": held.likely / GIB,
         "peak_activation_gib": logged / GIB,
         "non_torch_gib": (outside.likely + moved) / GIB,
-        "cuda_graph_gib": [graphs.low / GIB, graphs.high / GIB],
+        "cuda_graph_gib": [built.low / GIB, built.high / GIB],
         "kv_cache_gib": None,
         "kv_cache_tokens": None,
         "fits": "unknown",
