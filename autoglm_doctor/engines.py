@@ -1,7 +1,8 @@
 """The command lines of the engines: which words start one, and what their flags mean to us.
 
 Sources: `vllm serve --help` of 0.12 to 0.33, `python -m sglang.launch_server --help` of 0.5, `transformers serve
---help` of 5. Flags that change nothing we judge are only listed as known, so that a misspelt one can be told apart.
+--help` of 5, and the README of llama.cpp's server (2024 to 2026). Flags that change nothing we judge are only
+listed as known, so that a misspelt one can be told apart.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Syntax:
 
     engine: Engine
     modules: tuple[str, ...]  # after `python -m`
-    programs: Mapping[str, tuple[str, ...]]  # program -> its serving sub-commands
+    programs: Mapping[str, tuple[str, ...]]  # program -> its serving sub-commands; () where it only serves
     fields: Mapping[str, str]  # flag, without dashes -> field of Launch, or "model", "host", "port"
     switches: frozenset[str]  # flags without a value
     known: frozenset[str]  # flags with a value that we do not judge
@@ -157,4 +158,63 @@ TRANSFORMERS = Syntax(
     positional_model=True,
 )
 
-SYNTAXES: Mapping[Engine, Syntax] = {s.engine: s for s in (VLLM, SGLANG, TRANSFORMERS)}
+LLAMACPP = Syntax(
+    engine="llamacpp",
+    modules=(),
+    programs={"llama-server": ()},
+    fields={
+        "model": "model",
+        "m": "model",
+        "hf-repo": "model",
+        "hf": "model",
+        "hfr": "model",
+        "host": "host",
+        "port": "port",
+        "ctx-size": "max_model_len",
+        "c": "max_model_len",
+        "parallel": "max_num_seqs",
+        "np": "max_num_seqs",
+        "ubatch-size": "max_num_batched_tokens",
+        "ub": "max_num_batched_tokens",
+        "n-gpu-layers": "gpu_layers",
+        "gpu-layers": "gpu_layers",
+        "ngl": "gpu_layers",
+        "cache-type-k": "kv_cache_dtype",
+        "ctk": "kv_cache_dtype",
+        "cache-type-v": "kv_cache_dtype_v",
+        "ctv": "kv_cache_dtype_v",
+        "flash-attn": "flash_attn",  # without a value before August 2025
+        "fa": "flash_attn",
+        "mmproj": "mmproj",
+        "mm": "mmproj",
+        "chat-template": "chat_template",
+    },
+    switches=_words(
+        "kv-unified kvu no-kv-unified no-kvu kv-offload kvo no-kv-offload nkvo swa-full cpu-moe cmoe no-mmproj "
+        "no-mmproj-auto mmproj-auto mmproj-offload no-mmproj-offload cont-batching cb no-cont-batching nocb "
+        "context-shift no-context-shift warmup no-warmup jinja no-jinja metrics props slots no-slots embedding "
+        "embeddings rerank reranking ui webui no-ui no-webui mlock no-mmap mmap verbose v offline no-host repack "
+        "no-repack nr op-offload no-op-offload check-tensors escape no-escape e perf no-perf cache-prompt "
+        "no-cache-prompt cache-idle-slots no-cache-idle-slots special sp spm-infill log-disable log-prefix "
+        "no-log-prefix log-timestamps no-log-timestamps reuse-port reasoning-preserve no-reasoning-preserve "
+        "prefill-assistant no-prefill-assistant ignore-eos lora-init-without-apply direct-io no-direct-io dio"
+    ),
+    known=_words(
+        "batch-size b threads t threads-batch tb threads-http alias a api-key api-key-file chat-template-file "
+        "chat-template-kwargs split-mode sm tensor-split ts main-gpu mg device dev fit fitt fit-target fitc fit-ctx "
+        "override-tensor ot n-cpu-moe ncmoe n-cpu-ffn ncffn lora lora-scaled predict n-predict n keep rope-scaling "
+        "rope-scale rope-freq-base rope-freq-scale yarn-orig-ctx yarn-ext-factor yarn-attn-factor yarn-beta-slow "
+        "yarn-beta-fast cache-ram cram cache-reuse slot-save-path slot-prompt-similarity sps media-path "
+        "image-min-tokens image-max-tokens model-draft md gpu-layers-draft ngld draft-max draft-min hf-file hff "
+        "hf-token hft mmproj-url mmu model-url mu reasoning-format reasoning rea reasoning-budget reasoning-effort "
+        "temp temperature top-k top-p min-p seed s repeat-penalty presence-penalty frequency-penalty samplers numa "
+        "prio prio-batch poll pooling timeout to path api-prefix ssl-key-file ssl-cert-file load-mode lm "
+        "override-kv log-file log-colors verbosity lv log-verbosity defrag-thold dt grammar json-schema "
+        "sleep-idle-seconds ctx-checkpoints cpu-mask C cpu-range Cr rpc tags mmproj-device mmdev"
+    ),
+    default_host="127.0.0.1",
+    default_port=8080,
+    positional_model=False,
+)
+
+SYNTAXES: Mapping[Engine, Syntax] = {s.engine: s for s in (VLLM, SGLANG, TRANSFORMERS, LLAMACPP)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Engine = Literal["vllm", "sglang", "transformers"]
+Engine = Literal["vllm", "sglang", "transformers", "llamacpp"]
 Device = Literal["cuda", "cpu", "auto"]
 
 #: The model that is made on the spot for the final stage where no weights are at hand.
@@ -35,6 +35,12 @@ class Launch:
     chat_template: str | None = None
     download_dir: str | None = None
     trust_remote_code: bool = False
+    # llama.cpp only. There max_model_len is -c (all slots together), max_num_seqs -np, max_num_batched_tokens -ub and
+    # kv_cache_dtype the type of the keys.
+    gpu_layers: int | None = None  # -ngl; the output layer counts as one more
+    kv_cache_dtype_v: str | None = None
+    flash_attn: str | None = None  # "on", "off", "auto"
+    mmproj: str | None = None  # file of the vision tower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,28 @@ DEFAULT_PROFILE = "autoglm-phone-9b"
 DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")
 
 #: Words for "the engine's own choice", where there are any (SGLang: -1 switches chunked prefill off).
-_ENGINES_CHOICE = {"max-model-len": ("auto", "-1"), "chunked-prefill-size": ("-1",)}
+_ENGINES_CHOICE = {
+    "max-model-len": ("auto", "-1"),
+    "chunked-prefill-size": ("-1",),
+    **dict.fromkeys(("ctx-size", "c"), ("0",)),
+    **dict.fromkeys(("parallel", "np"), ("-1",)),
+    **dict.fromkeys(("n-gpu-layers", "gpu-layers", "ngl"), ("auto", "-1")),
+}
+
+#: Spellings of llama.cpp's `-fa`, which takes no value in older builds (common/arg.cpp, is_truthy and is_falsey).
+_FLASH = {
+    **dict.fromkeys(("", "1", "true", "enabled"), "on"),
+    **dict.fromkeys(("0", "false", "disabled"), "off"),
+    "-1": "auto",
+}
+
+#: `-ngl all`: more than any model has.
+ALL_LAYERS = 9_999
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _FORMS = (
-    "vllm serve MODEL, python -m vllm.entrypoints.openai.api_server, python -m sglang.launch_server, transformers serve"
+    "vllm serve MODEL, python -m vllm.entrypoints.openai.api_server, python -m sglang.launch_server, transformers "
+    "serve, llama-server -m FILE.gguf"
 )
 
 
@@ -47,6 +64,7 @@ def intent_from_options(
     import dataclasses
 
     given = {name: value for name, value in overrides.items() if value is not None}
+    engine = _engine_for(model, engine)
     if model == SMOKE:
         return Intent(model=SMOKE, engine="transformers", stated_by="options")
     known = find_profile(model or profile)
@@ -66,7 +84,21 @@ def intent_from_options(
     return dataclasses.replace(parse_command(words), stated_by=stated_by)
 
 
+def _engine_for(model: str | None, engine: Engine | None) -> Engine | None:
+    """A GGUF file is llama.cpp's, unless another engine is asked for; and llama.cpp takes nothing else.
+
+    Raises:
+        DoctorError: llama.cpp without a GGUF file.
+    """
+    gguf = model is not None and model.lower().endswith(".gguf")
+    if engine == "llamacpp" and not gguf:
+        raise DoctorError("llamacpp serves GGUF files: --model FILE.gguf expected")
+    return "llamacpp" if gguf and engine is None else engine
+
+
 def _plain_line(engine: Engine, model: str) -> list[str]:
+    if engine == "llamacpp":
+        return ["llama-server", "--model", model]
     if engine == "sglang":
         return ["python3", "-m", "sglang.launch_server", "--model-path", model]
     return [engine, "serve", model]
@@ -120,6 +152,8 @@ def _find_engine(words: Sequence[str]) -> tuple[Syntax, list[str]]:
             if word == "-m" and following in syntax.modules:
                 start = i + 3 if words[i + 2 : i + 3] == ["serve"] else i + 2
                 return syntax, list(words[start:])
+            if syntax.programs.get(os.path.basename(word)) == ():
+                return syntax, list(words[i + 1 :])
             if following in syntax.programs.get(os.path.basename(word), ()):
                 return syntax, list(words[i + 2 :])
     raise DoctorError(f"no serving command after `--`: {' '.join(words)[:80]!r}. Understood: {_FORMS}")
@@ -140,6 +174,9 @@ def _flags(words: Sequence[str], syntax: Syntax) -> tuple[dict[str, Any], list[s
             positionals.append(word)
             continue
         flag, equals, value = word.partition("=")
+        if equals and syntax.engine == "llamacpp":  # takes values as a word of their own only
+            unknown.append(flag + equals)
+            continue
         name, _, key = _bare(flag).partition(".")  # vLLM: --limit-mm-per-prompt.image 10
         if name in syntax.switches:
             values |= {syntax.fields[name]: True} if name in syntax.fields else {}
@@ -172,6 +209,10 @@ def _store(values: dict[str, Any], field: str, value: str, flag: str, key: str) 
 
 
 def _convert(field: str, value: str, flag: str) -> Any:
+    if field == "gpu_layers" and value == "all":
+        return ALL_LAYERS
+    if field == "flash_attn":
+        return _FLASH.get(value.lower(), value)
     names = "int" if field == "port" else str(get_type_hints(Launch)[field])
     if "int" in names:
         return _integer(value, flag)
@@ -201,7 +242,7 @@ def _sensible(field: str, found: Any, flag: str, value: str) -> Any:
     elif field == "port":
         if not 1 <= found <= 65535:
             raise DoctorError(f"{flag}: a port from 1 to 65535 expected, got {value!r}")
-    elif isinstance(found, int) and found < 1:
+    elif isinstance(found, int) and found < (field != "gpu_layers"):
         raise DoctorError(f"{flag}: 1 or more expected, got {value!r}")
     return found
 

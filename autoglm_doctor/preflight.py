@@ -185,7 +185,8 @@ def _intent(request: Request, saved: Saved | None) -> Intent:
         intent = saved.intent
     else:
         # The engines' wheels are built for CUDA: on a CPU it is transformers, unless somebody says otherwise.
-        engine: Any = request.engine or ("transformers" if request.device == "cpu" else None)
+        gguf = (request.model or "").lower().endswith(".gguf")
+        engine: Any = request.engine or ("transformers" if request.device == "cpu" and not gguf else None)
         intent = intent_from_options(
             model=request.model, engine=engine, overrides=request.overrides, profile=request.profile
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from autoglm_doctor.api import Check
+from autoglm_doctor.domain import native
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import Facts, Reading, fact_names
 from autoglm_doctor.finding import Finding, Judgement, Text
@@ -106,6 +107,9 @@ def _roots_first(checks: Sequence[Check]) -> list[Check]:
 
 def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tuple[Finding, ...]:
     started = time.perf_counter()
+    gap = native.gap(check.code, intent)
+    if gap is not None:
+        return (_finding(check, Judgement(status="not_applicable", text=gap), 0.0),)
     try:
         arguments, obstacle = _bind(check, facts, {"intent": intent, "matrix": matrix})
         if obstacle is not None:

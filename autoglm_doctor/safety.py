@@ -7,6 +7,7 @@ from typing import Any
 
 from autoglm_doctor.domain.deployment import taken_gpus, visible_gpus
 from autoglm_doctor.domain.model import checkpoint_bytes
+from autoglm_doctor.domain.native import is_native
 from autoglm_doctor.facts import Facts, Gpu, GpuProcess, Reading
 from autoglm_doctor.intent import SMOKE, Intent
 from autoglm_doctor.limits import FINAL_STAGE_SECONDS
@@ -44,6 +45,8 @@ def final_stage_arguments(facts: Facts, intent: Intent, options: Options) -> Map
     """The arguments of the load probe, or the reason why no model is run."""
     if options.final_stage == "none":
         return Reading(outcome="not_run", why="--final-stage none")
+    if is_native(intent):
+        return Reading(outcome="not_run", why="llama.cpp is a program: torch would prove nothing about it")
     if facts.interpreter.value is None:
         return Reading(outcome="absent", why="there is no interpreter to run a model with")
     missing = _missing_packages(facts)

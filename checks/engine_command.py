@@ -68,6 +68,10 @@ def _fixes(missing: str, interpreter: Interpreter, packages: Packages | None, in
             "python3 -m pip install --user uv" if name == "uv" else f"ls -d ~/*conda*/bin/{name} ~/*forge*/bin/{name}"
         )
         return (Fix(text=text, commands=(install,), effort="install"),)
+    if name == "llama-server":
+        text = Text("install llama.cpp, or write the full path of the program")
+        look = "find ~ /opt /usr/local -name llama-server -type f 2>/dev/null"
+        return (Fix(text=text, commands=("brew install llama.cpp", look), effort="install"),)
     activate = Fix(
         text=Text("activate the environment that holds it, or write the full path of the program"),
         commands=(_activation(interpreter, packages, intent), f"command -v {shlex.quote(name)}"),

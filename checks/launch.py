@@ -62,13 +62,14 @@ def context_within_model(model_files: ModelFiles | None, environment: Environmen
     max_position_embeddings and its relatives, times the factor of rope scaling where that is not counted in already.
     A kind of rope scaling that is not understood, and flags that replace values of config.json, leave it open.
 
-    Red for vLLM; yellow for SGLang, whose releases differ, and with VLLM_ALLOW_LONG_MAX_MODEL_LEN=1.
+    Red for vLLM; yellow for SGLang, whose releases differ, for llama.cpp, which starts and serves no more than the
+    model's own, and with VLLM_ALLOW_LONG_MAX_MODEL_LEN=1. Slots of llama.cpp share the context: one's part counts.
 
     ## Fix
 
     Ask for no more than the model's own length. A longer one needs a checkpoint with rope scaling for it.
     """
-    asked = intent.launch.max_model_len
+    asked = _asked(intent)
     if intent.model == SMOKE or intent.engine == "transformers":
         yield not_applicable(Text("this run has no context length of its own"))
         return
@@ -87,8 +88,9 @@ def context_within_model(model_files: ModelFiles | None, environment: Environmen
         yield ok(text, observed=asked, expected=longest, threshold=limit)
         return
     allowed = variables_of(environment, intent).get("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "").strip().lower()
-    judge = warn if intent.engine == "sglang" or allowed in ("1", "true") else fail
-    shorter = line(changed(intent, {"max_model_len": longest}))
+    judge = warn if intent.engine in ("sglang", "llamacpp") or allowed in ("1", "true") else fail
+    together = longest * ((intent.launch.max_model_len or asked) // asked)
+    shorter = line(changed(intent, {"max_model_len": together}))
     yield judge(
         Text("a context of {asked:count} tokens is asked for, the model has positions for {longest:count}", said),
         fix=Fix(text=Text("take the model's own length", said), commands=(shorter,), effort="flag"),
@@ -96,6 +98,14 @@ def context_within_model(model_files: ModelFiles | None, environment: Environmen
         expected=longest,
         threshold=limit,
     )
+
+
+def _asked(intent: Intent) -> int | None:
+    """Tokens that one request may have."""
+    asked = intent.launch.max_model_len
+    if intent.engine != "llamacpp" or not asked or not intent.launch.max_num_seqs:
+        return asked
+    return max(1, asked // intent.launch.max_num_seqs)
 
 
 def longest_context(config: Mapping[str, Any]) -> int | None:

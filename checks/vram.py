@@ -24,6 +24,7 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.domain import engine_words
 from autoglm_doctor.domain.deployment import Case, Taken, read_case, runs_on_cpu
+from autoglm_doctor.domain.llamacpp_estimate import FITTED
 from autoglm_doctor.domain.memory import Card, estimates, requested_bytes, verdict, weights_verdict
 from autoglm_doctor.domain.memory_fixes import free_fixes, holders, larger_gpus, memory_fixes
 from autoglm_doctor.domain.memory_terms import gib_of, terms
@@ -88,11 +89,19 @@ def _claim(one: Taken, case: Case) -> tuple[int, int, float] | None:
         versions = (case.version,) if case.version else ("0.12", f"{NEWEST[0]}.{NEWEST[1]}")
         shares = [share] if share else [default_utilization(v) for v in versions]
         return requested_bytes(total, min(shares)), requested_bytes(total, max(shares)), max(shares)
-    found = estimates(intent, case.files, Card(name=one.gpu.name, total_bytes=total), case.version)
+    card = Card(name=one.gpu.name, total_bytes=total, count=case.card.count if case.card else 1)
+    found = estimates(intent, case.files, card, case.version)
     if not found or verdict(found) == "no":
         return None
+    if found[0].version == FITTED and found[-1].fits == "no":
+        return None  # its builds differ: the newer ones take what is free
     need = found[-1].need
     return need.low, need.likely, need.likely / total
+
+
+def _fits_itself(case: Case) -> bool:
+    """Newer builds of llama.cpp put as many layers on the GPU as are free for, where -ngl does not say how many."""
+    return bool(case.estimates) and case.estimates[0].version == FITTED
 
 
 def _judge_free(one: Taken, case: Case) -> Judgement:
@@ -122,7 +131,7 @@ def _judge_free(one: Taken, case: Case) -> Judgement:
         fail,
         "{free:GiB} of {total:GiB} are free, the server claims {wanted:GiB} ({share:percent}); {holders}",
     )
-    if one.free_bytes >= least:
+    if one.free_bytes >= least or _fits_itself(case):
         words = "{free:GiB} are free, the server claims {wanted:GiB} and takes about 0.5 GiB before it looks; {holders}"
         judge = warn
     return judge(

@@ -208,7 +208,7 @@ def test_no_run_leaves_anything(numbers: range, tmp_path: Path, stub_folder: Pat
     assert [f"{outcome.drawn}: {what}" for outcome in outcomes for what in outcome.wrong] == []
     assert [f"{o.drawn}: {left}" for o in outcomes for left in running(o.mark, patience=0)] == []
     assert abandoned(before) == []
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.iterdir() if path.name != "witness"] == []  # the faults' own
 
 
 def test_what_is_drawn_is_what_was_promised() -> None:

@@ -82,7 +82,7 @@ def _read(request: Request, saved: Saved | None, intent: Intent, *, look: bool) 
         return files, Facts()
     facts = _gather(request, intent, wanted)
     missing = files is None and facts.model_files.value is None
-    if missing and names_a_path(intent.model):
+    if missing and (names_a_path(intent.model) or intent.model.lower().endswith(".gguf")):
         raise DoctorError(facts.model_files.why or f"{intent.model} could not be read")
     return files or facts.model_files.value, facts
 

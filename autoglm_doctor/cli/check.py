@@ -19,7 +19,7 @@ def check(
     model: Annotated[
         str | None, typer.Option(help="Hub name or folder of the model; `smoke` for the built-in one.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="vllm, sglang or transformers.")] = None,
+    engine: Annotated[str | None, typer.Option(help="vllm, sglang, transformers or llamacpp.")] = None,
     profile: Annotated[
         str, typer.Option(help="A known deployment, when neither a model nor a command is given.")
     ] = "autoglm-phone-9b",

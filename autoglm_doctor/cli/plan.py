@@ -29,7 +29,7 @@ def plan(
     model: Annotated[str | None, typer.Option(help="Hub name or folder of the model.")] = None,
     config: Annotated[Path | None, typer.Option(help="A config.json alone.")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="vllm, sglang or transformers; vllm==0.19.0 for a version.")
+        str | None, typer.Option(help="vllm, sglang, transformers or llamacpp; vllm==0.19.0 for a version.")
     ] = None,
     profile: Annotated[
         str, typer.Option(help="A known deployment, when neither a model nor a command is given.")

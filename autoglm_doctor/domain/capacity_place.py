@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoglm_doctor.domain.launch_line import stated_flag
+from autoglm_doctor.domain.llamacpp_rescue import refused
 from autoglm_doctor.domain.memory import Card, Estimate, estimates
 from autoglm_doctor.domain.model import model_shape
 from autoglm_doctor.domain.rescue import vision_heads
@@ -37,15 +38,21 @@ def obstacle_of(place: Place, found: tuple[Estimate, ...]) -> Text | None:
     if card is not None and wanted > card.count:
         there = "there is 1" if card.count == 1 else f"there are {card.count}"
         return Text("it takes {wanted} GPUs, {there}", {"wanted": wanted, "there": there})
-    uneven = _uneven(place)
-    if uneven is not None:
-        return uneven
+    refusal = _uneven(place) or refused(place.intent)
+    if refusal is not None:
+        return refusal
     return taken_by_others(place, found)
 
 
 def taken_by_others(place: Place, found: tuple[Estimate, ...]) -> Text | None:
-    """Less is free than vLLM claims at start, however small the model is."""
-    if place.free_bytes is None or place.intent.engine != "vllm" or not found:
+    """Less is free than vLLM claims at start, however small the model is; or than llama.cpp takes at once."""
+    if place.free_bytes is None or not found:
+        return None
+    if place.intent.engine == "llamacpp":
+        need = min(estimate.need.likely for estimate in found)
+        said = {"free": place.free_bytes, "need": need}
+        return Text("{free:GiB} are free, the server takes {need:GiB}", said) if place.free_bytes < need else None
+    if place.intent.engine != "vllm":
         return None
     claim = max(estimate.requested for estimate in found)
     if place.free_bytes >= claim:

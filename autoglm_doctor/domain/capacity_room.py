@@ -26,6 +26,10 @@ SCREENSHOT = (1080, 2400)
 LONGEST = 1_048_576
 
 
+#: Slots of llama.cpp that are looked for (its LLAMA_MAX_SEQ).
+MOST_SLOTS = 256
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
     """How many pictures one prompt takes before its context is full."""
@@ -92,10 +96,24 @@ def longest_context(place: Place, shape: Shape) -> int:
 
 
 def _sequences(place: Place, found: tuple[Estimate, ...], tokens: int) -> int:
-    """How many requests of so many tokens the KV cache surely holds at the same time; the server stays as it is."""
+    """How many requests of so many tokens the KV cache surely holds at the same time; the server stays as it is.
+
+    llama.cpp allocates what -c says and no more: there it is a matter of how large -c may be.
+    """
+    if place.intent.engine == "llamacpp":
+        return _slots(place, tokens)
     each = max((e.kv_needed for e in estimates_of(_with_context(place, tokens))), default=0)
     left = min(e.kv_available.low for e in found)
     return max(0, left // each) if each else 0
+
+
+def _slots(place: Place, tokens: int) -> int:
+    low, high = 0, MOST_SLOTS + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        there = verdict(estimates_of(_with_context(place, middle * tokens))) == "yes"
+        low, high = (middle, high) if there else (low, middle)
+    return low
 
 
 def _pictures(place: Place, shape: Shape, context: int) -> Pictures | None:

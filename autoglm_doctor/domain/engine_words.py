@@ -39,6 +39,8 @@ def out_of_memory(place: int, total_bytes: int) -> str:
 
 def no_room_for_weights(engine: Engine, shown: Estimate) -> str:
     """What is printed when the weights leave nothing."""
+    if engine == "llamacpp":
+        return _llamacpp(shown.weights.likely)
     if engine == "sglang" and shown.weights.likely <= shown.total_bytes:
         return _sglang(shown)
     if engine == "vllm" and max(shown.weights.likely, shown.load_peak) <= shown.total_bytes:
@@ -51,6 +53,8 @@ def no_room_for_cache(engine: Engine, shown: Estimate) -> str:
     left = shown.kv_available.likely
     if engine == "sglang":
         return _sglang(shown) if left <= 0 else ""
+    if engine == "llamacpp":
+        return _llamacpp(shown.kv_needed)
     if engine == "transformers" or left >= shown.kv_needed:  # the latter does not even get through loading
         return out_of_memory(0, shown.total_bytes)
     if left <= 0:
@@ -67,6 +71,11 @@ def no_room_for_cache(engine: Engine, shown: Estimate) -> str:
         f"({shown.kv_needed / GIB:.2f} GiB KV cache is needed, which is larger than the available KV cache memory "
         f"({left / GIB:.2f} GiB). Based on the available memory, the estimated maximum model length is {longest}."
     )
+
+
+def _llamacpp(amount: int) -> str:
+    """Of ggml-cuda.cu, for the buffer of the weights or of the cache."""
+    return f"allocating {amount / 2**20:.2f} MiB on device 0: cudaMalloc failed: out of memory"
 
 
 def _sglang(shown: Estimate) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from autoglm_doctor.domain import vllm_memory
+from autoglm_doctor.domain import llamacpp_memory, vllm_memory
 from autoglm_doctor.domain.explain_activation import activation_words, other_activation_words
 from autoglm_doctor.domain.memory import Card, Estimate, estimates, kv_element_bytes, vllm_inputs
 from autoglm_doctor.domain.model import element_bytes, folder_complete, model_shape, quantization_of, weight_bytes
@@ -57,7 +57,9 @@ def _weights(intent: Intent, files: ModelFiles | None, shape: Shape, card: Card,
     tp, pp = launch.tensor_parallel, launch.pipeline_parallel
     source = "headers of the weight files" if folder_complete(files) else "config.json"
     formula, numbers = "bytes of all tensors", f"{whole:,} bytes"
-    if intent.engine == "transformers" or (files is not None and files.found_by == "gguf"):
+    if files is not None and files.found_by == "gguf":
+        return _gguf_weights(intent, files, shape, shown, numbers)
+    if intent.engine == "transformers":
         return TermLine("weights", shown.weights, formula, numbers, source)
     if tp * pp > 1:
         formula, here = "bytes of the tensors on the fullest GPU", split_bytes(shape, whole, tp, pp, element)
@@ -76,6 +78,20 @@ def _weights(intent: Intent, files: ModelFiles | None, shape: Shape, card: Card,
     if launch.cpu_offload_gib:
         formula, numbers = f"{formula} - what stays in main memory", f"{numbers} - {launch.cpu_offload_gib:g} GiB"
     return TermLine("weights", shown.weights, formula, numbers, f"{source}; torch's CUDACachingAllocator.cpp")
+
+
+def _gguf_weights(intent: Intent, files: ModelFiles, shape: Shape, shown: Estimate, numbers: str) -> TermLine:
+    formula, embedding = "bytes of all tensors", files.groups.get("embedding", 0)
+    if embedding and files.groups.get("head"):
+        formula += " - table of tokens, which stays in main memory"
+        numbers += f" - {embedding:,}"
+    on_gpu = llamacpp_memory.layers_on_gpu(shape, intent.launch.gpu_layers)
+    if on_gpu <= shape.layers:
+        formula += ", of the layers on the GPU"
+        numbers += f", {on_gpu} of {shape.layers + 1} layers"
+    if intent.launch.mmproj:
+        formula, numbers = f"{formula} + the projector, whose file is not read", f"{numbers} + a range"
+    return TermLine("weights", shown.weights, formula, numbers, "header of the GGUF file; llama.cpp's llama-model.cpp")
 
 
 def _padding(intent: Intent, files: ModelFiles | None, shape: Shape, card: Card) -> int:
@@ -115,9 +131,10 @@ def _graphs(intent: Intent, engine: str, shape: Shape, card: Card, shown: Estima
 def _kv_cache(intent: Intent, files: ModelFiles | None, shape: Shape, shown: Estimate) -> TermLine:
     """The numbers multiply out to the span, but for sliding windows and states, which are words."""
     element = kv_element_bytes(intent, element_bytes(intent, files))
-    gguf = files is not None and files.found_by == "gguf"
-    tp = 1 if gguf or intent.engine == "transformers" else intent.launch.tensor_parallel
-    pp = 1 if gguf or intent.engine == "transformers" else intent.launch.pipeline_parallel
+    if files is not None and files.found_by == "gguf":
+        return _gguf_cache(intent, shape, shown)
+    tp = 1 if intent.engine == "transformers" else intent.launch.tensor_parallel
+    pp = 1 if intent.engine == "transformers" else intent.launch.pipeline_parallel
     block = vllm_memory.BLOCK if intent.engine == "vllm" else 1
     tokens = math.ceil(shown.tokens / block) * block
     layers = math.ceil(shape.attention_layers / pp)
@@ -129,8 +146,23 @@ def _kv_cache(intent: Intent, files: ModelFiles | None, shape: Shape, shown: Est
     numbers = f"{width} x {element:g} bytes x {tokens:,} tokens"
     if block > 1:
         formula += f", in blocks of {block} tokens"
-    if shape.sliding_layers and intent.engine == "vllm" and not gguf:
+    if shape.sliding_layers and intent.engine == "vllm":
         numbers += f"; {shape.sliding_layers} of the layers keep {shape.sliding_window:,} tokens and a batch"
     if shape.state_numbers:
         numbers += f"; {shape.layers - shape.attention_layers} other layers keep a state of one size"
     return TermLine("kv_cache", exactly(shown.kv_needed), formula, numbers, "config.json")
+
+
+def _gguf_cache(intent: Intent, shape: Shape, shown: Estimate) -> TermLine:
+    launch = intent.launch
+    keys, values = (launch.kv_cache_dtype or "f16"), (launch.kv_cache_dtype_v or "f16")
+    each = int(shape.kv_bytes_per_token(1))
+    tokens = math.ceil(shown.tokens / 256) * 256
+    numbers = f"{each:,} numbers a token, keys in {keys} and values in {values}, x {tokens:,} tokens"
+    on_gpu = llamacpp_memory.layers_on_gpu(shape, launch.gpu_layers)
+    if on_gpu < shape.layers:
+        numbers += f" x {on_gpu} of {shape.layers} layers"
+    formula = "keys and values of the layers on the GPU for the whole context (-c), which all slots share"
+    return TermLine(
+        "kv_cache", exactly(shown.kv_needed), formula, numbers, "header of the GGUF file; llama-kv-cache.cpp"
+    )

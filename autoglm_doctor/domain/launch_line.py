@@ -51,6 +51,7 @@ def plain_words(intent: Intent) -> list[str]:
         "vllm": ["vllm", "serve", intent.model],
         "sglang": ["python3", "-m", "sglang.launch_server", "--model-path", intent.model],
         "transformers": ["transformers", "serve", intent.model],
+        "llamacpp": ["llama-server", "--model", intent.model],
     }[intent.engine]
     words = [*start, "--port", str(intent.port)]
     for field in (f.name for f in dataclasses.fields(Launch) if can_change(intent, f.name)):
@@ -79,12 +80,17 @@ def replace_flag(
             kept.append(word)
             continue
         place = len(kept) if place < 0 else place
-        if "=" not in word and bare not in switches and rest and not rest[0].startswith("-"):
+        if "=" not in word and bare not in switches and rest and _is_value(rest[0]):
             rest.pop(0)
     if value is None:
         return kept
     new = _written(names[0], value)
     return [*kept, *new] if place < 0 else [*kept[:place], *new, *kept[place:]]
+
+
+def _is_value(word: str) -> bool:
+    """Also -1, with which several flags ask for the engine's own choice."""
+    return not word.startswith("-") or bool(_NUMBER.fullmatch(word))
 
 
 def stated_flag(words: Sequence[str], name: str) -> str | None:

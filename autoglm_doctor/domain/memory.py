@@ -6,10 +6,11 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from autoglm_doctor.domain import llamacpp_memory, sglang_memory, transformers_memory, vllm_memory
+from autoglm_doctor.domain import sglang_memory, transformers_memory, vllm_memory
 from autoglm_doctor.domain.estimate import Card as Card
 from autoglm_doctor.domain.estimate import Estimate as Estimate
 from autoglm_doctor.domain.estimate import Fits as Fits
+from autoglm_doctor.domain.llamacpp_estimate import context_of, llamacpp_estimates
 from autoglm_doctor.domain.model import (
     DTYPE_BYTES,
     ONLINE,
@@ -42,7 +43,10 @@ def estimates(intent: Intent, files: ModelFiles | None, card: Card, version: str
         return ()
     versions = (version,) if version else REPRESENTATIVE.get(intent.engine, ("",))
     if files is not None and files.found_by == "gguf":
-        return (llamacpp_estimate(intent, card, shape, weights),)
+        tokens = context_tokens(intent, shape)
+        return llamacpp_estimates(intent, files, card, shape, weights, tokens)
+    if intent.engine == "llamacpp":  # a file that is not here, or not GGUF
+        return ()
     build = {"vllm": _vllm, "sglang": _sglang, "transformers": _transformers}[intent.engine]
     return tuple(build(intent, files, card, shape, weights, v) for v in versions)
 
@@ -63,6 +67,8 @@ def context_tokens(intent: Intent, shape: Shape) -> int:
     """Tokens of the longest request that must fit."""
     if intent.launch.max_model_len:
         return intent.launch.max_model_len
+    if intent.engine == "llamacpp":  # of all slots together
+        return context_of(intent, shape)
     if intent.engine == "vllm":  # insists on the model's own context
         return shape.max_positions or MODEST_CONTEXT
     return min(shape.max_positions or MODEST_CONTEXT, MODEST_CONTEXT)
@@ -182,23 +188,6 @@ def _transformers(intent: Intent, files: ModelFiles | None, card: Card, shape: S
         non_torch=transformers_memory.NON_TORCH,
         graphs=exactly(0),
         kv_needed=kv,
-        tokens=tokens,
-        total_bytes=card.total_bytes,
-    )
-
-
-def llamacpp_estimate(intent: Intent, card: Card, shape: Shape, weights: int) -> Estimate:
-    """A GGUF file in llama.cpp, all layers on the GPU; `weights`: bytes of its tensors."""
-    tokens = context_tokens(intent, shape)
-    return Estimate(
-        version="",
-        utilization=1.0,
-        requested=card.total_bytes,
-        weights=exactly(weights / intent.launch.tensor_parallel),
-        activation=llamacpp_memory.compute_buffer(shape, tokens),
-        non_torch=llamacpp_memory.NON_TORCH,
-        graphs=exactly(0),
-        kv_needed=llamacpp_memory.kv_bytes(shape, tokens, intent.launch.kv_cache_dtype or "f16"),
         tokens=tokens,
         total_bytes=card.total_bytes,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoglm_doctor.domain import llamacpp_rescue
 from autoglm_doctor.domain.launch_line import can_change, changed, line, replace_flag
 from autoglm_doctor.domain.memory import Card, Estimate, context_tokens, estimates, verdict
 from autoglm_doctor.domain.model import model_config, model_shape, quantization_of
@@ -40,7 +41,8 @@ class Suggestion:
     """One way to start that fits."""
 
     # "given", "replicas", "utilization", "few_sequences", "pictures", "small_batch", "context", "eager", "fp8",
-    # "four_bit", "more_gpus", "hardware", "fewer_gpus", "whole_towers"
+    # "four_bit", "more_gpus", "hardware", "fewer_gpus", "whole_towers"; of llama.cpp also "slots", "narrow_cache",
+    # "fewer_layers"
     kind: str
     intent: Intent
     line: str
@@ -64,6 +66,8 @@ def launch_that_fits(
     `capability`: of the GPU, "8.9"; 8-bit weights are offered from 8.0 on. `thorough`: also lines that cost as much
     as one before them, and copies for GPUs that would be idle.
     """
+    if intent.engine == "llamacpp":
+        return _llamacpp(intent, files, card, free_bytes, most, thorough)
     found: list[Suggestion] = []
     for kind, changes in _candidates(intent, files, card, capability, thorough):
         mild = {other.kind for other in found} - {"replicas"}
@@ -81,6 +85,19 @@ def launch_that_fits(
         if len(found) == most:
             break
     return tuple(found)
+
+
+def _llamacpp(
+    intent: Intent, files: ModelFiles | None, card: Card, free_bytes: int | None, most: int, thorough: bool
+) -> tuple[Suggestion, ...]:
+    found: list[Suggestion] = []
+    for kind, changes in llamacpp_rescue.ways(intent, files, card, free_bytes):
+        if kind == "context" and found and not thorough:
+            continue  # a shorter context only where nothing milder fits
+        fitted = changed(intent, changes)
+        differing = tuple(name for name in changes if getattr(fitted.launch, name) != getattr(intent.launch, name))
+        found.append(Suggestion(kind=kind, intent=fitted, line=line(fitted), changes=differing))
+    return tuple(found[:most])
 
 
 def _includes(launch: Launch, other: Suggestion) -> bool:

@@ -7,7 +7,7 @@ guessed one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from autoglm_doctor.domain.shape_families import FAMILIES, TEXT_OF, Family
@@ -25,6 +25,7 @@ Config = Mapping[str, Any]
 
 #: A number of layers beyond this is an error in the config; lists of so many would be made below.
 MOST_LAYERS = 10_000
+MOST = 1 << 50  # parameters included
 
 
 def read_shape(config: Config) -> Shape | None:
@@ -36,10 +37,25 @@ def read_shape(config: Config) -> Shape | None:
     family = FAMILIES.get(name)
     try:
         if name in HYBRIDS:
-            return _hybrid(name, config, text)
-        return _shape(kind, name, family, config, text) if family else None
+            return _sane(_hybrid(name, config, text))
+        return _sane(_shape(kind, name, family, config, text)) if family else None
     except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError, IndexError, AttributeError):
         return None
+
+
+def _sane(shape: Shape | None) -> Shape | None:
+    """No model of this world has a number beyond MOST in its shape, and with one nothing can be reckoned."""
+    if shape is None:
+        return None
+    return shape if all(abs(value) <= MOST for value in _numbers(dataclasses.astuple(shape))) else None
+
+
+def _numbers(values: Iterable[object]) -> Iterator[float]:
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            yield from _numbers(value)
+        elif isinstance(value, (int, float)):
+            yield value
 
 
 def _shape(kind: str, name: str, family: Family, config: Config, text: Config) -> Shape:

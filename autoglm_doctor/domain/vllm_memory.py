@@ -91,8 +91,9 @@ def _other_tower(shape: Shape, preprocessor: Mapping[str, Any], batch: Batch) ->
     """One picture of the largest size that the processor lets through; what a video would take is not known."""
     size = preprocessor.get("size")
     said = preprocessor.get("max_pixels") or (size.get("longest_edge") if isinstance(size, Mapping) else None)
-    pixels = said if isinstance(said, int) and said > shape.token_pixels else UNKNOWN_TOWER_TOKENS * shape.token_pixels
-    tokens = min(pixels // shape.token_pixels, 4 * UNKNOWN_TOWER_TOKENS)
+    tokens = UNKNOWN_TOWER_TOKENS
+    if isinstance(said, int) and 0 < shape.token_pixels < said:
+        tokens = min(said // shape.token_pixels, 4 * UNKNOWN_TOWER_TOKENS)
     patches = exactly(tokens * shape.token_patches)
     return Pictures(patches=patches, kept_tokens=max(tokens, batch.tokens), patch_bytes=shape.patch_bytes)
 

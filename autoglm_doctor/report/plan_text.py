@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from autoglm_doctor.domain.capacity import Plan, way_text
 from autoglm_doctor.domain.capacity_room import SCREENSHOT, Room, kv_tokens
 from autoglm_doctor.domain.explain_memory import TermLine
+from autoglm_doctor.domain.llamacpp_estimate import FITTED
 from autoglm_doctor.domain.memory import Estimate
 from autoglm_doctor.domain.model import model_config, weight_bytes
 from autoglm_doctor.domain.rescue import Suggestion
@@ -139,6 +140,8 @@ def answer(plan: Plan) -> Text:
         return Text("{left:GiB} for the KV cache are about {room:count} tokens; one request takes {tokens:count}", said)
     if plan.fits == "no":
         return _why_not(shown, said)
+    if any(estimate.version == FITTED for estimate in plan.estimates) and shown.fits == "no":
+        return Text("all of it does not fit; builds with --fit start with fewer layers on the GPU, older ones do not")
     text = "between {low:GiB} and {high:GiB} are left for the KV cache, {needed:GiB} are needed"
     return Text(text + ": inside the model's own error", said)
 

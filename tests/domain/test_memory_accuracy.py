@@ -65,7 +65,8 @@ def test_without_anything_measured_the_prediction_is_whole():
     assert None not in said.values()
     assert said["fits"] == "yes"
     assert said["kv_cache_tokens"] == pytest.approx(476016, rel=0.005)
-    assert said["cuda_graph_gib"] == [0, 0]
+    low, high = said["cuda_graph_gib"]  # those that are built, although this version's budget does not know of them
+    assert 0 < low < 0.91 < high
 
 
 @pytest.mark.parametrize(
