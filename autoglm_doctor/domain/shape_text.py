@@ -54,12 +54,12 @@ def read_experts(kind: str, family: Family, text: Config, layers: int) -> Expert
 def _expert_layers(kind: str, text: Config, layers: int) -> list[int]:
     if kind == "llama4_text":
         said, step = text.get("moe_layers"), int(text.get("interleave_moe_layer_step") or 1)
-        return list(said) if isinstance(said, (list, tuple)) else list(range(step - 1, layers, step))
+        return list(said) if isinstance(said, (list, tuple)) else list(range(max(1, step) - 1, layers, max(1, step)))
     first = int(text.get("first_k_dense_replace") or 0)
     every = int(text.get("decoder_sparse_step") or text.get("moe_layer_freq") or 1)
     plain = text.get("mlp_only_layers") or ()
     offset = 1 if "decoder_sparse_step" in text else 0
-    return [i for i in range(first, layers) if i not in plain and (i + offset) % every == 0]
+    return [i for i in range(max(0, first), layers) if i not in plain and (i + offset) % every == 0]
 
 
 def falcon(family: Family, text: Config) -> tuple[Family, Config]:

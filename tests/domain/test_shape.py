@@ -186,3 +186,28 @@ def test_as_many_parameters_as_transformers_builds(config):
 def test_a_shape_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         read_shape(LLAMA).layers = 1
+
+
+def test_experts_that_begin_before_the_first_layer_fill_no_memory() -> None:
+    """A number out of a damaged config once made a list of so many entries."""
+    config = {
+        "model_type": "deepseek_v2",
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "vocab_size": 100,
+        "kv_lora_rank": 16,
+        "v_head_dim": 16,
+        "qk_nope_head_dim": 16,
+        "qk_rope_head_dim": 8,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 32,
+        "max_position_embeddings": 512,
+        "first_k_dense_replace": -(10**14),
+    }
+    shape = read_shape(config)
+    assert shape is not None
+    assert shape.layers == 4
