@@ -78,7 +78,7 @@ def pictures(
     limits = vision_tokens.pixel_limits(preprocessor, launch.mm_processor_kwargs)
     image = vision_tokens.largest_image_tokens(limits[0], vision=shape.vision) if images > 0 else 0
     movies = _videos(shape.vision, image, limits, max_model_len, version) if videos > 0 else []
-    least = max([image, *movies[:1]])  # the largest item that vLLM plans for
+    least = max([image, *(movies[2:] or movies[:1])])  # the largest item that this version plans for
     if least == image:
         least = _fill(image, images, batch, max_model_len)
     most = max([least, *movies])

@@ -96,7 +96,7 @@ CASES = {
         cause=KV, intent=documented(max_model_len=16_364), known_as=("fail", "unknown")
     ),
     "Open-AutoGLM issue 2: 16364 tokens, vLLM of that month": Case(
-        cause=KV, intent=documented(max_model_len=16_364), version="0.12.0", known_as=("fail", "unknown")
+        cause=KV, intent=documented(max_model_len=16_364), version="0.12.0"
     ),
     "047: the documented line on a 4090 in a container": Case(cause=KV, intent=default_intent(), version="0.12.0"),
     "049: GLM-4-9B with its own context on a 4090": Case(
