@@ -44,10 +44,13 @@ def read_shape(config: Config) -> Shape | None:
 
 
 def _sane(shape: Shape | None) -> Shape | None:
-    """No model of this world has a number beyond MOST in its shape, and with one nothing can be reckoned."""
+    """No model has a number below nothing or beyond MOST in its shape, and with one nothing can be reckoned."""
     if shape is None:
         return None
-    return shape if all(abs(value) <= MOST for value in _numbers(dataclasses.astuple(shape))) else None
+    counted = dataclasses.astuple(shape.parameters) if shape.parameters else ()
+    numbers = _numbers(dataclasses.astuple(shape))  # -1 stands for "all" in some
+    sane = all(-1 <= value <= MOST for value in numbers) and all(value >= 0 for value in counted)
+    return shape if sane and shape.experts >= 0 else None
 
 
 def _numbers(values: Iterable[object]) -> Iterator[float]:
