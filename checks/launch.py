@@ -28,7 +28,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
-from autoglm_doctor.domain.launch_line import bare_flag, changed, line
+from autoglm_doctor.domain.launch_line import changed, line, stated_flag
 from autoglm_doctor.domain.model import model_config
 
 #: Keys that name a model's longest context; the smallest one counts (vllm/config/model.py, _get_and_verify_max_len).
@@ -77,7 +77,7 @@ def context_within_model(model_files: ModelFiles | None, environment: Environmen
         yield not_applicable(Text("no context length is asked for, so the engine takes the model's own"))
         return
     config = model_config(intent, model_files)
-    longest = None if config is None or flag_value(intent, *OVERRIDES) is not None else longest_context(config)
+    longest = None if config is None or stated_flag(intent.command, *OVERRIDES) is not None else longest_context(config)
     if longest is None:
         yield unknown(Text("the model's own context length is not known"))
         return
@@ -227,18 +227,6 @@ def _other_dtype(intent: Intent, files: ModelFiles | None) -> Fix:
         dtype, risk = "float32", "vLLM refuses this model in float16; this takes twice the memory and is slow"
     commands = (line(changed(intent, {"dtype": dtype})),)
     return Fix(text=Text("use {dtype} ({risk})", {"dtype": dtype, "risk": risk}), commands=commands, effort="flag")
-
-
-def flag_value(intent: Intent, *names: str) -> str | None:
-    """The value of the last of these flags in the command, "" for one without a value; None when none is there."""
-    found = None
-    words = intent.command
-    for at, word in enumerate(words):
-        flag, equals, value = word.partition("=")
-        if word.startswith("-") and bare_flag(flag) in names:
-            following = words[at + 1] if at + 1 < len(words) and not words[at + 1].startswith("-") else ""
-            found = value if equals else following
-    return found
 
 
 def _number(capability: str) -> float | None:

@@ -18,7 +18,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.checks.launch import flag_value
+from autoglm_doctor.domain.launch_line import stated_flag
 from autoglm_doctor.domain.loading import needed
 from autoglm_doctor.domain.spans import GIB
 
@@ -71,7 +71,7 @@ def ram_for_loading(
 
 def replicas_here(intent: Intent) -> int:
     """Copies of the model that this machine runs."""
-    said = flag_value(intent, "data-parallel-size-local", "dpl") or ""
+    said = stated_flag(intent.command, "data-parallel-size-local", "dpl") or ""
     return int(said) if said.isdecimal() and int(said) > 0 else intent.launch.data_parallel
 
 

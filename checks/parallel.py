@@ -26,9 +26,9 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.checks.launch import OVERRIDES, flag_value
+from autoglm_doctor.checks.launch import OVERRIDES
 from autoglm_doctor.domain.deployment import read_case
-from autoglm_doctor.domain.launch_line import changed, line, plain_words, replace_flag
+from autoglm_doctor.domain.launch_line import changed, line, plain_words, replace_flag, stated_flag
 from autoglm_doctor.domain.model import model_config
 from autoglm_doctor.domain.replicas import Replicas, more_with_replicas, servers
 
@@ -63,7 +63,7 @@ def parallelism_divides_heads(model_files: ModelFiles | None, intent: Intent) ->
         return
     config = model_config(intent, model_files) or {}
     heads = _heads(config, "num_attention_heads")
-    if heads is None or flag_value(intent, *OVERRIDES, "enable-dp-attention") is not None:
+    if heads is None or stated_flag(intent.command, *OVERRIDES, "enable-dp-attention") is not None:
         yield unknown(Text("how many attention heads are to be split is not known"))
         return
     kv, tower = _heads(config, "num_key_value_heads") or heads, _tower_heads(config, intent)
@@ -102,7 +102,10 @@ def _heads(config: Mapping[str, Any], name: str) -> int | None:
 def _tower_heads(config: Mapping[str, Any], intent: Intent) -> int | None:
     """Heads of a vision tower that is split like the decoder; None where there is none."""
     tower = config.get("vision_config")
-    whole = flag_value(intent, "mm-encoder-tp-mode") == "data" or flag_value(intent, "language-model-only") is not None
+    whole = (
+        stated_flag(intent.command, "mm-encoder-tp-mode") == "data"
+        or stated_flag(intent.command, "language-model-only") is not None
+    )
     if intent.engine != "vllm" or whole or not isinstance(tower, Mapping):
         return None
     heads = tower.get("num_heads") if config.get("model_type") in _SPLIT_TOWERS else None

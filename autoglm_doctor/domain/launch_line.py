@@ -93,12 +93,12 @@ def _is_value(word: str) -> bool:
     return not word.startswith("-") or bool(_NUMBER.fullmatch(word))
 
 
-def stated_flag(words: Sequence[str], name: str) -> str | None:
-    """The value of a flag in a command, the last one; "" for one without a value, None when it is not there."""
+def stated_flag(words: Sequence[str], *names: str) -> str | None:
+    """The value of the last of these flags in a command; "" for one without a value, None when none is there."""
     found = None
     for at, word in enumerate(words):
         flag, equals, value = word.partition("=")
-        if word.startswith("-") and bare_flag(flag) == name:
+        if word.startswith("-") and bare_flag(flag) in names:
             following = words[at + 1] if at + 1 < len(words) and not words[at + 1].startswith("-") else ""
             found = value if equals else following
     return found
