@@ -15,7 +15,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from autoglm_doctor.domain import vllm_memory
+from autoglm_doctor.domain.memory import vllm as vllm_memory
 from autoglm_doctor.domain.spans import GIB, Span, total
 from autoglm_doctor.intent import Launch
 

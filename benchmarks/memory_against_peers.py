@@ -26,7 +26,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoglm_doctor.domain import vllm_memory
+from autoglm_doctor.domain.memory import vllm as vllm_memory
 from autoglm_doctor.domain.spans import GIB
 from benchmarks.hub_stand_in import hub, served
 from benchmarks.memory_accuracy import predict

@@ -6,15 +6,15 @@ import dataclasses
 import re
 from typing import Any
 
-from autoglm_doctor.domain import vllm_memory
-from autoglm_doctor.domain.quantization import DOUBLE_QUANT, QUANTIZED_BYTES, Quantized, by_name
-from autoglm_doctor.domain.shape import Latent, Piece, Shape, count
-from autoglm_doctor.domain.shape_families import Family
-from autoglm_doctor.domain.shape_text import Experts, decoder_pieces
-from autoglm_doctor.domain.shape_towers import patch_bytes
-from autoglm_doctor.domain.shape_types import Group
+from autoglm_doctor.domain.memory import vllm as vllm_memory
+from autoglm_doctor.domain.memory.quantization import DOUBLE_QUANT, QUANTIZED_BYTES, Quantized, by_name
+from autoglm_doctor.domain.memory.weights import lora_bytes, weights_per_gpu
+from autoglm_doctor.domain.shape.families import Family
+from autoglm_doctor.domain.shape.read import Latent, Piece, Shape, count
+from autoglm_doctor.domain.shape.text import Experts, decoder_pieces
+from autoglm_doctor.domain.shape.towers import patch_bytes
+from autoglm_doctor.domain.shape.types import Group
 from autoglm_doctor.domain.spans import GIB, Span
-from autoglm_doctor.domain.weights import lora_bytes, weights_per_gpu
 from autoglm_doctor.intent import Launch
 
 Row = dict[str, Any]

@@ -27,8 +27,8 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
-from autoglm_doctor.domain.cuda_errors import InitFault, init_fault, silent_cuda
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
+from autoglm_doctor.domain.driver.cuda_errors import InitFault, init_fault, silent_cuda
 
 #: Unit round-off of the data types (half the distance from 1 to the next number): 8, 11 and 24 bits of precision;
 #: float32 products may be computed in TF32, which has 11.

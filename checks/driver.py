@@ -34,9 +34,9 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
-from autoglm_doctor.domain.driver_absent import no_answer, no_driver, without_nvml
-from autoglm_doctor.domain.driver_faults import Fault, own_words, silent_nvml
-from autoglm_doctor.domain.driver_fixes import ON_CPU, REBOOT, driver_fixes, new_enough
+from autoglm_doctor.domain.driver.absent import no_answer, no_driver, without_nvml
+from autoglm_doctor.domain.driver.faults import Fault, own_words, silent_nvml
+from autoglm_doctor.domain.driver.fixes import ON_CPU, REBOOT, driver_fixes, new_enough
 
 #: nvmlReturn_t (nvml.h): library not found, library/kernel mismatch.
 NOT_FOUND, MISMATCH = 12, 18

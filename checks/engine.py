@@ -33,7 +33,7 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.package_metadata import concerns
 from autoglm_doctor.domain.conflicts import demand, install_line, installed_version, satisfiable
 from autoglm_doctor.domain.deployment import gpus_of
-from autoglm_doctor.domain.driver_fixes import NEWER_DRIVER, WITH_TRANSFORMERS
+from autoglm_doctor.domain.driver.fixes import NEWER_DRIVER, WITH_TRANSFORMERS
 from autoglm_doctor.domain.wheels import engine_requirement, engine_rows, number
 from autoglm_doctor.matrix import ModelSupport
 from autoglm_doctor.profiles import find_profile

@@ -25,7 +25,7 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.engine import NAMES
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import Taken, runs_on_cpu, taken_gpus
-from autoglm_doctor.domain.driver_fixes import NEWER_GPU, WITH_TRANSFORMERS
+from autoglm_doctor.domain.driver.fixes import NEWER_GPU, WITH_TRANSFORMERS
 from autoglm_doctor.domain.wheels import capability, engine_requirement
 from autoglm_doctor.matrix import EngineRelease
 

@@ -25,7 +25,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
-from autoglm_doctor.domain.driver_faults import NO_PERMISSION, gpu_in, refused, slow_driver, unread_gpus
+from autoglm_doctor.domain.driver.faults import NO_PERMISSION, gpu_in, refused, slow_driver, unread_gpus
 from autoglm_doctor.domain.launch_line import can_change, changed, line
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"

@@ -24,8 +24,8 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.launch_line import line
-from autoglm_doctor.domain.memory import Card, Estimate, estimates
-from autoglm_doctor.domain.memory_terms import gib_of
+from autoglm_doctor.domain.memory.fits import Card, Estimate, estimates
+from autoglm_doctor.domain.memory.terms import gib_of
 from autoglm_doctor.domain.model import checkpoint_bytes
 from autoglm_doctor.domain.spans import GIB, Span, exactly, total
 

@@ -24,13 +24,13 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.checks.vram import ROOTS, not_asked, obstacle_of
-from autoglm_doctor.domain import engine_words
+from autoglm_doctor.domain.capacity.fixes import memory_fixes
+from autoglm_doctor.domain.capacity.rescue import Suggestion, launch_that_fits
 from autoglm_doctor.domain.deployment import Case, read_case, runs_on_cpu
 from autoglm_doctor.domain.launch_line import flags_of
-from autoglm_doctor.domain.memory import Estimate, verdict
-from autoglm_doctor.domain.memory_fixes import memory_fixes
-from autoglm_doctor.domain.memory_terms import gib_of, margins, terms
-from autoglm_doctor.domain.rescue import Suggestion, launch_that_fits
+from autoglm_doctor.domain.memory import engine_words
+from autoglm_doctor.domain.memory.fits import Estimate, verdict
+from autoglm_doctor.domain.memory.terms import gib_of, margins, terms
 
 #: A margin below this share of the card is called thin: logs of the same line differ by up to 2 % of it.
 THIN = 0.03

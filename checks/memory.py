@@ -19,7 +19,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.launch_line import stated_flag
-from autoglm_doctor.domain.loading import needed
+from autoglm_doctor.domain.memory.loading import needed
 from autoglm_doctor.domain.spans import GIB
 
 

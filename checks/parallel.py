@@ -27,10 +27,10 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.launch import OVERRIDES
+from autoglm_doctor.domain.capacity.replicas import Replicas, more_with_replicas, servers
 from autoglm_doctor.domain.deployment import read_case
 from autoglm_doctor.domain.launch_line import changed, line, plain_words, replace_flag, stated_flag
 from autoglm_doctor.domain.model import model_config
-from autoglm_doctor.domain.replicas import Replicas, more_with_replicas, servers
 
 #: Vision towers whose heads vLLM splits like those of the decoder (glm4_1v.py divides and asserts; SGLang pads them).
 _SPLIT_TOWERS = ("glm4v", "glm4v_moe")

@@ -34,7 +34,7 @@ from autoglm_doctor.api import (
 from autoglm_doctor.domain.conflicts import disagreement, install_line, installed_version
 from autoglm_doctor.domain.deaths import MEMORY_SHORT, OLD_CPU, has_died, how, where_it_hangs
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
-from autoglm_doctor.domain.driver_fixes import NEWER_GPU
+from autoglm_doctor.domain.driver.fixes import NEWER_GPU
 from autoglm_doctor.domain.wheels import line, torch_lines
 
 #: What the text of a failed import says about its cause; the first that matches.

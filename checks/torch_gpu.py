@@ -29,7 +29,7 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.torch import install_fix
 from autoglm_doctor.domain.conflicts import install_line
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
-from autoglm_doctor.domain.driver_fixes import NEWER_GPU, WITH_TRANSFORMERS
+from autoglm_doctor.domain.driver.fixes import NEWER_GPU, WITH_TRANSFORMERS
 from autoglm_doctor.domain.wheels import capability, engine_requirement, runs_on, torch_lines
 
 

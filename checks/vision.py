@@ -25,15 +25,15 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain import engine_words
+from autoglm_doctor.domain.capacity.rescue import PICTURE_SIZE, SHORTEST_CONTEXT
 from autoglm_doctor.domain.deployment import read_case
-from autoglm_doctor.domain.image_budget import BOTH_PLANS, LARGE_SCREEN, SCREEN, ImageBudget, image_budget
 from autoglm_doctor.domain.launch_line import changed, line
-from autoglm_doctor.domain.memory import Card, context_tokens
+from autoglm_doctor.domain.memory import engine_words
+from autoglm_doctor.domain.memory.fits import Card, context_tokens
+from autoglm_doctor.domain.memory.image_budget import BOTH_PLANS, LARGE_SCREEN, SCREEN, ImageBudget, image_budget
+from autoglm_doctor.domain.memory.vllm import batch_of
 from autoglm_doctor.domain.model import model_config, model_shape, preprocessor_config
-from autoglm_doctor.domain.rescue import PICTURE_SIZE, SHORTEST_CONTEXT
 from autoglm_doctor.domain.spans import GIB
-from autoglm_doctor.domain.vllm_memory import batch_of
 from autoglm_doctor.finding import Scalar
 
 #: Towers that vLLM's glm4_1v.py plans for.

@@ -22,15 +22,15 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain import engine_words
+from autoglm_doctor.domain.capacity.fixes import free_fixes, holders, larger_gpus, memory_fixes
 from autoglm_doctor.domain.deployment import Case, Taken, read_case, runs_on_cpu
-from autoglm_doctor.domain.llamacpp_estimate import FITTED
-from autoglm_doctor.domain.memory import Card, estimates, requested_bytes, verdict, weights_verdict
-from autoglm_doctor.domain.memory_fixes import free_fixes, holders, larger_gpus, memory_fixes
-from autoglm_doctor.domain.memory_terms import gib_of, terms
+from autoglm_doctor.domain.memory import engine_words
+from autoglm_doctor.domain.memory.fits import Card, estimates, requested_bytes, verdict, weights_verdict
+from autoglm_doctor.domain.memory.llamacpp_estimate import FITTED
+from autoglm_doctor.domain.memory.terms import gib_of, terms
+from autoglm_doctor.domain.memory.vllm import NEWEST, default_utilization
 from autoglm_doctor.domain.model import weight_bytes
 from autoglm_doctor.domain.spans import GIB
-from autoglm_doctor.domain.vllm_memory import NEWEST, default_utilization
 from autoglm_doctor.finding import Scalar
 
 #: The server's own CUDA context, which counts as taken when vLLM compares (seen: 0.5 GiB on H100 and L40S).

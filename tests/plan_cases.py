@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.cli.app import run
-from autoglm_doctor.domain.capacity_place import Place
-from autoglm_doctor.domain.memory import Card
+from autoglm_doctor.domain.capacity.place import Place
+from autoglm_doctor.domain.memory.fits import Card
 from autoglm_doctor.facts import Cuda, CudaDevice, Facts, ModelFiles, known, with_readings
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from autoglm_doctor.capacity.cards import all_cards
 from autoglm_doctor.cli.app import run
-from autoglm_doctor.domain.capacity import make_plan
-from autoglm_doctor.domain.capacity_place import Place
-from autoglm_doctor.domain.estimate import Card
-from autoglm_doctor.domain.explain_memory import explain
+from autoglm_doctor.domain.capacity.answer import make_plan
+from autoglm_doctor.domain.capacity.place import Place
 from autoglm_doctor.domain.launch_line import set_flag
-from autoglm_doctor.domain.llamacpp_memory import compute_buffer, kv_bytes, weights
-from autoglm_doctor.domain.memory import estimates, verdict
-from autoglm_doctor.domain.shape import read_shape
+from autoglm_doctor.domain.memory.estimate import Card
+from autoglm_doctor.domain.memory.explain import explain
+from autoglm_doctor.domain.memory.fits import estimates, verdict
+from autoglm_doctor.domain.memory.llamacpp import compute_buffer, kv_bytes, weights
+from autoglm_doctor.domain.shape.read import read_shape
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.intent import Intent

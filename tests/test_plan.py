@@ -14,7 +14,7 @@ import pytest
 
 from autoglm_doctor.capacity.cards import find_card, parse_bytes
 from autoglm_doctor.cli.app import run
-from autoglm_doctor.domain.capacity import make_plan
+from autoglm_doctor.domain.capacity.answer import make_plan
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.launch import parse_command
 from autoglm_doctor.matrix import load_matrix

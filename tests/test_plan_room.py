@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoglm_doctor.capacity.cards import all_cards
-from autoglm_doctor.domain.capacity import make_plan
-from autoglm_doctor.domain.capacity_grid import FORMATS, make_grid
-from autoglm_doctor.domain.capacity_place import Place
-from autoglm_doctor.domain.capacity_room import kv_tokens, margin
-from autoglm_doctor.domain.memory import estimates, verdict
+from autoglm_doctor.domain.capacity.answer import make_plan
+from autoglm_doctor.domain.capacity.grid import FORMATS, make_grid
+from autoglm_doctor.domain.capacity.place import Place
+from autoglm_doctor.domain.capacity.room import kv_tokens, margin
+from autoglm_doctor.domain.memory.fits import estimates, verdict
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.matrix import load_matrix
 from tests.plan_cases import GIB, README, SMALL, place, vllm

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from autoglm_doctor.capacity.cards import all_cards, find_card
 from autoglm_doctor.cli.app import run
-from autoglm_doctor.domain.capacity import make_plan
-from autoglm_doctor.domain.capacity_grid import make_grid
-from autoglm_doctor.domain.capacity_place import Place
-from autoglm_doctor.domain.explain_memory import explain
+from autoglm_doctor.domain.capacity.answer import make_plan
+from autoglm_doctor.domain.capacity.grid import make_grid
+from autoglm_doctor.domain.capacity.place import Place
+from autoglm_doctor.domain.memory.explain import explain
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.redact import Redactor
 from autoglm_doctor.report import plan_bar, plan_grid, plan_text

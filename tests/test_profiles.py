@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from autoglm_doctor.domain.shape import read_shape
+from autoglm_doctor.domain.shape.read import read_shape
 from autoglm_doctor.profiles import PROFILES, find_profile
 
 NAMED = [pytest.param(profile, id=name) for name, profile in PROFILES.items()]

@@ -11,11 +11,11 @@ from autoglm_doctor.capacity.deliver import deliver_text
 from autoglm_doctor.capacity.read import read_place
 from autoglm_doctor.capacity.request import Request, validate
 from autoglm_doctor.console import columns, takes_colour
-from autoglm_doctor.domain.capacity import Plan, make_plan
-from autoglm_doctor.domain.capacity_grid import Row, make_grid
-from autoglm_doctor.domain.capacity_place import Place
-from autoglm_doctor.domain.explain_memory import TermLine, explain
-from autoglm_doctor.domain.memory import Card, Fits
+from autoglm_doctor.domain.capacity.answer import Plan, make_plan
+from autoglm_doctor.domain.capacity.grid import Row, make_grid
+from autoglm_doctor.domain.capacity.place import Place
+from autoglm_doctor.domain.memory.explain import TermLine, explain
+from autoglm_doctor.domain.memory.fits import Card, Fits
 from autoglm_doctor.matrix import Matrix, load_matrix
 from autoglm_doctor.redact import Redactor
 from autoglm_doctor.report import plan_bar, plan_grid, plan_json, plan_text

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from autoglm_doctor.domain.memory import Card
+from autoglm_doctor.domain.memory.fits import Card
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.matrix import Matrix
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from autoglm_doctor.capacity.cards import find_card, parse_bytes
 from autoglm_doctor.capacity.request import Request, engine_and_version, read_config, state_intent
-from autoglm_doctor.domain.capacity_place import Place
+from autoglm_doctor.domain.capacity.place import Place
 from autoglm_doctor.domain.deployment import Case, engine_version, read_case
 from autoglm_doctor.domain.downloads import names_a_path
-from autoglm_doctor.domain.memory import Card
+from autoglm_doctor.domain.memory.fits import Card
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import Facts, ModelFiles
 from autoglm_doctor.intent import Intent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoglm_doctor.domain.memory import Card, Estimate, estimates
+from autoglm_doctor.domain.memory.fits import Card, Estimate, estimates
 from autoglm_doctor.facts import Cuda, CudaDevice, Driver, Environment, Gpu, ModelFiles, Packages
 from autoglm_doctor.intent import Intent
 

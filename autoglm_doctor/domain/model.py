@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autoglm_doctor.domain.quantization import QUANTIZED_BYTES as QUANTIZED_BYTES
-from autoglm_doctor.domain.quantization import by_name, read_quantization
-from autoglm_doctor.domain.shape import Shape, read_shape
+from autoglm_doctor.domain.memory.quantization import QUANTIZED_BYTES as QUANTIZED_BYTES
+from autoglm_doctor.domain.memory.quantization import by_name, read_quantization
+from autoglm_doctor.domain.shape.read import Shape, read_shape
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.profiles import find_profile

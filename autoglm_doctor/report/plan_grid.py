@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autoglm_doctor.domain.capacity_grid import Cell, Row
-from autoglm_doctor.domain.capacity_place import Place
+from autoglm_doctor.domain.capacity.grid import Cell, Row
+from autoglm_doctor.domain.capacity.place import Place
 from autoglm_doctor.domain.spans import GIB
 from autoglm_doctor.redact import Redactor
 from autoglm_doctor.report.plan_page import Page

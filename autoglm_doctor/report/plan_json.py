@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoglm_doctor import __version__
-from autoglm_doctor.domain.capacity import Plan, way_text
-from autoglm_doctor.domain.capacity_grid import Row
-from autoglm_doctor.domain.capacity_place import Place
-from autoglm_doctor.domain.capacity_room import kv_tokens, margin
-from autoglm_doctor.domain.explain_memory import TermLine
+from autoglm_doctor.domain.capacity.answer import Plan, way_text
+from autoglm_doctor.domain.capacity.grid import Row
+from autoglm_doctor.domain.capacity.place import Place
+from autoglm_doctor.domain.capacity.room import kv_tokens, margin
+from autoglm_doctor.domain.memory.explain import TermLine
 from autoglm_doctor.jsonio import encode
 from autoglm_doctor.redact import Redactor
 from autoglm_doctor.report.plan_text import answer

@@ -6,13 +6,13 @@ import dataclasses
 import shlex
 from collections.abc import Iterator, Sequence
 
-from autoglm_doctor.domain.capacity import Plan, way_text
-from autoglm_doctor.domain.capacity_room import SCREENSHOT, Room, kv_tokens
-from autoglm_doctor.domain.explain_memory import TermLine
-from autoglm_doctor.domain.llamacpp_estimate import FITTED
-from autoglm_doctor.domain.memory import Estimate
+from autoglm_doctor.domain.capacity.answer import Plan, way_text
+from autoglm_doctor.domain.capacity.rescue import Suggestion
+from autoglm_doctor.domain.capacity.room import SCREENSHOT, Room, kv_tokens
+from autoglm_doctor.domain.memory.explain import TermLine
+from autoglm_doctor.domain.memory.fits import Estimate
+from autoglm_doctor.domain.memory.llamacpp_estimate import FITTED
 from autoglm_doctor.domain.model import model_config, weight_bytes
-from autoglm_doctor.domain.rescue import Suggestion
 from autoglm_doctor.domain.spans import GIB, Span
 from autoglm_doctor.finding import Text
 from autoglm_doctor.redact import Redactor

@@ -12,9 +12,9 @@ import pytest
 from autoglm_doctor.checks import kv_cache
 from autoglm_doctor.checks.kv_cache import THIN, kv_cache_fits
 from autoglm_doctor.checks.vram import weights_fit
-from autoglm_doctor.domain import engine_words
-from autoglm_doctor.domain.memory import Card, Estimate, estimates
-from autoglm_doctor.domain.memory_terms import margins, terms
+from autoglm_doctor.domain.memory import engine_words
+from autoglm_doctor.domain.memory.fits import Card, Estimate, estimates
+from autoglm_doctor.domain.memory.terms import margins, terms
 from autoglm_doctor.domain.spans import GIB, Span, exactly, gib
 from autoglm_doctor.intent import Engine, Intent, Launch
 from autoglm_doctor.wording import render

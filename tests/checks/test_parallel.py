@@ -12,7 +12,7 @@ from autoglm_doctor.checks.kv_cache import kv_cache_fits
 from autoglm_doctor.checks.memory import ram_for_loading
 from autoglm_doctor.checks.parallel import parallelism_divides_heads, split_serves_best
 from autoglm_doctor.checks.vram import gpu_memory_free, weights_fit
-from autoglm_doctor.domain.loading import BASE_BYTES, needed
+from autoglm_doctor.domain.memory.loading import BASE_BYTES, needed
 from autoglm_doctor.facts import Driver, Memory, ModelFiles, Reading
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import SMOKE, Intent, Launch

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoglm_doctor.checks.vision import screenshot_fits
-from autoglm_doctor.domain.image_budget import SCREEN, image_budget, real_limit
-from autoglm_doctor.domain.memory import Card
-from autoglm_doctor.domain.rescue import launch_that_fits
-from autoglm_doctor.domain.vision_tokens import GLM4V, IMAGE_MOST
+from autoglm_doctor.domain.capacity.rescue import launch_that_fits
+from autoglm_doctor.domain.memory.fits import Card
+from autoglm_doctor.domain.memory.image_budget import SCREEN, image_budget, real_limit
+from autoglm_doctor.domain.shape.vision_tokens import GLM4V, IMAGE_MOST
 from autoglm_doctor.facts import ModelFiles, Packages, Reading
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import SMOKE, Intent, Launch

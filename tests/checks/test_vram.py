@@ -7,7 +7,7 @@ import pytest
 
 from autoglm_doctor.checks.kv_cache import kv_cache_fits
 from autoglm_doctor.checks.vram import gpu_memory_free, weights_fit
-from autoglm_doctor.domain.memory import Card, estimates
+from autoglm_doctor.domain.memory.fits import Card, estimates
 from autoglm_doctor.facts import (
     Cuda,
     CudaDevice,

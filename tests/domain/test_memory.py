@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoglm_doctor.domain import vllm_memory
-from autoglm_doctor.domain.memory import Card, estimates, verdict, weights_verdict
-from autoglm_doctor.domain.rescue import HIGHEST_UTILIZATION, launch_that_fits
-from autoglm_doctor.domain.shape import read_shape
+from autoglm_doctor.domain.capacity.rescue import HIGHEST_UTILIZATION, launch_that_fits
+from autoglm_doctor.domain.memory import vllm as vllm_memory
+from autoglm_doctor.domain.memory.fits import Card, estimates, verdict, weights_verdict
+from autoglm_doctor.domain.shape.read import read_shape
 from autoglm_doctor.domain.spans import GIB, Span, exactly, total
 from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.launch import default_intent, parse_command

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoglm_doctor.domain.explain_memory import explain
-from autoglm_doctor.domain.memory import Card, estimates, verdict, weights_verdict
+from autoglm_doctor.domain.memory.explain import explain
+from autoglm_doctor.domain.memory.fits import Card, estimates, verdict, weights_verdict
 from autoglm_doctor.domain.spans import GIB
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.intent import Intent, Launch

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
-from autoglm_doctor.domain import llamacpp_memory, transformers_memory
-from autoglm_doctor.domain.explain_memory import explain
-from autoglm_doctor.domain.memory import Card, estimates, verdict
-from autoglm_doctor.domain.shape import read_shape
+from autoglm_doctor.domain.memory import llamacpp as llamacpp_memory
+from autoglm_doctor.domain.memory import transformers as transformers_memory
+from autoglm_doctor.domain.memory.explain import explain
+from autoglm_doctor.domain.memory.fits import Card, estimates, verdict
+from autoglm_doctor.domain.shape.read import read_shape
 from autoglm_doctor.domain.spans import GIB
 from autoglm_doctor.facts import ModelFiles, WeightFile
 from autoglm_doctor.intent import Intent, Launch

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from autoglm_doctor.domain.shape import read_shape
+from autoglm_doctor.domain.shape.read import read_shape
 from autoglm_doctor.profiles import PROFILES, find_profile
 
 AUTOGLM = PROFILES["autoglm-phone-9b"].config

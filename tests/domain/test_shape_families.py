@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoglm_doctor.domain.shape import read_shape
+from autoglm_doctor.domain.shape.read import read_shape
 from tests.domain.model_configs import BASE, FAMILIES, text
 
 MIXTRAL = {

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_doctor.domain.shape import read_shape
-from autoglm_doctor.domain.vision_tokens import (
+from autoglm_doctor.domain.shape.read import read_shape
+from autoglm_doctor.domain.shape.vision_tokens import (
     IMAGE_MOST,
     VIDEO_MOST,
     dummy_video_tokens,

@@ -2,11 +2,11 @@
 
 import pytest
 
-from autoglm_doctor.domain import vllm_memory
-from autoglm_doctor.domain.shape import read_shape
+from autoglm_doctor.domain.memory import vllm as vllm_memory
+from autoglm_doctor.domain.memory.vllm import Batch, Setting
+from autoglm_doctor.domain.memory.vllm_peak import processors, sampler_factor, second_runner
+from autoglm_doctor.domain.shape.read import read_shape
 from autoglm_doctor.domain.spans import GIB
-from autoglm_doctor.domain.vllm_memory import Batch, Setting
-from autoglm_doctor.domain.vllm_peak import processors, sampler_factor, second_runner
 from tests.domain.test_shape import LLAMA, QWEN2, QWEN3
 from tests.domain.test_shape_families import DEEPSEEK_LITE, GPT_OSS
 

@@ -2,10 +2,8 @@
 
 import pytest
 
-from autoglm_doctor.domain.quantization import DOUBLE_QUANT, read_quantization
-from autoglm_doctor.domain.shape import read_shape
-from autoglm_doctor.domain.spans import GIB
-from autoglm_doctor.domain.weights import (
+from autoglm_doctor.domain.memory.quantization import DOUBLE_QUANT, read_quantization
+from autoglm_doctor.domain.memory.weights import (
     allocator_bytes,
     dequantized_bytes,
     lora_bytes,
@@ -13,6 +11,8 @@ from autoglm_doctor.domain.weights import (
     unused,
     weights_per_gpu,
 )
+from autoglm_doctor.domain.shape.read import read_shape
+from autoglm_doctor.domain.spans import GIB
 from autoglm_doctor.profiles import PROFILES
 from tests.domain.model_configs import FAMILIES
 from tests.domain.test_shape import LLAMA, QWEN2, QWEN3

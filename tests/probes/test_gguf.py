@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_doctor.domain.shape import read_shape
+from autoglm_doctor.domain.shape.read import read_shape
 from autoglm_doctor.facts import ModelFiles, Reading
 from autoglm_doctor.probes.gguf import files_of_gguf
 from autoglm_doctor.probes.gguf_config import config_of

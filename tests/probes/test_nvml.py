@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.collect import Probe, Session, run_probe
-from autoglm_doctor.domain.driver_faults import slow
+from autoglm_doctor.domain.driver.faults import slow
 from autoglm_doctor.facts import Driver, Gpu, GpuProcess, Reading
 from autoglm_doctor.probes.driverfiles import cuda_text, kernel_version
 from tests.stubs import NEW_BANNER, OLD_BANNER, SOURCES, build_library, build_stubs, fake_tool

@@ -1,0 +1,1 @@
+"""What is wrong with the driver or the GPU, and the way out."""
