@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from autoglm_doctor.domain.memory import vllm as vllm_memory
-from autoglm_doctor.domain.spans import GIB, Span, total
+from autoglm_doctor.domain.spans import GIB, Span, exactly, total
 from autoglm_doctor.intent import Launch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by its path, it finds its neighbour
@@ -92,8 +92,8 @@ def _terms(row: Row, held: Span) -> Row:
         logged, moved = vllm_memory.logged_activation(shape, batch, seen, setting)
     outside = vllm_memory.non_torch(version, tp, pp)
     eager = bool(flags.get("enforce_eager"))
-    graphs = vllm_memory.cuda_graphs(shape, batch, version, eager)
     built = vllm_memory.built_graphs(shape, batch, version, eager)
+    graphs = built if vllm_memory.counts_graphs(version) else exactly(0)
     fixed = total((held, peak, outside, _counted(row, graphs)))
     share = flags.get("gpu_memory_utilization") or vllm_memory.default_utilization(version)
     said: Row = {

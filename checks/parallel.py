@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from autoglm_doctor.api import (
@@ -29,11 +28,14 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.launch import OVERRIDES
 from autoglm_doctor.domain.capacity.replicas import Replicas, more_with_replicas, servers
 from autoglm_doctor.domain.deployment import read_case
+from autoglm_doctor.domain.heads import Heads, heads_of
 from autoglm_doctor.domain.launch_line import changed, line, plain_words, replace_flag, stated_flag
-from autoglm_doctor.domain.model import model_config
 
-#: Vision towers whose heads vLLM splits like those of the decoder (glm4_1v.py divides and asserts; SGLang pads them).
-_SPLIT_TOWERS = ("glm4v", "glm4v_moe")
+_WORDS = {
+    "attention": "{heads} attention heads",
+    "key_value": "{kv} key and value heads",
+    "tower": "{tower} attention heads of the vision tower",
+}
 
 #: Copies must hold at least so many times the tokens before it is worth a word: below, the shorter time per token of
 #: a split model is a fair trade, and our own error is nearer.
@@ -61,66 +63,41 @@ def parallelism_divides_heads(model_files: ModelFiles | None, intent: Intent) ->
     if intent.model == SMOKE or intent.engine == "transformers" or size == 1:
         yield not_applicable(Text("no layer is split between GPUs"))
         return
-    config = model_config(intent, model_files) or {}
-    heads = _heads(config, "num_attention_heads")
+    heads = heads_of(intent, model_files)
     if heads is None or stated_flag(intent.command, *OVERRIDES, "enable-dp-attention") is not None:
         yield unknown(Text("how many attention heads are to be split is not known"))
         return
-    kv, tower = _heads(config, "num_key_value_heads") or heads, _tower_heads(config, intent)
-    said: dict[str, Any] = {"heads": heads, "kv": kv, "tower": tower, "size": size, "times": size // kv}
-    evidence = {"attention_heads": heads, "key_value_heads": kv, "vision_heads": tower, "tensor_parallel": size}
-    uneven = _uneven(size, heads, kv, tower)
+    kv, tower = heads.key_value, heads.tower
+    said: dict[str, Any] = {"heads": heads.attention, "kv": kv, "tower": tower, "size": size, "times": size // kv}
+    evidence = {
+        "attention_heads": heads.attention,
+        "key_value_heads": kv,
+        "vision_heads": tower or None,
+        "tensor_parallel": size,
+    }
+    uneven = heads.uneven(size)
     if not uneven:
         words = "{heads} attention heads on {size} GPUs"
         words += "; each of the {kv} key and value heads is held {times} times over" if size > kv else ""
         yield ok(Text(words, said), observed=size, evidence=evidence)
         return
     yield fail(
-        Text(uneven + " cannot be dealt out evenly to {size} GPUs", said),
-        fix=_legal_sizes(intent, heads, kv, tower),
+        Text(_WORDS[uneven] + " cannot be dealt out evenly to {size} GPUs", said),
+        fix=_legal_sizes(intent, heads),
         observed=size,
         evidence=evidence,
     )
 
 
-def _uneven(size: int, heads: int, kv: int, tower: int | None) -> str:
-    """What does not divide; "" when everything does."""
-    if heads % size:
-        return "{heads} attention heads"
-    if max(size, kv) % min(size, kv):
-        return "{kv} key and value heads"
-    return "{tower} attention heads of the vision tower" if tower and tower % size else ""
-
-
-def _heads(config: Mapping[str, Any], name: str) -> int | None:
-    """Heads of the decoder by their name in the config; None when it does not say."""
-    text = config.get("text_config")
-    heads = (text if isinstance(text, Mapping) else config).get(name)
-    return heads if isinstance(heads, int) and heads > 0 else None
-
-
-def _tower_heads(config: Mapping[str, Any], intent: Intent) -> int | None:
-    """Heads of a vision tower that is split like the decoder; None where there is none."""
-    tower = config.get("vision_config")
-    whole = (
-        stated_flag(intent.command, "mm-encoder-tp-mode") == "data"
-        or stated_flag(intent.command, "language-model-only") is not None
-    )
-    if intent.engine != "vllm" or whole or not isinstance(tower, Mapping):
-        return None
-    heads = tower.get("num_heads") if config.get("model_type") in _SPLIT_TOWERS else None
-    return heads if isinstance(heads, int) and heads > 0 else None
-
-
-def _legal_sizes(intent: Intent, heads: int, kv: int, tower: int | None) -> tuple[Fix, ...]:
+def _legal_sizes(intent: Intent, heads: Heads) -> tuple[Fix, ...]:
     size = intent.launch.tensor_parallel
-    legal = [n for n in range(1, size) if not _uneven(n, heads, kv, tower)]
+    legal = [n for n in range(1, size) if not heads.uneven(n)]
     smaller = Fix(
         text=Text("split the model over {n} GPUs", {"n": legal[-1]}),
         commands=(line(changed(intent, {"tensor_parallel": legal[-1]})),),
         effort="flag",
     )
-    if _uneven(size, heads, kv, None):
+    if heads.uneven(size) != "tower":
         return (smaller,)
     copies = Fix(
         text=Text("give every GPU the whole vision tower (more memory on each)"),

@@ -84,7 +84,7 @@ def _terms(plan: Plan) -> dict[str, Any]:
         "weights_bytes": shown.weights.likely,
         "activation_bytes": shown.activation.likely,
         "non_torch_bytes": shown.non_torch.likely,
-        "cuda_graph_bytes": [shown.graphs.low, shown.graphs.high],
+        "cuda_graph_bytes": [shown.graphs_built.low, shown.graphs_built.high],
         "kv_cache_bytes": max(0, shown.kv_available.likely),
     }
 
@@ -97,7 +97,8 @@ def _estimate(estimate: Any) -> dict[str, Any]:
         "weights_bytes": encode(estimate.weights),
         "activation_bytes": encode(estimate.activation),
         "non_torch_bytes": encode(estimate.non_torch),
-        "cuda_graph_bytes": encode(estimate.graphs),
+        "cuda_graph_bytes": encode(estimate.graphs_built),
+        "cuda_graphs_within_budget": estimate.graphs_on_top.high == 0,
         "kv_cache_bytes": encode(estimate.kv_available),
         "kv_needed_bytes": estimate.kv_needed,
     }

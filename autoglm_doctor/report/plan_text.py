@@ -89,6 +89,10 @@ def _table(page: Page, shown: Estimate, explained: dict[str, TermLine]) -> None:
     page.line(_row("- one request", shown.kv_needed, shown.total_bytes), "dim")
     claimed = _row("claimed", shown.requested, shown.total_bytes)
     page.line(claimed, "bold")
+    on_top = shown.graphs_on_top
+    if on_top.high:
+        between = f"  {on_top.low / GIB:.2f} to {on_top.high / GIB:.2f}" if page.width >= 60 else ""
+        page.line(_row("graphs on top", on_top.likely, shown.total_bytes) + between, "dim")
     page.line()
 
 

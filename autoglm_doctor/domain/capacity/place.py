@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoglm_doctor.domain.capacity.llamacpp_rescue import refused
-from autoglm_doctor.domain.capacity.rescue import vision_heads
-from autoglm_doctor.domain.launch_line import stated_flag
+from autoglm_doctor.domain.heads import heads_of
 from autoglm_doctor.domain.memory.fits import Card, Estimate, estimates
-from autoglm_doctor.domain.model import model_shape
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.finding import Text
 from autoglm_doctor.intent import Intent
@@ -25,6 +23,13 @@ class Place:
     capability: str = ""  # compute capability of the GPU; "": not known
     free_bytes: int | None = None  # of the smallest GPU; None: taken as empty
     origin: str = ""  # where the GPU comes from: "named", "measured", "saved"
+
+
+_UNEVEN = {
+    "attention": "{heads} attention heads cannot be dealt out evenly to {size} GPUs",
+    "key_value": "{kv} key and value heads cannot be dealt out evenly to {size} GPUs",
+    "tower": "{tower} heads of the vision tower do not go into {size} GPUs; --mm-encoder-tp-mode data helps",
+}
 
 
 def estimates_of(place: Place) -> tuple[Estimate, ...]:
@@ -62,24 +67,9 @@ def taken_by_others(place: Place, found: tuple[Estimate, ...]) -> Text | None:
 
 def _uneven(place: Place) -> Text | None:
     """Heads that cannot be dealt out evenly to so many GPUs, which an engine refuses."""
-    shape, size = model_shape(place.intent, place.files), place.intent.launch.tensor_parallel
-    if shape is None or size == 1:
+    size, heads = place.intent.launch.tensor_parallel, heads_of(place.intent, place.files)
+    uneven = heads.uneven(size) if heads is not None and size > 1 else ""
+    if heads is None or not uneven:
         return None
-    tower = vision_heads(place.intent, place.files)
-    whole = place.intent.engine != "vllm" or stated_flag(place.intent.command, "mm-encoder-tp-mode") == "data"
-    said = {"heads": shape.heads, "kv": shape.kv_heads, "tower": tower, "size": size}
-    if shape.heads % size:
-        return Text("{heads} attention heads cannot be dealt out evenly to {size} GPUs", said)
-    if not shape.latent_dim and max(size, shape.kv_heads) % min(size, shape.kv_heads):
-        return Text("{kv} key and value heads cannot be dealt out evenly to {size} GPUs", said)
-    if tower % size and not whole and not no_pictures(place.intent):
-        return Text(
-            "{tower} heads of the vision tower do not go into {size} GPUs; --mm-encoder-tp-mode data helps", said
-        )
-    return None
-
-
-def no_pictures(intent: Intent) -> bool:
-    """Whether the launch switches pictures and videos off."""
-    limits = intent.launch.limit_mm_per_prompt
-    return limits.get("image", 1) == 0 and limits.get("video", 1) == 0
+    said = {"heads": heads.attention, "kv": heads.key_value, "tower": heads.tower, "size": size}
+    return Text(_UNEVEN[uneven], said)

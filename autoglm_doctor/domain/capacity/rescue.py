@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoglm_doctor.domain.capacity import llamacpp_rescue
+from autoglm_doctor.domain.heads import tower_heads
 from autoglm_doctor.domain.launch_line import can_change, changed, line, replace_flag
 from autoglm_doctor.domain.memory.fits import Card, Estimate, context_tokens, estimates, verdict
 from autoglm_doctor.domain.model import model_config, model_shape, quantization_of
@@ -108,20 +109,11 @@ def _includes(launch: Launch, other: Suggestion) -> bool:
 def with_changes(intent: Intent, files: ModelFiles | None, changes: Mapping[str, Any]) -> Intent:
     """The intent with other launch values; a vision tower whose heads do not go into so many GPUs is copied to each."""
     tried = changed(intent, changes)
-    heads = vision_heads(intent, files)
+    heads = tower_heads(model_config(intent, files) or {})
     if intent.engine == "vllm" and heads and heads % tried.launch.tensor_parallel:
         words = replace_flag(tried.command, ("mm-encoder-tp-mode",), "data")
         return dataclasses.replace(tried, command=tuple(words))
     return tried
-
-
-def vision_heads(intent: Intent, files: ModelFiles | None) -> int:
-    """Attention heads of a vision tower that vLLM deals out like the decoder's (Glm4v); 0: there is none such."""
-    config = model_config(intent, files) or {}
-    tower = config.get("vision_config")
-    split = isinstance(tower, Mapping) and str(config.get("model_type")).startswith("glm4v")
-    heads = tower.get("num_heads") if split and isinstance(tower, Mapping) else None
-    return heads if isinstance(heads, int) and heads > 0 else 0
 
 
 def _raised(

@@ -29,11 +29,17 @@ class Estimate:
     weights: Span
     activation: Span  # at the peak
     non_torch: Span
-    graphs: Span
+    graphs: Span  # within the budget
     kv_needed: int  # for one request of `tokens`
     tokens: int
     load_peak: int = 0  # while loading, before a quantization that is applied then; 0: never more than `weights`
     total_bytes: int = 0
+    graphs_on_top: Span = Span(0, 0, 0)  # what they take outside of it (vLLM before 0.21)
+
+    @property
+    def graphs_built(self) -> Span:
+        """What the CUDA graphs really take, wherever it is counted."""
+        return total((self.graphs, self.graphs_on_top))
 
     @property
     def fixed(self) -> Span:

@@ -91,6 +91,7 @@ def _vllm(intent: Intent, files: ModelFiles | None, card: Card, shape: Shape, we
     batch, seen, setting, tokens = vllm_inputs(intent, files, card, shape, version)
     tp, pp = launch.tensor_parallel, launch.pipeline_parallel
     utilization = launch.gpu_memory_utilization or vllm_memory.default_utilization(version)
+    built = vllm_memory.built_graphs(shape, batch, version, launch.enforce_eager)
     return Estimate(
         version=version,
         utilization=utilization,
@@ -98,7 +99,8 @@ def _vllm(intent: Intent, files: ModelFiles | None, card: Card, shape: Shape, we
         weights=_weights(intent, shape, weights, element, setting.quantization, card.name),
         activation=vllm_memory.activation(shape, batch, seen, setting),
         non_torch=vllm_memory.non_torch(version, tp, pp),
-        graphs=vllm_memory.cuda_graphs(shape, batch, version, launch.enforce_eager),
+        graphs=built if vllm_memory.counts_graphs(version) else exactly(0),
+        graphs_on_top=exactly(0) if vllm_memory.counts_graphs(version) else built,
         kv_needed=vllm_memory.kv_bytes(shape, tokens, kv_element_bytes(intent, element), tp, pp, batch),
         tokens=tokens,
         load_peak=_load_peak(intent, files, version),

@@ -216,9 +216,9 @@ def graph_count(sequences: int) -> int:
     return len(mixed) + sum(1 for n in mixed if n <= sequences)
 
 
-def cuda_graphs(shape: Shape, batch: Batch, version: str, eager: bool) -> Span:
-    """Memory set aside for CUDA graphs. Before 0.21 they came on top of the budget, where the peak had been."""
-    return exactly(0) if parse_version(version) < (0, 21) else built_graphs(shape, batch, version, eager)
+def counts_graphs(version: str) -> bool:
+    """Whether the budget knows of the CUDA graphs. Before 0.21 they came on top of it, where the peak had been."""
+    return parse_version(version) >= (0, 21)
 
 
 def built_graphs(shape: Shape, batch: Batch, version: str, eager: bool) -> Span:
