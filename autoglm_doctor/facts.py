@@ -13,6 +13,15 @@ from typing import Any, Generic, Literal, TypeVar
 
 from autoglm_doctor.facts_model import ModelFiles as ModelFiles
 from autoglm_doctor.facts_model import WeightFile as WeightFile
+from autoglm_doctor.facts_serving import Ask as Ask
+from autoglm_doctor.facts_serving import Burst as Burst
+from autoglm_doctor.facts_serving import Ending as Ending
+from autoglm_doctor.facts_serving import EngineFigures as EngineFigures
+from autoglm_doctor.facts_serving import GpuUnderLoad as GpuUnderLoad
+from autoglm_doctor.facts_serving import Phase as Phase
+from autoglm_doctor.facts_serving import Serving as Serving
+from autoglm_doctor.facts_serving import ServingFailure as ServingFailure
+from autoglm_doctor.facts_serving import Speed as Speed
 
 T = TypeVar("T")
 
@@ -323,6 +332,7 @@ class Inference:
     image_logit_change: float | None = None  # max |first logits with picture A - with picture B|; None: no vision
     reference_error: float | None = None  # smoke: max |logits - the same on the CPU in float32| / max |the latter|
     answer: str = ""  # what a trained model said, cut at 200 characters
+    random_weights: bool = False  # the full-size architecture ran, the checkpoint did not; `model` is its name
     failure: Failure | None = None
 
 
@@ -360,6 +370,7 @@ class Facts:
     download: Reading[Download] = field(default_factory=_not_run)
     model_files: Reading[ModelFiles] = field(default_factory=_not_run)
     inference: Reading[Inference] = field(default_factory=_not_run)
+    serving: Reading[Serving] = field(default_factory=_not_run)
 
 
 def fact_names() -> tuple[str, ...]:

@@ -1,0 +1,141 @@
+"""Compiled packages that do not fit together: torch, its CUDA libraries, extensions, compilers at run time."""
+
+from __future__ import annotations
+
+from autoglm_doctor.domain.signatures.row import MEASURED, REPORTS, TORCH, Signature
+
+# uv picks the CUDA variant for the driver by itself; the pin keeps it from moving the torch that is there.
+_TRIO = (
+    "python3 -m pip list | grep -i torch",
+    "uv pip install --reinstall-package torchvision torchvision --torch-backend=auto "
+    '"torch==$(python3 -c "import torch; print(torch.__version__.split(\'+\')[0])")"',
+)
+_SHOW = ("python3 -m pip list | grep -i -E 'torch|flash|kernel|vllm|sglang|nvidia'", "python3 -m pip check")
+
+ROWS: tuple[Signature, ...] = (
+    Signature(
+        "CUDNN_CONV3D_REGRESSION",
+        r"CuDNN Compatibility Issue|conv3d.{0,60}(slow|regression|memory)",
+        "this torch 2.9 with a cuDNN before 9.15 computes Conv3d (the pictures' first layer) slowly and in much memory",
+        "Install cuDNN 9.15 or newer.",
+        ("python3 -m pip install 'nvidia-cudnn-cu12>=9.15'",),
+        source=REPORTS,
+        ends_start=True,
+        sure="likely",
+    ),
+    Signature(
+        "CUDA_LIBS_SHADOWED",
+        r"cuDNN version incompatibility|undefined symbol: \w+, version lib(cublas|cudart|cudnn|cusparse|nvJitLink|nccl)"
+        r"|undefined symbol: (__)?(nvJitLink|cublasLt|cudnn|nccl)\w*|libcudnn\S* .{0,40}(mismatch|incompatib)"
+        r"|Could not load library libcudnn|CUDNN_STATUS_(SUBLIBRARY_VERSION_MISMATCH|NOT_INITIALIZED)"
+        r"|libnccl.{0,40}undefined symbol",
+        "another copy of a CUDA library is loaded in place of the one that torch brought",
+        "Clear the loader's path, so that torch's own libraries are found first.",
+        ("env | grep LD_LIBRARY_PATH", "unset LD_LIBRARY_PATH"),
+        "setting",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "TORCH_COMPANION_MISMATCH",
+        r"torchvision::nms|requires the Torchvision library|No module named 'torch(vision|audio)'"
+        r"|(torchvision|torchaudio)[^ ]*: undefined symbol|torch(vision|audio).{0,80}(undefined symbol|different CUDA "
+        r"versions|compiled with different|not compatible|Could not load)|Couldn't load custom C\+\+ ops"
+        r"|Could not load (this library|library).{0,60}torchaudio",
+        "torchvision or torchaudio is missing or belongs to another torch",
+        "Install the companion that belongs to the installed torch.",
+        _TRIO,
+        source=MEASURED,
+    ),
+    Signature(
+        "VLLM_CUDA_VARIANT_MISMATCH",
+        r"lib(cudart|nvrtc|cublas(Lt)?|cufft|curand|cusparse|cusolver|nvJitLink|cupti|cudnn"
+        r"|cusparseLt)\S*\.so\.\d+\S*: "
+        r"cannot open shared object|lib(cudart|nvrtc|cublas)\.so\.\d+.{0,40}(not found|missing)",
+        "a compiled package needs the libraries of another CUDA than torch brought",
+        "Install the engine's build for torch's CUDA (or torch for the engine's).",
+        ("python3 -c 'import torch; print(torch.version.cuda)'", *_SHOW),
+        source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "EXTENSION_ABI_MISMATCH",
+        r"undefined symbol|Could not load any common_ops library|_C\.abi3\.so.{0,80}(cannot|failed)"
+        r"|has no attribute '_C'|'_OpNamespace' '_C\w*' object has no attribute|No module named 'vllm\._C'"
+        r"|DLL load failed while importing (flash|_C)|was compiled (for|against|with) a different (version of )?torch",
+        "a compiled package was built for another torch",
+        "Install the build of that package that belongs to the installed torch.",
+        _SHOW,
+        source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "TRITON_TORCH_MISMATCH",
+        r"cannot import name '\w+' from 'triton|module 'triton\S*' has no attribute|No module named 'triton\.",
+        "triton is not the version that this torch needs",
+        "Install the triton that torch pins.",
+        ("python3 -m pip check", "python3 -m pip install --force-reinstall --no-deps 'triton' torch"),
+        source=REPORTS,
+    ),
+    Signature(
+        "NUMPY2_ABI",
+        r"_ARRAY_API not found|compiled using NumPy 1|Could not infer dtype of numpy|numpy\.core\.multiarray failed to"
+        r"|numpy\.dtype size changed|Numpy is not available|module 'numpy' has no attribute '(float|int|bool"
+        r"|object)_?'",
+        "a package was built for NumPy 1 and NumPy 2 is installed",
+        "Install NumPy 1 beside it.",
+        ("python3 -m pip install 'numpy<2'",),
+        source=REPORTS,
+        in_warnings=True,
+    ),
+    Signature(
+        "CUDA_HOME_INVALID",
+        r"directory: '[^']*:[^']*/bin/nvcc'|CUDA_HOME.{0,40}(does not exist|is invalid|not a directory|no such)",
+        "CUDA_HOME names no CUDA toolkit",
+        "Set it to the folder of the toolkit, or unset it.",
+        ("env | grep CUDA_HOME", "unset CUDA_HOME"),
+        "setting",
+        TORCH,
+    ),
+    Signature(
+        "NVCC_MISSING_FOR_JIT",
+        r"Could not find nvcc|nvcc:? (command )?not found|/?\bnvcc'|/nvcc: (not found|No such file)|nvcc.{0,20}missing"
+        r"|CUDA_HOME environment variable is not set|Failed to find CUDA toolkit|nvcc not found",
+        "the engine compiles kernels at its start and finds no nvcc",
+        "Install the CUDA toolkit of torch's CUDA and set CUDA_HOME, or the engine's package of ready kernels.",
+        ("nvcc --version", "env | grep CUDA_HOME"),
+        source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "COMPILER_OR_HEADERS_MISSING",
+        r"Failed to find C compiler|Python\.h: No such file|\b(gcc|g\+\+|cc|c\+\+|clang"
+        r"|ninja)['\"]?:? (command )?not found"
+        r"|No such file or directory: '(gcc|g\+\+|cc|c\+\+|ninja)'|Ninja is required to load C\+\+|InvalidCxxCompiler"
+        r"|command '\S*(gcc|g\+\+)' failed|No working C\+\+ compiler",
+        "the engine compiles at its start and finds no compiler, or not the headers of Python",
+        "Install a compiler and Python's headers.",
+        ("sudo apt install build-essential python3-dev ninja-build",),
+        source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "CUDA_MAJOR_MIXED_PACKAGES",
+        r"detected CUDA version \(\S+\) mismatches|CUDA versions? .{0,30}mismatch|nvidia-\S+-cu1[123]\b.{0,40}conflict",
+        "packages for different CUDA versions are installed side by side",
+        "Install them anew into an empty environment.",
+        _SHOW,
+        source=TORCH,
+    ),
+    Signature(
+        "ENV_VAR_OVERRIDE_WRONG",
+        r"BNB_CUDA_VERSION|NCCL_BUFFSIZE|ibv_reg_(dmabuf_)?mr.{0,40}(fail|Cannot allocate)|Invalid value for env"
+        r"|environment variable \S+ .{0,40}(is invalid|must be|not valid)",
+        "an environment variable overrides something with a value that does not work here",
+        "Look at the variables of the engine and of NCCL, and unset what you need not.",
+        ("env | grep -E '^(NCCL|VLLM|SGLANG|BNB|CUDA|TORCH|PYTORCH|HF)_'",),
+        "setting",
+        REPORTS,
+        sure="likely",
+    ),
+)

@@ -1,0 +1,205 @@
+"""The GPU under load: what its driver, its kernels and its hardware answer."""
+
+from __future__ import annotations
+
+from autoglm_doctor.domain.signatures.row import NVIDIA, REPORTS, TORCH, VLLM, Signature
+
+_ARCHITECTURES = ("python3 -c 'import torch; print(torch.__version__, torch.cuda.get_arch_list())'",)
+_VERSIONS = ("nvidia-smi", "python3 -c 'import torch; print(torch.version.cuda)'")
+_LOADED_LIBCUDA = ("ldconfig -p | grep libcuda.so", "env | grep LD_LIBRARY_PATH")
+
+ROWS: tuple[Signature, ...] = (
+    Signature(
+        "FABRIC_MANAGER_MISSING",
+        r"Error 802|CUDA_ERROR_SYSTEM_NOT_READY|cudaErrorSystemNotReady|system not yet initialized",
+        "the NVSwitch fabric is not running",
+        "Start the fabric manager of the driver's own version.",
+        ("sudo systemctl enable --now nvidia-fabricmanager", "systemctl status nvidia-fabricmanager"),
+        "setting",
+        NVIDIA,
+        in_warnings=True,
+    ),
+    Signature(
+        "CUDA_COMPAT_LIB_SHADOWS_DRIVER",
+        r"Error 803|CUDA_ERROR_SYSTEM_DRIVER_MISMATCH|unsupported display driver / cuda driver combination",
+        "a libcuda of another driver (cuda-compat) is loaded in place of the driver's own",
+        "Take the cuda-compat folder out of the loader's path.",
+        _LOADED_LIBCUDA,
+        "setting",
+        NVIDIA,
+        in_warnings=True,
+    ),
+    Signature(
+        "CUDA_FORWARD_COMPAT_UNSUPPORTED_GPU",
+        r"Error 804|CUDA_ERROR_COMPAT_NOT_SUPPORTED|forward compatibility was attempted on non supported HW",
+        "the forward compatibility of CUDA (cuda-compat) does not work on a GPU of this class",
+        "Install a newer driver on the host, or take the cuda-compat folder out of the loader's path.",
+        _LOADED_LIBCUDA,
+        "setting",
+        NVIDIA,
+        in_warnings=True,
+    ),
+    Signature(
+        "TRITON_PTXAS_NEWER_THAN_DRIVER",
+        r"unsupported toolchain|ptxas .{0,40}Unsupported \.version|CUDA_ERROR_UNSUPPORTED_PTX_VERSION"
+        r"|Triton Error \[CUDA\]: device kernel image is invalid"
+        r"|PTX JIT compiler library not found|PTX .* version .* (is )?not supported",
+        "kernels were compiled by a CUDA that is newer than the driver",
+        "Install a newer driver, or the build of the engine for the driver's CUDA.",
+        _VERSIONS,
+        "reboot",
+        NVIDIA,
+        ends_start=True,
+    ),
+    Signature(
+        "BF16_UNSUPPORTED_GPU",
+        r"bfloat16 is (only|not) supported on GPUs|bfloat16 is not supported on|bf16.{0,40}(is not|isn't|only) support"
+        r"|device (kernel )?does not support bfloat16|Feature '\.bf16' requires",
+        "the GPU has no bfloat16 (it came with compute capability 8.0)",
+        "Let the engine compute in float16.",
+        ("{half}",),
+        "flag",
+        VLLM,
+        ends_start=True,
+    ),
+    Signature(
+        "GPU_TOO_OLD_FOR_ENGINE",
+        r"GPUs? with compute capability (below|less than) [\d.]+ (is|are) not supported"
+        r"|only supports? GPUs with (a )?(CUDA |compute )?capability (>=|of at least)"
+        r"|FlashAttention only supports Ampere GPUs or newer"
+        r"|requires? (an? )?(compute capability|sm_?\d\d)[^.]{0,40}(or (higher|newer|above))"
+        r"|(SGLang|vLLM).{0,30}(only supports sm\d+|doesn't work on|does not (support|work on)).{0,40}"
+        r"(GPU|Tesla|[PV]100|sm_?\d\d|Pascal|Volta)",
+        "the engine has no kernels for a GPU this old",
+        "Take an engine or an older version of it that supports this GPU, or a newer GPU.",
+        ("nvidia-smi --query-gpu=name,compute_cap --format=csv",),
+        "hardware",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "GPU_ARCH_NOT_IN_WHEEL",
+        r"no kernel image|cudaErrorNoKernelImageForDevice|is not compatible with the current PyTorch installation"
+        r"|CUDA_ERROR_NO_BINARY_FOR_GPU|device kernel image is invalid|ptxas .{0,40}Value 'sm_\w+' is not defined"
+        r"|no kernel function .* for (sm_|compute capability)|CUDA kernel \S+ has no device code compatible with",
+        "the installed binaries have no code for this GPU",
+        "Install a torch whose CUDA variant covers this GPU, and the engine's build for it.",
+        _ARCHITECTURES,
+        source=REPORTS,
+        ends_start=True,
+        in_warnings=True,
+    ),
+    Signature(
+        "CPU_ONLY_TORCH",
+        r"Torch not compiled with CUDA enabled|torch.{0,20}\bCPU[- ]only\b|\bCPU (build|version|wheel) .{0,20}torch"
+        r"|torch CPU (build|version|wheel)",
+        "the installed torch is built without CUDA",
+        "Install the CUDA build of torch that the engine requires.",
+        ("uv pip install --reinstall-package torch torch --torch-backend=auto",),
+        ends_start=True,
+    ),
+    Signature(
+        "CPU_ONLY_TORCH",
+        r"is_available\(\) *(==|is|returns|->|:) *False",
+        "torch sees no CUDA; most often it is built without it",
+        "See whether torch is built with CUDA; if not, install the build that the engine requires.",
+        (
+            "python3 -c 'import torch; print(torch.__version__, torch.version.cuda)'",
+            "uv pip install --reinstall-package torch torch --torch-backend=auto",
+        ),
+        source=REPORTS,
+        sure="hint",
+    ),
+    Signature(
+        "DRIVER_TOO_OLD",
+        r"CUDA driver version is insufficient|NVIDIA driver on your system is too old|cudaErrorInsufficientDriver"
+        r"|undefined symbol: (?-i:cu[A-Z])\w+|driver version .{0,40} (is )?(too old|insufficient|not supported)",
+        "the NVIDIA driver is older than the CUDA of this torch",
+        "Install a newer driver, or a torch of an older CUDA.",
+        _VERSIONS,
+        source=REPORTS,
+        in_warnings=True,
+    ),
+    Signature(
+        "UVM_MODULE_BROKEN",
+        r"CUDA unknown error|cuInit.{0,40}\b999\b|CUDA_ERROR_UNKNOWN|cudaErrorUnknown|nvidia[-_]uvm.{0,40}(fail"
+        r"|missing|no such|not found)",
+        "CUDA does not start although the driver is there: the nvidia_uvm module is broken (after sleep or an update)",
+        "Load the module anew, or reboot.",
+        ("sudo rmmod nvidia_uvm && sudo modprobe nvidia_uvm", "sudo reboot"),
+        "reboot",
+        REPORTS,
+        sure="likely",
+        in_warnings=True,
+    ),
+    Signature(
+        "MIG_UNSUPPORTED_BY_ENGINE",
+        r"\bMIG[- ].{0,60}(not supported|unsupported|invalid|fail)"
+        r"|ValueError: invalid literal for int\(\).{0,20}'(MIG|GPU)-"
+        r"|device >= 0 && device < num_gpus",
+        "the engine cannot use the slices of a GPU (MIG) that it was given",
+        "Give each server one slice, or turn MIG off.",
+        ("nvidia-smi -L", "env | grep CUDA_VISIBLE_DEVICES"),
+        "setting",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "CUDA_VISIBLE_DEVICES_HIDES_GPUS",
+        r"No CUDA GPUs are available|Found no NVIDIA driver|invalid device ordinal|CUDA_ERROR_NO_DEVICE"
+        r"|no CUDA-capable device is detected|No CUDA-capable device|Device string must not be empty",
+        "CUDA shows no GPU to torch",
+        "Look at CUDA_VISIBLE_DEVICES and, in a container, at how it was given its GPUs.",
+        ("env | grep CUDA_VISIBLE_DEVICES", "nvidia-smi -L"),
+        "setting",
+        TORCH,
+    ),
+    Signature(
+        "TOO_FEW_GPUS",
+        r"World size \(\d+\) is larger than the number of available GPUs|requires? \d+ GPUs? but only \d+"
+        r"|number of required GPUs exceeds|placement group .*\{'GPU'|world size .{0,40}(exceeds|larger than).{0,30}GPU",
+        "the command asks for more GPUs than there are",
+        "Ask for as many GPUs as nvidia-smi shows.",
+        ("nvidia-smi -L", "{fewer_gpus}"),
+        "flag",
+        VLLM,
+        ends_start=True,
+    ),
+    Signature(
+        "GPU_FELL_OFF_BUS",
+        r"\bXid\b.{0,40}\b79\b|has fallen off the bus|Unable to determine the device handle|GPU is lost"
+        r"|CUDA_ERROR_DEVICE_UNAVAILABLE",
+        "the GPU fell off the bus (power, riser or cable)",
+        "Look at the GPU's power and its slot; then restart the machine.",
+        ("sudo dmesg | grep -i -E 'xid|nvrm' | tail",),
+        "hardware",
+        NVIDIA,
+    ),
+    Signature(
+        "GPU_HARDWARE_ERROR",
+        r"uncorrectable|\bECC.{0,20}error|unspecified launch failure|illegal memory access|misaligned address"
+        r"|CUDA error: (unknown error|an illegal instruction|hardware stack error)|\bXid\b.{0,40}\b(48|63|64|74|94"
+        r"|95)\b",
+        "the GPU or its driver failed under work",
+        "Look at the GPU's error counters and the kernel's log.",
+        ("nvidia-smi -q -d ECC,ROW_REMAPPER", "sudo dmesg | grep -i -E 'xid|nvrm'"),
+        "hardware",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "QUANT_UNSUPPORTED_GPU",
+        r"not supported for the current GPU|not implemented for 'Float8|type fp8e\w+ not supported in this architecture"
+        r"|FP8 .{0,80}(compute capability|requires?|need).{0,60}(8\.9|9\.0|higher|newer|Ada|Hopper)"
+        r"|torch\._scaled_mm is only supported on|Failed to find a kernel that can implement"
+        r"|(quantization|marlin|awq|gptq).{0,80}(requires?|needs?|minimum) (compute )?capability"
+        r"|(fp8|fp4|nvfp4|mxfp4|awq|gptq).{0,60}(is|are) not supported (on|by) (this|your|the current) (GPU|device"
+        r"|hardware)",
+        "the GPU lacks what the kernels of this quantisation need",
+        "Take a checkpoint in a form that this GPU computes.",
+        ("nvidia-smi --query-gpu=name,compute_cap --format=csv", "{no_quantization}"),
+        "flag",
+        VLLM,
+        ends_start=True,
+    ),
+)

@@ -1,0 +1,237 @@
+"""The machine under the engine: kernel module, container, system libraries, disk, limits."""
+
+from __future__ import annotations
+
+from autoglm_doctor.domain.signatures.row import NVIDIA, REPORTS, TORCH, VLLM, Signature
+
+ROWS: tuple[Signature, ...] = (
+    Signature(
+        "CONTAINER_REQUIRES_NEWER_CUDA",
+        r"unsatisfied condition: (cuda|driver|brand)|requirement error: unsatisfied",
+        "the image asks for a newer CUDA than the host's driver offers",
+        "Install a newer driver on the host, or take an older image.",
+        ("nvidia-smi",),
+        "reboot",
+        NVIDIA,
+    ),
+    Signature(
+        "NVML_DRIVER_LIBRARY_MISMATCH",
+        r"driver/library version mismatch|NVML_ERROR_LIB_RM_VERSION_MISMATCH",
+        "the driver was updated and its old kernel module still runs",
+        "Load the new module, or reboot.",
+        ("sudo reboot",),
+        "reboot",
+        NVIDIA,
+        in_warnings=True,
+    ),
+    Signature(
+        "CONTAINER_TOOLKIT_MISSING",
+        r"could not select device driver|unknown or invalid runtime name: nvidia|unresolvable CDI devices"
+        r"|nvidia-container-(cli|runtime).{0,40}not found",
+        "Docker was not told of the NVIDIA container toolkit",
+        "Install the toolkit, configure Docker with it and restart Docker.",
+        ("sudo nvidia-ctk runtime configure --runtime=docker", "sudo systemctl restart docker"),
+        "install",
+        NVIDIA,
+    ),
+    Signature(
+        "CONTAINER_WITHOUT_GPU",
+        r"Failed to infer device type|libcuda\.so\.1.{0,60}(cannot|not found)"
+        r"|no GPU was found in the container|NVIDIA Driver was not detected",
+        "the engine finds neither a GPU nor its driver, as in a container that was started without GPUs",
+        "Start the container with its GPUs; on a bare machine, install the driver.",
+        ("nvidia-smi", "docker run --rm --gpus all IMAGE nvidia-smi"),
+        "restart",
+        VLLM,
+        sure="likely",
+        ends_start=True,
+    ),
+    Signature(
+        "CONTAINER_GPU_CGROUP_LOST",
+        r"Failed to initialize NVML: Unknown Error|NVMLError_Unknown|NVML.{0,20}Unknown Error",
+        "the container lost its GPUs (a reload of systemd takes them away)",
+        "Restart the container; for good, give it the device nodes or let Docker use cgroupfs.",
+        ("docker restart CONTAINER",),
+        "restart",
+        NVIDIA,
+        sure="likely",
+        in_warnings=True,
+    ),
+    Signature(
+        "SECURE_BOOT_BLOCKS_MODULE",
+        r"Key was rejected by service|Required key not available|module verification failed.{0,40}nvidia"
+        r"|Loading of unsigned module is rejected",
+        "Secure Boot refuses the NVIDIA module, which is not signed with a known key",
+        "Enrol the key of the module, or turn Secure Boot off.",
+        ("mokutil --sb-state", "sudo mokutil --import /var/lib/shim-signed/mok/MOK.der"),
+        "reboot",
+        REPORTS,
+    ),
+    Signature(
+        "NOUVEAU_OR_NOVA_HOLDS_GPU",
+        r"\bnouveau\b|\bnova_core\b",
+        "another driver (nouveau) holds the GPU",
+        "Keep nouveau from loading, then reboot.",
+        ("echo 'blacklist nouveau' | sudo tee /etc/modprobe.d/blacklist-nouveau.conf", "sudo update-initramfs -u"),
+        "reboot",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "KERNEL_MODULE_NOT_BUILT",
+        r"Module nvidia not found|nvidia.{0,30}not found in (directory )?/lib/modules"
+        r"|Error! Bad return status for module|\bdkms\b.{0,60}(fail|error|bad exit)"
+        r"|Your kernel headers for kernel .* cannot be found",
+        "there is no NVIDIA module for the running kernel",
+        "Install the kernel's headers and build the module again.",
+        ("sudo apt install linux-headers-$(uname -r)", "sudo dkms autoinstall"),
+        "reboot",
+        REPORTS,
+    ),
+    Signature(
+        "KERNEL_MODULE_FLAVOUR_WRONG",
+        r"not supported by open nvidia|requires use of the NVIDIA open kernel modules|not supported by the NVIDIA open",
+        "the NVIDIA module is of the flavour (open or proprietary) that does not drive this GPU",
+        "Install the driver's other flavour.",
+        ("sudo dmesg | grep NVRM | tail", "cat /proc/driver/nvidia/version"),
+        "reboot",
+        NVIDIA,
+    ),
+    Signature(
+        "BIOS_BAR_SETTINGS",
+        r"PCI I/O region assigned to your NVIDIA device is invalid|BAR \d.{0,40}(no space|failed to assign"
+        r"|can't assign)",
+        "the BIOS gave the GPU no room for its memory window",
+        "Turn on Above 4G Decoding and Resizable BAR in the BIOS.",
+        ("sudo dmesg | grep -i -E 'nvrm|BAR' | tail",),
+        "reboot",
+        NVIDIA,
+    ),
+    Signature(
+        "DRIVER_DROPPED_GPU",
+        r"supported through the NVIDIA \S+ Legacy|\d{3}\.xx Legacy driver|driver .{0,40}ignores .{0,20}GPU"
+        r"|NVRM: .{0,80}not supported by this",
+        "the installed driver no longer supports this GPU",
+        "Install the legacy driver that the kernel's log names.",
+        ("sudo dmesg | grep NVRM | tail",),
+        "reboot",
+        NVIDIA,
+    ),
+    Signature(
+        "SECURE_BOOT_BLOCKS_MODULE",
+        r"couldn't communicate with the NVIDIA driver",
+        "the NVIDIA module is not loaded: not built for this kernel, or refused by Secure Boot",
+        "See what the kernel says of the module.",
+        ("mokutil --sb-state", "sudo modprobe nvidia", "sudo dmesg | grep -i nvidia | tail"),
+        "reboot",
+        REPORTS,
+        sure="hint",
+    ),
+    Signature(
+        "WSL_LIBCUDA_STUB",
+        r"libcuda\.so: cannot open shared object|/usr/lib/wsl/lib.{0,80}(not a symbolic link|cannot|fail)",
+        "there is no libcuda.so, only libcuda.so.1 (as under WSL)",
+        "Make the link, or put WSL's folder into the loader's path.",
+        ("export LD_LIBRARY_PATH=/usr/lib/wsl/lib:$LD_LIBRARY_PATH",),
+        "setting",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "LIBCUDA_DEV_LINK_MISSING",
+        r"cannot find -lcuda\b|ld: .*-lcuda\b",
+        "the linker finds no libcuda.so",
+        "Put the driver's library into the linker's path.",
+        ("ldconfig -p | grep libcuda", "export LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:$LIBRARY_PATH"),
+        "setting",
+        REPORTS,
+    ),
+    Signature(
+        "LIBSTDCXX_TOO_OLD",
+        r"GLIBCXX_\S+.{0,3} not found|CXXABI_\S+.{0,3} not found",
+        "the C++ library that is loaded first is too old",
+        "Put a newer libstdc++ first in the loader's path (in conda: install libstdcxx-ng).",
+        ("conda install --yes --channel conda-forge libstdcxx-ng",),
+        source=REPORTS,
+    ),
+    Signature(
+        "GLIBC_TOO_OLD",
+        r"GLIBC_\S+.{0,3} not found",
+        "a binary package needs a newer C library than this system has",
+        "Use a newer system or the engine's container.",
+        ("ldd --version",),
+        "reboot",
+        REPORTS,
+    ),
+    Signature(
+        "OS_UNSUPPORTED_BY_ENGINE",
+        r"No module named 'uvloop'|uvloop.{0,60}(Windows|missing)|(does not|doesn't"
+        r"|not) support(ed)?( on)?( native)? Windows"
+        r"|No CUDA runtime is found, using CUDA_HOME='[A-Z]:\\",
+        "the engine does not run on Windows itself",
+        "Run it in WSL2 or in the engine's container.",
+        ("wsl --install",),
+        "install",
+        REPORTS,
+        sure="likely",
+        in_warnings=True,
+    ),
+    Signature(
+        "SHM_TOO_SMALL",
+        r"ncclShmOpen|extend /dev/shm|shm_open.{0,40}(fail|error)|/dev/shm.{0,60}(too small|insufficient|no space"
+        r"|full|Error)"
+        r"|\bSIGBUS\b"
+        r"|\bBus error\b|insufficient shared memory|NCCL.{0,40}shared memory.{0,40}(fail|insufficient)"
+        r"|Error while (creating|attaching to) shared memory segment|unable to (mmap|allocate|open) shared memory",
+        "the shared memory of this container (/dev/shm) is too small",
+        "Start the container with more shared memory.",
+        ("df -h /dev/shm", "docker run --gpus all --ipc=host IMAGE"),
+        "restart",
+        TORCH,
+        sure="likely",
+        ends_start=True,
+    ),
+    Signature(
+        "DISK_FULL",
+        r"No space left on device|Disk quota exceeded|\bENOSPC\b|\[Errno (28|122)\]|os error (28|122)\b"
+        r"|not enough (free )?disk space|Not enough free disk"
+        r"|\bquota\b.{0,20}\b(exceeded|used up|full|reached)",
+        "the disk is full",
+        "Free space where the temporary files and the weights go.",
+        ('df -h "${TMPDIR:-/tmp}" "${HF_HOME:-$HOME}"',),
+        "setting",
+        REPORTS,
+    ),
+    Signature(
+        "SLOW_MODEL_STORAGE",
+        r"(load(ing|s)?|from_pretrained|read(ing|s)?)\b.{0,40}\btakes? (.{0,12}\bminutes|\d+ ?min|\d+ m\b|very long"
+        r"|long)"
+        r"|\btakes? (\d+ ?(min|m\b)|.{0,12}\bminutes|\d+ ?h\b|hours).{0,20} to load",
+        "reading the weights takes very long, as from a network disk",
+        "Copy the model to a local disk and start from there.",
+        ("df -T {folder}",),
+        "setting",
+        REPORTS,
+        sure="hint",
+    ),
+    Signature(
+        "MEMLOCK_LIMIT_LOW",
+        r"max locked memory|RLIMIT_MEMLOCK|ulimit -l\b|Cannot allocate memory.{0,40}(ibv_|mlock)|mlock.{0,40}fail",
+        "the limit of locked memory is too low for RDMA or pinned memory",
+        "Raise it for the service or the container.",
+        ("ulimit -l unlimited", "docker run --ulimit memlock=-1 IMAGE"),
+        "restart",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "NOFILE_LIMIT_LOW",
+        r"Too many open files|can't start new thread|Resource temporarily unavailable|pthread_create failed",
+        "the limit of open files or of processes is too low",
+        "Raise it for the shell, the service or the container.",
+        ("ulimit -n 65535", "ulimit -u"),
+        "setting",
+        REPORTS,
+        sure="likely",
+    ),
+)

@@ -1,0 +1,95 @@
+"""Which rows of the table a text holds, and which of them is the root."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from autoglm_doctor.domain.signatures.details import details
+from autoglm_doctor.domain.signatures.lines import clean, goes_on, is_progress, split
+from autoglm_doctor.domain.signatures.row import Signature
+from autoglm_doctor.domain.signatures.table import TABLE
+from autoglm_doctor.facts import Failure
+
+_RANK = {"certain": 0, "likely": 1, "hint": 2}
+_PATTERNS = tuple(re.compile(row.pattern, re.IGNORECASE) for row in TABLE)
+_AFTER = {row.after: re.compile(row.after, re.IGNORECASE) for row in TABLE if row.after}
+_QUIET = ("DEBUG", "INFO", "WARNING")
+#: No message is read further than this: patterns with gaps take their time on a line of a megabyte.
+_LONGEST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """A line of a log and what it means."""
+
+    signature: Signature
+    line: str  # without the prefix of the log, 500 characters
+
+    @property
+    def details(self) -> dict[str, str]:
+        """Its figures and names: how much memory, on which GPU, which symbol ..."""
+        return details(self.line)
+
+
+@dataclass(slots=True)
+class Matcher:
+    """Reads a log line by line; what earlier lines said decides between rows."""
+
+    engine: str = ""
+    _seen: set[str] = field(default_factory=set)  # patterns of `after` that were found
+
+    def notice(self, line: str) -> None:
+        """Take a line for context only."""
+        for text, pattern in _AFTER.items():
+            if text not in self._seen and pattern.search(line[:_LONGEST]):
+                self._seen.add(text)
+
+    def read(self, line: str) -> Signature | None:
+        """The row that this line means; None: none. A line that says it is no error is none."""
+        line = line[:_LONGEST]
+        self.notice(line)
+        level, message = split(line)
+        if level in ("DEBUG", "INFO") or is_progress(line) or (level != "ERROR" and goes_on(message)):
+            return None
+        return self._first(message, warning=level in _QUIET)
+
+    def _first(self, message: str, *, warning: bool) -> Signature | None:
+        for row, pattern in zip(TABLE, _PATTERNS, strict=True):
+            if warning and not row.in_warnings:
+                continue
+            if row.engines and self.engine and self.engine not in row.engines:
+                continue
+            if row.after and row.after not in self._seen:
+                continue
+            if pattern.search(message):
+                return row
+        return None
+
+
+def symptoms_of(lines: Iterable[str], engine: str = "") -> tuple[Symptom, ...]:
+    """What a log or an error text says is wrong, each cause once, the root first.
+
+    What only follows from something else comes last; before it, certain rows come before likely ones and hints, and
+    earlier lines before later ones. A warning of a start that goes on is no symptom.
+    """
+    matcher = Matcher(engine)
+    found: list[tuple[int, int, int, Symptom]] = []
+    for number, line in enumerate(part for text in lines for part in text.split("\n")):
+        text = clean(line)
+        row = matcher.read(text)
+        if row is not None:
+            symptom = Symptom(row, split(text)[1].strip()[:500])
+            found.append((int(row.consequence), _RANK[row.sure], number, symptom))
+    causes: dict[str, Symptom] = {}
+    for *_, symptom in sorted(found, key=lambda entry: entry[:3]):
+        causes.setdefault(symptom.signature.cause, symptom)
+    return tuple(causes.values())
+
+
+def recognise(failure: Failure) -> Signature | None:
+    """The first row whose pattern is found in the exception's name and message; None: not in the table."""
+    said = f"{failure.exception}: {failure.message}"
+    rows = (r for r in TABLE if not r.engines and not r.consequence and not r.after)
+    return next((r for r in rows if re.search(r.pattern, said, re.IGNORECASE | re.DOTALL)), None)

@@ -1,0 +1,154 @@
+"""Memory: of the GPU, of the machine, of the container."""
+
+from __future__ import annotations
+
+from autoglm_doctor.domain.signatures.row import LLAMACPP, REPORTS, SGLANG, TORCH, VLLM, Signature
+
+_WHO_HOLDS = ("nvidia-smi --query-compute-apps=pid,process_name,used_memory --format=csv",)
+_LOOK_AT_RAM = ("free -h", "ps aux --sort=-rss | head")
+_LOOK_AT_LIMIT = ("cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.peak /sys/fs/cgroup/memory.events",)
+
+#: Torch asks for memory ("Tried to allocate"), CUDA, cuBLAS and llama.cpp have it refused. Not torch's autotuner, which
+#: says "OutOfMemoryError: out of resource" of a kernel that it then does without.
+_OOM = (
+    r"CUDA out of memory|\bOutOfMemoryError(?!: out of resource)|CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY"
+    r"|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED|cudaMalloc failed: out of memory"
+    r"|torch\.AcceleratorError: .*out of memory"
+)
+
+#: Where an engine is once its weights lie on the GPU.
+_WEIGHTS_ARE_IN = (
+    r"Model loading took|Loading (model )?weights took|Load weight end|load_tensors: offloaded|KV buffer size"
+    r"|(profile_run|determine_available_memory|determine_num_available_blocks|initialize_kv_caches?|capture_model"
+    r"|_dummy_run|_dummy_sampler_run|init_memory_pool|CudaGraphRunner|init_cuda_graphs)\b|warming up|graph_reserve"
+)
+
+ROWS: tuple[Signature, ...] = (
+    Signature(
+        "CGROUP_MEMORY_LIMIT",
+        r"Memory cgroup out of memory|oom-kill:.*CONSTRAINT_MEMCG|\bOOMKilled\b"
+        r"|(container|pod)\b.{0,40}\b(killed|evicted)\b.{0,60}\b(memory|OOM)|exceeded (its|the) memory limit",
+        "the memory limit of the container was reached, and the kernel killed the process",
+        "Give the container more memory.",
+        (*_LOOK_AT_LIMIT, "docker update --memory=32g --memory-swap=32g CONTAINER"),
+        "restart",
+        REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "RAM_TOO_SMALL",
+        r"DefaultCPUAllocator: (can't|not enough)|enforce fail at (alloc_cpu|CPUAllocator)|\bMemoryError\b"
+        r"|\bstd::bad_alloc|Out of memory: Killed process|oom-kill:|Unable to allocate .{1,40} for an array"
+        r"|OSError: \[Errno 12\]|unable to mmap .{0,200}Cannot allocate memory"
+        r"|failed to allocate buffer of size .*CPU|unable to allocate CPU(_\w+)? buffer",
+        "main memory ran out",
+        "Free main memory, raise the limit of the container or add swap.",
+        _LOOK_AT_RAM,
+        "setting",
+        ends_start=True,
+    ),
+    Signature(
+        "RAM_TOO_SMALL",
+        r"^Killed\b|: line \d+: +\d+ Killed|exit(ed)?( with)?( status| code| return code)?[ :=]+137\b"
+        r"|returncode[ =:]+-9"
+        r"|\bSIGKILL\b|exit(ed)?( with)?( status| code)?[ :=]+-9\b|signal 9\b",
+        "the process was killed from outside (SIGKILL), which the kernel does when memory runs out",
+        "Free main memory, raise the limit of the container or add swap.",
+        ("sudo dmesg | grep -i -E 'out of memory|oom' | tail", *_LOOK_AT_RAM, *_LOOK_AT_LIMIT),
+        "setting",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "WSL_EXPANDABLE_SEGMENTS",
+        r"CUDA driver error: device not ready|expandable_segments.{0,80}(WSL|not supported|unsupported)",
+        "expandable_segments of PYTORCH_CUDA_ALLOC_CONF does not work on this driver (WSL)",
+        "Turn expandable segments off.",
+        ("export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:False",),
+        "setting",
+        REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "GPU_MEMORY_TAKEN_BY_OTHERS",
+        r"Free memory on device.{0,80} on startup is less than|less than desired GPU memory utilization"
+        r"|Initial free memory .* current free memory"
+        r"|Process \d+ has [\d.]+ GiB memory in use.*this process has|this process has .*Process \d+ has [\d.]+ GiB",
+        "other programs hold memory of the GPU that this server counts on",
+        "End what else holds memory of the GPU, or give this server a smaller share.",
+        (*_WHO_HOLDS, "{smaller_share}"),
+        "restart",
+        VLLM,
+        ends_start=True,
+    ),
+    Signature(
+        "KV_CACHE_TOO_SMALL",
+        r"No available memory for the cache blocks|larger than the (available KV cache memory|maximum number of tokens"
+        r" that can be stored)|KV cache is needed, which is larger|Cannot auto-fit max_model_len"
+        r"|\bKV cache\b.{0,30}\b(error|too small|insufficient)",
+        "the weights fit, but what is left of the GPU's memory holds too few tokens for one request of this length",
+        "Take a shorter context, or give the engine a larger share of the GPU.",
+        ("{shorter}", "{bigger_share}"),
+        "flag",
+        VLLM,
+        ends_start=True,
+    ),
+    Signature(
+        "KV_CACHE_TOO_SMALL",
+        r"Not enough memory\. Please try to increase --mem-fraction-static|max_total_(num_)?tokens=(0|-\d+)\b"
+        r"|Not enough memory for .*pool|Capture cuda graph failed|Capture \w+ CUDA graph failed"
+        r"|(Prefill|Decode) out of memory\. Try to lower your batch size|alloc_req_slots runs out of memory",
+        "the weights fit, but SGLang's share of the GPU's memory leaves too little beside them",
+        "Give the engine another share of the GPU, or fewer requests at once.",
+        ("{bigger_share}", "{smaller_share}", "{fewer}"),
+        "flag",
+        SGLANG,
+        engines=("sglang",),
+        ends_start=True,
+    ),
+    Signature(
+        "KV_CACHE_TOO_SMALL",
+        r"failed to allocate buffer for (kv|rs) cache|failed to allocate compute (pp|tg) buffers|not enough cells in kv"
+        r"|llama_kv_cache_init\(?\)? failed|llama_kv_cache\w*: failed|n_ctx_seq == 0",
+        "the weights fit, but the context of this length does not",
+        "Take a shorter context, or keep fewer layers on the GPU.",
+        ("{shorter}", "{fewer}"),
+        "flag",
+        LLAMACPP,
+        engines=("llamacpp",),
+        ends_start=True,
+    ),
+    Signature(
+        "KV_CACHE_TOO_SMALL",
+        rf"(?:{_OOM})",
+        "the weights fit, but the memory of the GPU ran out in the work that follows (activations, pictures, graphs)",
+        "Take a shorter context, fewer requests at once or smaller pictures, or go without CUDA graphs.",
+        ("{shorter}", "{fewer}", "{eager}", *_WHO_HOLDS),
+        "flag",
+        TORCH,
+        ends_start=True,
+        sure="likely",
+        after=_WEIGHTS_ARE_IN,
+    ),
+    Signature(
+        "KV_CACHE_TOO_SMALL",
+        r"(VRAM|OutOfMemory|out of memory|\bOOM\b).{0,60}\b(max[-_ ]model[-_ ]len|KV cache|context length|max[-_ ]num)",
+        "the weights fit, but the memory of the GPU does not hold a context of this length",
+        "Take a shorter context, or give the engine a larger share of the GPU.",
+        ("{shorter}", "{bigger_share}"),
+        "flag",
+        REPORTS,
+        sure="hint",
+    ),
+    Signature(
+        "VRAM_TOO_SMALL_FOR_WEIGHTS",
+        rf"{_OOM}|unable to allocate (CUDA|ROCm|Vulkan|Metal)\w* buffer|cudaMalloc failed",
+        "the memory of the GPU ran out",
+        "End what else holds memory of the GPU; if nothing does, take a larger GPU or a quantised checkpoint.",
+        _WHO_HOLDS,
+        "restart",
+        TORCH,
+        sure="likely",
+        ends_start=True,
+    ),
+)

@@ -1,0 +1,148 @@
+"""Releases of Python packages that exclude each other or do not know the model."""
+
+from __future__ import annotations
+
+from autoglm_doctor.domain.signatures.row import LLAMACPP, MEASURED, REPORTS, SGLANG, TRANSFORMERS, VLLM, Signature
+
+#: The first transformers that knows the architecture glm4v and holds the fixes that the matrix asks for.
+GLM4V_TRANSFORMERS = "4.53.2"
+
+_UPGRADE = (f"python3 -m pip install --upgrade 'transformers>={GLM4V_TRANSFORMERS}'",)
+_CHECK = ("python3 -m pip check", "python3 -m pip list | grep -i -E 'vllm|sglang|transformers|torch'")
+_PIN = (*_CHECK, "python3 -m pip install 'transformers<5'")
+_MODEL_CLASSES = r"(Glm4v|Glm46V|AutoModelForImageTextToText|AutoVideoProcessor|BaseVideoProcessor|Qwen\d)"
+
+ROWS: tuple[Signature, ...] = (
+    Signature(
+        "QUANTIZATION_PACKAGE_MISSING",
+        r"(ImportError|ModuleNotFoundError|PackageNotFoundError|No module named).{0,200}"
+        r"(bitsandbytes|gptq|awq|optimum|compressed.tensors|auto.round|fbgemm|torchao)"
+        r"|(bitsandbytes|auto-?gptq|gptqmodel|autoawq|optimum|compressed.tensors|torchao).{0,60}(is not installed"
+        r"|required)",
+        "the package for this model's quantisation is not installed",
+        "Install the package that the message names.",
+        ("python3 -m pip list | grep -i -E 'bitsandbytes|gptq|awq|optimum|compressed|torchao'",),
+        engine_may_cope=True,
+    ),
+    Signature(
+        "HF_LIBS_CONFLICT",
+        r"is required for a normal functioning of this module|cannot import name .* from 'huggingface_hub"
+        r"|cannot import name .* from 'tokenizers",
+        "tokenizers or huggingface-hub is outside the range that transformers accepts",
+        "Install the set that transformers asks for.",
+        ("python3 -m pip check", "python3 -m pip install --upgrade transformers tokenizers huggingface-hub"),
+        source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "VLLM_TORCH_MISMATCH",
+        r"(vllm|sglang)\S* \S+ requires torch(vision|audio)?[=<>!~]",
+        "torch was replaced after the engine was installed, which needs exactly another one",
+        "Install the engine and its torch together.",
+        _CHECK,
+        source=REPORTS,
+    ),
+    Signature(
+        "TRANSFORMERS_TOO_OLD_FOR_MODEL",
+        r"does not recognize this architecture|Unrecognized processing class|Unrecognized configuration class"
+        rf"|cannot import name '{_MODEL_CLASSES}|has no attribute '?{_MODEL_CLASSES}"
+        rf"|Could not import module '{_MODEL_CLASSES}"
+        r"|KeyError: '(glm|qwen|llama|gemma|phi|deepseek|intern|mistral|kimi|minicpm)\w*'"
+        r"|(Tokenizer|Processor|Image processor) class \w+ does not exist|Unrecognized model type for subconfig",
+        "the installed transformers does not know this kind of model",
+        "Install a transformers that knows it and that the engine allows.",
+        _UPGRADE,
+        source=MEASURED,
+        engine_may_cope=True,
+        ends_start=True,
+    ),
+    Signature(
+        "TRANSFORMERS_TOO_NEW_FOR_ENGINE",
+        r"(vllm|sglang)\S* \S+ requires transformers[=<>!~]|all_special_tokens_extended"
+        r"|is already used by a Transformers"
+        r"|register\(\) got multiple values for argument 'exist_ok'|__init__\(\) got multiple values for argument"
+        r"|cannot import name '\w+' from 'transformers|module 'transformers\S*' has no attribute"
+        r"|(vllm|sglang) \S+ (with|and) transformers 5\S* (fails|does not|cannot)"
+        r"|has no attribute '?(rope_scaling|rope_theta|image_token_index|_supports_sdpa|use_return_dict)'?",
+        "the installed transformers is newer than this engine's code was written for",
+        "Install the transformers that the engine asks for, or a newer engine.",
+        _PIN,
+        source=REPORTS,
+        sure="likely",
+        ends_start=True,
+    ),
+    Signature(
+        "TRANSFORMERS_TOO_NEW_FOR_MODEL",
+        r"size`? (dict )?must contain 'shortest_edge'|Size must contain 'height' and 'width'"
+        r"|transformers_modules\S*.{0,200}(has no attribute|unexpected keyword|missing \d+ required)"
+        r"|_extract_past_from_model_output|got an unexpected keyword argument 'padding_side'"
+        r"|(has no attribute|missing) 'get_max_length'|'DynamicCache' object has no attribute",
+        "the model's own code or its preprocessor_config.json was written for an older transformers",
+        "Install the older transformers that the model's page names, or a newer copy of the model's small files.",
+        ("python3 -m pip list | grep -i transformers", "{download}"),
+        source=REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "ENGINE_TOO_OLD_FOR_MODEL",
+        r"Model architectures? .{0,200}(not supported|failed to be inspected)|has no vLLM implementation and"
+        r"|Cannot find model module|Unsupported architectures?|has no SGLang implementation and"
+        r"|no SGlang implementation"
+        r"|is not supported by SGLang",
+        "the installed engine does not know this kind of model",
+        "Install a newer engine.",
+        ("python3 -m pip install --upgrade {engine}",),
+        source=f"{VLLM}; {SGLANG}",
+        ends_start=True,
+    ),
+    Signature(
+        "ENGINE_TOO_OLD_FOR_MODEL",
+        r"unknown model architecture|unknown (vision |audio )?projector type|unknown pre-tokenizer type"
+        r"|error loading model hyperparameters|error loading model vocabulary|wrong number of tensors; expected",
+        "the installed llama.cpp does not know this kind of model",
+        "Install a newer llama.cpp.",
+        ("llama-server --version",),
+        source=LLAMACPP,
+        engines=("llamacpp",),
+        ends_start=True,
+    ),
+    Signature(
+        "KNOWN_BAD_RELEASE",
+        r"'list' object has no attribute 'prod'",
+        "this release of transformers has a known fault with this model (GLM-4.1V: 4.53.0 and 4.53.1)",
+        "Install the next release.",
+        _UPGRADE,
+        source=REPORTS,
+    ),
+    Signature(
+        "PYTHON_UNSUPPORTED",
+        r"requires? (a different )?Python|Requires-Python|no matching distribution found for (vllm|sglang|torch)\b"
+        r"|(not support(ed)?|fails?|unsupported) (on|under|with|by)? ?Python 3\.\d+",
+        "the engine has no build for this Python",
+        "Make an environment with a Python that it supports.",
+        ("uv venv --python 3.12",),
+        source=REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "ENGINE_NOT_INSTALLED",
+        r"No module named '?(vllm|sglang|transformers)'?(?![\w.])|(vllm|sglang|transformers"
+        r"|llama-server): command not found"
+        r"|Missing dependencies for serving",
+        "the engine is not installed in the environment that runs",
+        "Activate the right environment, or install the engine.",
+        ("which -a python3 vllm llama-server", "python3 -m pip install {engine}"),
+        source=TRANSFORMERS,
+        ends_start=True,
+    ),
+    Signature(
+        "DEPENDENCY_CONFLICT",
+        r"which is incompatible\.|VersionConflict|ContextualVersionConflict|DistributionNotFound"
+        r"|ModuleNotFoundError: No module named|PackageNotFoundError",
+        "a package is missing or of a version that another one excludes",
+        "See what is missing or excludes what, and install it.",
+        ("python3 -m pip check",),
+        source=REPORTS,
+        sure="likely",
+    ),
+)
