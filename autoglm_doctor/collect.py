@@ -44,6 +44,7 @@ class Probe:
     script: str = ""  # file under probes/target: run by the target's interpreter
     limit_seconds: float  # from the table in limits.py
     hang_means: str = ""  # the likely cause when the limit is reached, for the report
+    farewell_seconds: float = 0.0  # between SIGTERM and SIGKILL, for a probe that has something of its own to end
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class Session:
     timeout_scale: float = 1.0
     on_progress: Callable[[str, str], None] = lambda _probe, _text: None
     nursery: Nursery | None = None
-    _running: set[int] = field(default_factory=set)
+    _running: dict[int, float] = field(default_factory=dict)  # process group -> its farewell in seconds
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
@@ -65,15 +66,27 @@ class Session:
         return self._stopped
 
     def stop(self) -> None:
-        """Kill everything that runs and start nothing more."""
+        """Kill everything that runs and start nothing more. Who has a farewell to make is asked first."""
         with self._lock:
             self._stopped = True
+            for group, farewell in self._running.items():
+                if farewell:
+                    _ask_to_end(group)
+                else:
+                    _kill_group(group)
+            longest = max(self._running.values(), default=0.0)
+        deadline = time.monotonic() + longest
+        while any(self._running.values()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with self._lock:
             for group in self._running:
                 _kill_group(group)
         if self.nursery:
             self.nursery.close()
 
-    def start(self, command: list[str], cwd: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def start(
+        self, command: list[str], cwd: Path, environ: Mapping[str, str], farewell: float = 0.0
+    ) -> subprocess.Popen[bytes]:
         """Start a child in a session of its own.
 
         Raises:
@@ -91,13 +104,13 @@ class Session:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        return self._runs(child)
+        return self._runs(child, farewell)
 
-    def _runs(self, child: ChildT) -> ChildT:
+    def _runs(self, child: ChildT, farewell: float) -> ChildT:
         """Remember it for `stop`, unless that has been called meanwhile."""
         with self._lock:
             if not self._stopped:
-                self._running.add(child.pid)
+                self._running[child.pid] = farewell
                 return child
         _kill_group(child.pid)
         _reap(child)
@@ -105,20 +118,25 @@ class Session:
             child.stdout.close()
         raise InterruptedError("interrupted")
 
-    def fork(self, nursery: Nursery, order: Mapping[str, Any], cwd: Path) -> Fostered:
+    def fork(self, nursery: Nursery, order: Mapping[str, Any], cwd: Path, farewell: float = 0.0) -> Fostered:
         """Have the nursery start a probe in a session of its own.
 
         Raises:
             NurseryLostError: it cannot; InterruptedError after `stop`.
         """
         child = nursery.start(order, cwd)  # may wait for the nursery
-        return self._runs(child)
+        return self._runs(child, farewell)
 
     def ended(self, child: Child) -> None:
         """Kill what the child left in its group, and forget it."""
         _kill_group(child.pid)
         with self._lock:
-            self._running.discard(child.pid)
+            self._running.pop(child.pid, None)
+
+
+def _ask_to_end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGTERM)
 
 
 def _kill_group(group: int) -> None:
@@ -162,9 +180,14 @@ Words: TypeAlias = tuple[str, str]
 
 
 def _command(probe: Probe, folder: Path, words: Words, interpreter: str | None) -> list[str]:
-    """A script under the target's interpreter. It lies alone in its folder, so that nothing shadows what it imports."""
+    """A script under the interpreter of the target. Nothing else lies in its folder: nothing shadows what it imports.
+
+    A script in several files has the others beside it: those of NAME.py are called NAME_*.py.
+    """
     script = folder / probe.script
-    shutil.copyfile(Path(__file__).resolve().parent / "probes" / "target" / probe.script, script)
+    source = Path(__file__).resolve().parent / "probes" / "target" / probe.script
+    for path in (source, *source.parent.glob(f"{source.stem}_*.py")):
+        shutil.copyfile(path, folder / path.name)
     return [interpreter or "python3", str(script), *words]
 
 
@@ -177,7 +200,8 @@ def _fostered(probe: Probe, command: list[str] | None, folder: Path, words: Word
     if command is None:
         order = {"module": probe.module, "words": words}
     try:
-        return _watch(probe, session.fork(nursery, order, folder), Path(words[0]), session)
+        child = session.fork(nursery, order, folder, probe.farewell_seconds)
+        return _watch(probe, child, Path(words[0]), session)
     except TooLongError:
         return None
     except NurseryLostError:
@@ -195,7 +219,7 @@ def _plain(probe: Probe, command: list[str] | None, folder: Path, words: Words, 
     else:  # read-only towards the target: not even compiled files
         environ = {**session.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        child = within(FORK_SECONDS, lambda: session.start(command, folder, environ))
+        child = within(FORK_SECONDS, lambda: session.start(command, folder, environ, probe.farewell_seconds))
     except TimeoutError:
         return _End("timeout", f"{command[0]} does not even begin to run: its file system does not answer")
     return _watch(probe, child, Path(words[0]), session)
@@ -206,12 +230,11 @@ def _watch(probe: Probe, child: Child, result: Path, session: Session) -> _End:
     limit = probe.limit_seconds * session.timeout_scale
     tail = _Tail(child)
     progress = _Progress(probe.name, result, session)
-    deadline = time.monotonic() + limit
     try:
-        while child.poll() is None and time.monotonic() < deadline:
-            tail.read(min(0.05, max(0.0, deadline - time.monotonic())))
-            progress.report()
-        timed_out = child.poll() is None
+        timed_out = not _over(child, limit, tail, progress)
+        if timed_out and probe.farewell_seconds:
+            _ask_to_end(child.pid)
+            _over(child, probe.farewell_seconds, tail, progress)
     finally:
         session.ended(child)
         abandoned = not _reap(child)
@@ -222,6 +245,15 @@ def _watch(probe: Probe, child: Child, result: Path, session: Session) -> _End:
         doing = f", while {progress.last}" if progress.last else ""
         return _End("timeout", f"no answer within {limit:g} s{doing}{means}{stuck}")
     return _End("failed", _death(child.returncode, tail.text()))
+
+
+def _over(child: Child, seconds: float, tail: _Tail, progress: _Progress) -> bool:
+    """Whether it ended within so many seconds, draining its output meanwhile."""
+    deadline = time.monotonic() + seconds
+    while child.poll() is None and time.monotonic() < deadline:
+        tail.read(min(0.05, max(0.0, deadline - time.monotonic())))
+        progress.report()
+    return child.poll() is not None
 
 
 def _reap(child: Child) -> bool:

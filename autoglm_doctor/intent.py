@@ -12,6 +12,9 @@ Device = Literal["cuda", "cpu", "auto"]
 #: The model that is made on the spot for the final stage where no weights are at hand.
 SMOKE = "smoke"
 
+#: The model of a server that does not say what it serves.
+UNNAMED = "a model without a name"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:

@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
-from autoglm_doctor.domain.launch_line import flags_of, set_flag
+from autoglm_doctor.domain.launch_line import flags_of, set_flag, stated_flag
 from autoglm_doctor.engines import SYNTAXES, Syntax
 from autoglm_doctor.errors import DoctorError
-from autoglm_doctor.intent import SMOKE, Engine, Intent, Launch
+from autoglm_doctor.intent import SMOKE, Device, Engine, Intent, Launch
 from autoglm_doctor.profiles import PROFILES, find_profile
 
 DEFAULT_PROFILE = "autoglm-phone-9b"
@@ -131,6 +131,17 @@ def parse_command(words: Sequence[str]) -> Intent:
         stated_by="command",
         unknown_flags=tuple(unknown),
     )
+
+
+def stated_device(intent: Intent) -> Device:
+    """Where a command puts the model; the engines' default is a GPU, that of llama.cpp the best there is.
+
+    llama.cpp calls its GPUs by name after `--device` ("CUDA0"), and "none" is the CPU.
+    """
+    said = stated_flag(intent.command, "device", "dev")
+    if said in ("cpu", "none"):
+        return "cpu"
+    return "auto" if intent.engine == "llamacpp" and not said and not intent.launch.gpu_layers else "cuda"
 
 
 def _assignments(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:

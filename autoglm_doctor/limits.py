@@ -14,6 +14,7 @@ PROBE_SECONDS = {
     "cuda": 60.0,
     "disk": 20.0,
     "load": 900.0,
+    "serving": 2700.0,
     "download": 4 * 3600.0,
 }
 
@@ -22,6 +23,14 @@ NVIDIA_SMI_SECONDS = 10.0
 
 #: How much of the final stage's limit its own measurements may use; the rest is for importing and loading.
 FINAL_STAGE_SECONDS = 600.0
+
+#: How long a server may take until it answers (70 GB from a network disk, compiling, graphs), and asking and measuring
+#: it; both within the limit of the probe `serving`.
+SERVER_START_SECONDS = 1800.0
+SERVER_MEASURE_SECONDS = 240.0
+
+#: A server that must end because we were told to gets so long before it is killed, within GRACE_SECONDS.
+FAREWELL_SECONDS = 3.0
 
 #: Making and removing the folder for scratch files, in each place that is tried.
 SCRATCH_SECONDS = 3.0

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-FinalStage = Literal["auto", "transformers", "smoke", "none"]
+FinalStage = Literal["auto", "command", "transformers", "smoke", "none"]
+Weights = Literal["checkpoint", "random"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,10 @@ class Options:
     interpreter: str | None = None  # the target's executable; None: none was found
     interpreter_why: str = ""  # why it was chosen, or why there is none
     missing_program: str | None = None  # of the intended command; "": it is there, None: nobody looked
+    programs: str | None = None  # a folder whose programs come first: that of the interpreter that --python names
     final_stage: FinalStage = "auto"
+    endpoint: str | None = None  # URL of a server that is there already
+    weights: Weights = "checkpoint"  # "random": made on the GPU in the checkpoint's shape, nothing is read
     disk_write: bool = True
     disk_seconds: float = 1.0
     force: bool = False

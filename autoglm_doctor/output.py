@@ -106,6 +106,7 @@ _DOING = {
     "cuda": "importing torch, starting CUDA",
     "disk": "measuring the disk",
     "load": "running a model",
+    "serving": "running the server",
 }
 
 

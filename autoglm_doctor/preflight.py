@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from autoglm_doctor import __version__, interruption
+from autoglm_doctor.endpoint import check_url, served_intent
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import Facts, Reading, fact_names, with_readings
 from autoglm_doctor.finding import Finding, Notice, Report, Text
-from autoglm_doctor.intent import Device, Engine, Intent
+from autoglm_doctor.intent import Device, Engine, Intent, Launch
 from autoglm_doctor.interruption import within
-from autoglm_doctor.launch import intent_from_options, parse_command
+from autoglm_doctor.launch import intent_from_options, parse_command, stated_device
 from autoglm_doctor.limits import SEARCH_SECONDS
 from autoglm_doctor.matrix import Matrix, load_matrix
-from autoglm_doctor.options import FinalStage, Options
+from autoglm_doctor.options import FinalStage, Options, Weights
 from autoglm_doctor.output import Progress, deliver, write_file
 from autoglm_doctor.plan import gather, session
 from autoglm_doctor.reading import TARGET_FACTS, Saved, assume, load_reading, saved_reading
@@ -42,7 +43,7 @@ class Request:
     model: str | None = None
     engine: str | None = None
     profile: str = "autoglm-phone-9b"
-    device: str = "cuda"
+    device: str | None = None  # None: what the command says, else cuda
     overrides: Mapping[str, object] = field(default_factory=dict)
     require_model: bool = False
     select: tuple[str, ...] = ()
@@ -51,6 +52,8 @@ class Request:
     checks_dir: Path | None = None
     python: str | None = None
     final_stage: str = "auto"
+    endpoint: str | None = None
+    weights: str = "checkpoint"
     disk_write: bool = True
     offline: bool = False
     allow_remote_code: bool = False
@@ -94,6 +97,8 @@ def _examine(request: Request) -> tuple[Report, str]:
     """The report, and what could not be saved beside it ("" when all is well)."""
     started_at, started = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
     _validate(request)
+    if request.endpoint and not request.select:
+        request = dataclasses.replace(request, select=("INF",))
     saved = load_reading(request.facts) if request.facts else None
     intent = _intent(request, saved)
     facts, interrupted = _read(request, saved, intent, _wanted(request))
@@ -144,7 +149,7 @@ def _wanted(request: Request) -> frozenset[str]:
     else:
         wanted = frozenset(fact_names())
     # Which interpreter is judged stands in every report.
-    return (wanted | {"interpreter"}) - ({"inference"} if request.final_stage == "none" else set())
+    return (wanted | {"interpreter"}) - ({"inference", "serving"} if request.final_stage == "none" else set())
 
 
 def _judge(request: Request, registry: Registry, facts: Facts, intent: Intent, matrix: Matrix) -> tuple[Finding, ...]:
@@ -161,12 +166,15 @@ def _validate(request: Request) -> None:
         ("--engine", request.engine, get_args(Engine)),
         ("--device", request.device, get_args(Device)),
         ("--final-stage", request.final_stage, get_args(FinalStage)),
+        ("--weights", request.weights, get_args(Weights)),
         ("--format", request.format, tuple(NAMES)),
         ("--fail-on", request.fail_on, ("fail", "warn")),
     )
     for option, value, choices in allowed:
         if value is not None and value not in choices:
             raise DoctorError(f"{option}: one of {', '.join(choices)} expected, got {value!r}")
+    if request.endpoint is not None:
+        _validate_endpoint(request)
     if not 0 < request.timeout < math.inf:
         raise DoctorError("--timeout: a positive factor expected")
     for option, path in (("--out", request.out), ("--save-facts", request.save_facts)):
@@ -177,8 +185,16 @@ def _validate(request: Request) -> None:
         raise DoctorError("a command after `--` says it all; put model and flags there, not before it")
 
 
+def _validate_endpoint(request: Request) -> None:
+    check_url(request.endpoint or "")
+    if request.final_stage not in ("auto", "command") or request.facts or request.weights == "random":
+        raise DoctorError("--endpoint asks a running server: not with --final-stage, --weights random or --facts")
+
+
 def _intent(request: Request, saved: Saved | None) -> Intent:
     said = request.model or request.engine or any(v is not None for v in request.overrides.values())
+    if request.endpoint:
+        return _of_endpoint(request, request.endpoint)
     if request.command:
         intent = parse_command(request.command)
     elif saved and saved.intent and not said:
@@ -190,10 +206,18 @@ def _intent(request: Request, saved: Saved | None) -> Intent:
         intent = intent_from_options(
             model=request.model, engine=engine, overrides=request.overrides, profile=request.profile
         )
-    device: Any = request.device
-    if saved and saved.intent and request.device == "cuda":
+    device: Any = request.device or stated_device(intent)
+    if request.device is None and saved and saved.intent:
         device = saved.intent.device
     return dataclasses.replace(intent, device=device, require_model=request.require_model or intent.require_model)
+
+
+def _of_endpoint(request: Request, url: str) -> Intent:
+    engine: Any = request.engine
+    flags: Any = {name: value for name, value in request.overrides.items() if value is not None}
+    if {"host", "port"} & set(flags) or request.command:
+        raise DoctorError("--endpoint says where the server is: no command, --host or --port beside it")
+    return served_intent(url, request.model, engine, Launch(**flags))
 
 
 def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozenset[str]) -> tuple[Facts, bool]:
@@ -205,18 +229,22 @@ def _read(request: Request, saved: Saved | None, intent: Intent, wanted: frozens
     if request.python and choice.executable is None:
         raise DoctorError(choice.why_not)
     final_stage: Any = request.final_stage
+    weights: Any = request.weights
     options = Options(
         interpreter=choice.executable,
         interpreter_why=_why(choice),
         missing_program=None if saved else choice.missing_program,
+        programs=os.path.dirname(choice.executable) if request.python and choice.executable else None,
         final_stage=final_stage,
+        endpoint=request.endpoint,
+        weights=weights,
         disk_write=request.disk_write,
         force=request.force,
         allow_remote_code=request.allow_remote_code,
         allow_download=request.allow_download and not request.offline,
         timeout_scale=request.timeout,
     )
-    start, only = Facts(), None
+    start, only = Facts(), _ENDPOINT_FACTS if request.endpoint else None
 
     def warm() -> None:
         """Both are remembered: what the judgement needs is loaded while the probes run."""
@@ -236,6 +264,10 @@ def _why(choice: Choice) -> str:
     if choice.executable is None:
         return choice.why_not
     return f"{choice.chosen_by} ({choice.why_not})" if choice.why_not else choice.chosen_by
+
+
+#: All that is read for a server that is there already, perhaps on another machine: this one is not judged for it.
+_ENDPOINT_FACTS = frozenset({"interpreter", "model_files", "serving"})
 
 
 def _choice(python: str | None, command: Sequence[str], environ: Mapping[str, str]) -> Choice:

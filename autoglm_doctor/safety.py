@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoglm_doctor.domain.deployment import taken_gpus, visible_gpus
-from autoglm_doctor.domain.model import checkpoint_bytes
+from autoglm_doctor.domain.model import checkpoint_bytes, model_config, preprocessor_config
 from autoglm_doctor.domain.native import is_native
 from autoglm_doctor.facts import Facts, Gpu, GpuProcess, Reading
 from autoglm_doctor.intent import SMOKE, Intent
@@ -34,10 +34,11 @@ def busy_gpus(facts: Facts, environ: Mapping[str, str]) -> bool:
     Only the GPUs that the deployment can see: torch touches no other.
     """
     visible = visible_gpus(facts.gpus.value or (), environ)
-    return any(_computing(gpu) or gpu.free_bytes < CONTEXT_BYTES + SPARE_BYTES for gpu in visible)
+    return any(computing(gpu) or gpu.free_bytes < CONTEXT_BYTES + SPARE_BYTES for gpu in visible)
 
 
-def _computing(gpu: Gpu) -> list[GpuProcess]:
+def computing(gpu: Gpu) -> list[GpuProcess]:
+    """The processes that compute on it: a desktop does not count."""
     return [process for process in gpu.processes if process.compute]
 
 
@@ -62,12 +63,25 @@ def final_stage_arguments(facts: Facts, intent: Intent, options: Options) -> Map
     if refusal:
         return Reading(outcome="not_run", why=refusal)
     return {
+        **_random(facts, intent, options),
         "model": model,
         "device": device,
         "dtype": None,
         "new_tokens": 32,
         "seconds": FINAL_STAGE_SECONDS * options.timeout_scale,
         "allow_remote_code": options.allow_remote_code,
+    }
+
+
+def _random(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any]:
+    """What random weights are made from."""
+    if options.weights != "random":
+        return {}
+    files = facts.model_files.value
+    return {
+        "weights": "random",
+        "config": model_config(intent, files),
+        "preprocessor": dict(preprocessor_config(intent, files)),
     }
 
 
@@ -79,6 +93,10 @@ def _missing_packages(facts: Facts) -> str:
 
 def _model(facts: Facts, intent: Intent, options: Options) -> str | Reading[Any]:
     files = facts.model_files.value
+    if options.weights == "random" and intent.model != SMOKE:
+        if model_config(intent, files) is None:
+            return Reading(outcome="not_run", why=f"random weights need the config.json of {intent.model}")
+        return intent.model
     # transformers could run GGUF, but in other numbers than llama.cpp does: that would prove nothing.
     whole = files is not None and files.found_by != "gguf" and bool(files.weights)
     whole = whole and files is not None and not any(w.fault for w in files.weights)
@@ -109,8 +127,8 @@ def _refusal(facts: Facts, intent: Intent, model: str, device: str, options: Opt
     gpu = _first_visible(facts, intent)
     if gpu is None:
         return "the memory of the GPU is not known; --force runs the model all the same"
-    if _computing(gpu):
-        names = ", ".join(f"{p.name or 'process'} ({p.pid})" for p in _computing(gpu)[:3])
+    if computing(gpu):
+        names = ", ".join(f"{p.name or 'process'} ({p.pid})" for p in computing(gpu)[:3])
         return f"GPU {gpu.index} is in use by {names}; --force runs the model all the same"
     weights = SMOKE_BYTES if model == SMOKE else checkpoint_bytes(intent, facts.model_files.value)
     need = weights if model == SMOKE or weights is None else int(weights * OVERHEAD) + SMOKE_BYTES

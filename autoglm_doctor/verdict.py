@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoglm_doctor.errors import INTERRUPTED
-from autoglm_doctor.facts import Facts
+from autoglm_doctor.facts import Facts, Serving
 from autoglm_doctor.finding import Cause, Finding, Text, Verdict, VerdictStatus
 from autoglm_doctor.intent import SMOKE, Intent
 
@@ -92,6 +92,15 @@ def _is_open(finding: Finding, intent: Intent) -> bool:
     return finding.status == "skipped" and bool(finding.because) and intent.device == "cuda"
 
 
+def _gaps_of_server(server: Serving) -> list[Text]:
+    gaps = []
+    if server.failure is not None:
+        gaps.append(Text("the trial of the server ended at the stage {stage}", {"stage": server.failure.stage}))
+    if server.random_weights:
+        gaps.append(Text("random weights of the full size were run, not the checkpoint"))
+    return gaps
+
+
 def _not_covered(intent: Intent, facts: Facts) -> tuple[Text, ...]:
     gaps = []
     run = facts.inference.value
@@ -99,8 +108,11 @@ def _not_covered(intent: Intent, facts: Facts) -> tuple[Text, ...]:
         gaps.append(Text("judged for the smoke model, not for a real one"))
     elif facts.model_files.outcome == "absent":
         gaps.append(Text("the weights are not on this machine"))
-    if run is None:
-        tried = facts.inference.outcome in ("failed", "timeout")
+    server = facts.serving.value
+    if server is not None:
+        gaps += _gaps_of_server(server)
+    elif run is None:
+        tried = {"failed", "timeout"} & {facts.inference.outcome, facts.serving.outcome}
         gaps.append(Text("the model that was tried gave no answer" if tried else "no model was run"))
     elif run.failure is not None:
         gaps.append(Text("the model that was tried failed at the stage {stage}", {"stage": run.failure.stage}))

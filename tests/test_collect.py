@@ -29,14 +29,26 @@ def session(tmp_path: Path) -> Session:
 
 
 def run(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, limit: float = 5
+    session: Session,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: str,
+    limit: float = 5,
+    farewell: float = 0,
 ) -> dict[str, Reading]:  # type: ignore[type-arg]
     """Run a script as a target probe that gives the driver and the GPUs."""
     package = tmp_path / "package"
     (package / "probes" / "target").mkdir(parents=True)
     (package / "probes" / "target" / "probe.py").write_text(HEAD + body)
     monkeypatch.setattr(collect, "__file__", str(package / "collect.py"))
-    probe = Probe(name="probe", script="probe.py", gives=("driver", "gpus"), limit_seconds=limit, hang_means="a wedge")
+    probe = Probe(
+        name="probe",
+        script="probe.py",
+        gives=("driver", "gpus"),
+        limit_seconds=limit,
+        hang_means="a wedge",
+        farewell_seconds=farewell,
+    )
     return run_probe(probe, {}, session, sys.executable)
 
 
@@ -153,3 +165,39 @@ def test_an_interrupted_doctor_reports_and_leaves_nothing(tmp_path: Path, number
     assert list((tmp_path / "tmp").iterdir()) == []
     left = [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("TMPDIR") == environ["TMPDIR"]]
     assert not left  # the nursery, its children and the hanging target included
+
+
+ENDS_ITS_OWN = (
+    "def end(*_):\n    time.sleep(0.3); open({done!r}, 'w').close(); sys.exit()\n"
+    "signal.signal(signal.SIGTERM, end)\nopen({up!r}, 'w').close()\ntime.sleep(60)\n"
+)
+
+
+@pytest.mark.parametrize(("farewell", "ends"), [(5.0, True), (0.0, False)], ids=["with time for it", "without"])
+@pytest.mark.parametrize("how", ["its time is up", "the user stops us"])
+def test_who_has_something_to_end_is_asked_first(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, farewell: float, ends: bool
+) -> None:
+    """A probe that has started a server must be able to end it."""
+    up, done = tmp_path / "up", tmp_path / "done"
+    body = ENDS_ITS_OWN.format(up=str(up), done=str(done))
+    if how == "its time is up":
+        run(session, tmp_path, monkeypatch, body, 1.0, farewell)
+    else:
+        thread = threading.Thread(target=run, args=(session, tmp_path, monkeypatch, body, 30, farewell))
+        thread.start()
+        while not up.exists():
+            time.sleep(0.01)
+        session.stop()
+        thread.join()
+    assert done.exists() is ends
+
+
+def test_a_farewell_that_never_ends_is_cut_off(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)"
+    found = run(session, tmp_path, monkeypatch, body, 0.5, 0.5)
+    assert found["gpus"].outcome == "timeout"
+    assert time.monotonic() - began < 20

@@ -26,12 +26,16 @@ PROBES = {
     "cuda": "`import torch`, starting CUDA, a small computation on each GPU",
     "disk": "measuring the disk",
     "load": "loading and running a model (`--final-stage`)",
+    "serving": "starting, asking and stopping a server (`--final-stage command`)",
     "download": "downloading it (`--allow-download`)",
 }
 
 #: The limits that do not belong to a probe. Those of the process that starts probes are no business of users.
 OTHERS = {
     "NVIDIA_SMI_SECONDS": "nvidia-smi, where NVML does not tell the version",
+    "SERVER_START_SECONDS": "a server, from its start to its first answer",
+    "SERVER_MEASURE_SECONDS": "asking and measuring it",
+    "FAREWELL_SECONDS": "a server, when the doctor is interrupted, before it is killed",
     "SEARCH_SECONDS": "looking for the deployment's Python on PATH",
     "SCRATCH_SECONDS": "making and removing a scratch folder, in each place",
     "CHECK_CPU_SECONDS": "one check (CPU time: checks only compare)",

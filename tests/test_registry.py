@@ -110,7 +110,7 @@ def test_the_pages_are_up_to_date() -> None:
 
 def test_every_probe_gives_facts_that_exist() -> None:
     from autoglm_doctor.facts import fact_names
-    from autoglm_doctor.plan import STEPS
+    from autoglm_doctor.steps import STEPS
 
     given = [name for step in STEPS for name in step.probe.gives]
     assert sorted(given) == sorted(fact_names()), "each fact has exactly one probe"

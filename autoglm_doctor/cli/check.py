@@ -23,7 +23,9 @@ def check(
     profile: Annotated[
         str, typer.Option(help="A known deployment, when neither a model nor a command is given.")
     ] = "autoglm-phone-9b",
-    device: Annotated[str, typer.Option(help="cuda (no GPU is a failure), cpu, or auto (the best there is).")] = "cuda",
+    device: Annotated[
+        str | None, typer.Option(help="cuda (the default: no GPU is a failure), cpu, or auto (the best there is).")
+    ] = None,
     max_model_len: Annotated[int | None, typer.Option(help="Context length in tokens.")] = None,
     max_num_seqs: Annotated[int | None, typer.Option(help="Sequences at the same time.")] = None,
     gpu_memory_utilization: Annotated[
@@ -45,8 +47,14 @@ def check(
     # how to look
     python: Annotated[str | None, typer.Option(help="Interpreter (or environment) of the deployment.")] = None,
     final_stage: Annotated[
-        str, typer.Option(help="auto, transformers, smoke or none: whether a model is really run.")
+        str, typer.Option(help="What is really run: auto, command (the server itself), transformers, smoke or none.")
     ] = "auto",
+    weights: Annotated[
+        str, typer.Option(help="checkpoint, or random: the full-size model before anything is downloaded.")
+    ] = "checkpoint",
+    endpoint: Annotated[
+        str | None, typer.Option(help="Ask and measure a server that is there already, and judge nothing else.")
+    ] = None,
     no_disk_write: Annotated[
         bool, typer.Option("--no-disk-write", help="Measure the disk by existing files only.")
     ] = False,
@@ -101,6 +109,8 @@ def check(
             checks_dir=checks_dir,
             python=python,
             final_stage=final_stage,
+            weights=weights,
+            endpoint=endpoint,
             disk_write=not no_disk_write,
             offline=offline,
             allow_remote_code=allow_remote_code,

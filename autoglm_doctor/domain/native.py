@@ -13,7 +13,7 @@ _GAPS: Mapping[str, str] = {
     "ENG": "{engine} is a program, not a package",
     "TOR": "{engine} does without torch",
     "PKG": "{engine} needs no Python packages",
-    "INF": "{engine} is not run by the final stage, which knows Python's engines only",
+    **dict.fromkeys(("INF001", "INF002", "INF003", "INF004"), "{engine} is not run through transformers"),
     "DRV003": "{engine} does without torch; its own CUDA is not read",
     "CUD002": "{engine} does without torch, with which the GPUs are tried",
     "HST002": "{engine} does without torch, whose C library is asked for here",

@@ -96,3 +96,24 @@ def _used(folder: Path, version: int) -> int:
     stat = dict(line.split() for line in text.splitlines() if line.count(" ") == 1)
     names = (prefix + "inactive_file", prefix + "active_file", "slab_reclaimable")
     return max(0, current - sum(int(stat.get(name, 0)) for name in names))
+
+
+def oom_kills(root: Path = Path("/")) -> int:
+    """How often the kernel has killed for memory, in our group or on the whole machine: only its growth says something.
+
+    Sources: memory.events (version 2), memory.oom_control (version 1), /proc/vmstat (Linux 4.13).
+    """
+    places = [root / "proc/vmstat"]
+    for version, path in _groups(root):
+        mount = root / ("sys/fs/cgroup" if version == 2 else "sys/fs/cgroup/memory")
+        name = "memory.events" if version == 2 else "memory.oom_control"
+        places += [folder / name for folder in list(_upwards(mount, path))[:1]]
+    return sum(_count(place, "oom_kill") for place in places)
+
+
+def _count(path: Path, name: str) -> int:
+    try:
+        found = re.search(rf"^{name} (\d+)$", path.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0

@@ -14,6 +14,7 @@ from autoglm_doctor.finding import STATUS_ORDER, Finding, Fix, Report, Status
 from autoglm_doctor.intent import SMOKE, Intent
 from autoglm_doctor.redact import Redactor
 from autoglm_doctor.report.figures import measured_disk, measured_run
+from autoglm_doctor.report.server_figures import measured_server
 from autoglm_doctor.wording import render as words
 
 #: A word as well as a colour: the report must read the same without colours.
@@ -209,7 +210,7 @@ def _skipped(findings: list[Finding]) -> dict[str, list[str]]:
 
 def _measured(console: Console, facts: Facts) -> None:
     """The figures of the disk and of the model that was run, whatever was judged about them."""
-    lines = [*measured_disk(facts), *measured_run(facts)]
+    lines = [*measured_disk(facts), *measured_run(facts), *measured_server(facts)]
     if lines:
         console.print()
         console.print(Line("Measured", style="bold"))
