@@ -61,7 +61,7 @@ class Ask:
     name: str
     status: int | None = None  # HTTP; None: no answer
     error: str = ""  # the server's words (500 characters), or what went wrong on the way
-    text: str = ""  # cut at 600 characters
+    text: str = ""  # cut at 600 characters, of "agent" at 4,000
     reasoning: str = ""  # reasoning_content, where the server splits it off; cut at 300
     finish_reason: str | None = None
     prompt_tokens: int | None = None
@@ -77,8 +77,8 @@ class Speed:
     """One request at a time, warm, every prompt different; the definitions are those of `vllm bench serve`."""
 
     requests: int
-    prompt_tokens: int
-    completion_tokens: int  # of the median request
+    prompt_tokens: int | None = None  # these two of the median request; None: the server counted none
+    completion_tokens: int | None = None
     first_token_cold_seconds: float | None = None
     first_token_p50_seconds: float | None = None
     first_token_max_seconds: float | None = None
@@ -87,6 +87,7 @@ class Speed:
     per_token_p50_seconds: float | None = None  # (end - first token) / (completion tokens - 1)
     per_token_p95_seconds: float | None = None
     prefill_tokens_per_s: float | None = None  # prompt tokens over time to first token, of a long prompt
+    prefill_tokens: int | None = None  # how long that prompt was
     decode_tokens_per_s: float | None = None  # 1 / per_token_p50
 
 
@@ -98,6 +99,7 @@ class Burst:
     requests: int
     failed: int
     seconds: float
+    cut_short: int = 0  # by our own time, which is no failure
     output_tokens: int
     output_tokens_per_s: float | None = None
     first_token_p50_seconds: float | None = None

@@ -63,7 +63,7 @@ def final_stage_arguments(facts: Facts, intent: Intent, options: Options) -> Map
     if refusal:
         return Reading(outcome="not_run", why=refusal)
     return {
-        **_random(facts, intent, options),
+        **(_random(facts, intent, options) if model != SMOKE else {}),
         "model": model,
         "device": device,
         "dtype": None,

@@ -55,6 +55,10 @@ def _limits(run: Inference, intent: Intent) -> Text:
     parts = []
     if run.model == SMOKE and intent.model != SMOKE:
         parts.append("the weights of {wanted} were not tested: a small random model of the same kind as AutoGLM ran")
+    if run.random_weights:
+        parts.append(
+            "random weights of the full-size architecture: kernels, memory and speed were run, the checkpoint was not"
+        )
     if run.device == "cpu" and intent.device != "cpu":
         parts.append("no GPU was tested: it ran on the CPU")
     sentence = "; ".join(parts)
@@ -91,6 +95,19 @@ def _judge_failure(run: Inference, failure: Failure, intent: Intent) -> Judgemen
 def _aside(text: Text) -> Judgement:
     """No judgement, for a reason that says nothing of the deployment: it leaves the verdict as it is."""
     return Judgement(status="skipped", text=text)
+
+
+#: Last word of the sentence by which a reading says that the server itself was tried in place of transformers.
+INSTEAD = " instead"
+
+
+def without_run(inference: Reading[Inference]) -> Judgement:
+    """For the checks that judge what was run. Where the server itself was tried, they have nothing to add."""
+    outcome, why = inference.outcome, inference.why
+    if outcome == "absent" or (outcome == "not_run" and why.endswith(INSTEAD)):
+        return _aside(Text("inference: {why}", {"why": why or "not there"}))
+    why = why or f"reading it ended as {outcome}"
+    return unknown(Text("could not be judged, inference is not known: {why}", {"why": why}))
 
 
 def _without_answer(inference: Reading[Inference], intent: Intent) -> Judgement:
@@ -157,7 +174,11 @@ def model_loads(inference: Reading[Inference], intent: Intent) -> Findings:
     elif run.load_seconds is None:
         yield unknown(said(run, intent, "No load of {model} was measured."))
     else:
-        template = "transformers {library} loaded {model} ({parameters:count} parameters) on {device} in {seconds:s}."
+        did = "made" if run.random_weights else "loaded"
+        template = (
+            f"transformers {{library}} {did} "
+            "{model} ({parameters:count} parameters) on {device} in {seconds:s}."
+        )
         values = {"parameters": run.parameters, "seconds": run.load_seconds}
         yield ok(said(run, intent, template, **values), observed=run.load_seconds)
 
@@ -247,7 +268,7 @@ _FAULTS: tuple[Callable[[Inference, Intent], Judgement | None], ...] = (
 
 
 def _wrong_output_fixes(run: Inference, intent: Intent) -> tuple[Fix, ...]:
-    if run.model == SMOKE:
+    if run.model == SMOKE or run.random_weights:
         return (_LOOK_AT_LIBRARIES,) if run.device == "cpu" else (_LOOK_AT_GPU, _LOOK_AT_LIBRARIES)
     again = Fix(
         text=Text("Compare the weight files with their published sizes and checksums, or download them again."),
@@ -258,7 +279,7 @@ def _wrong_output_fixes(run: Inference, intent: Intent) -> tuple[Fix, ...]:
 
 
 @check("INF002", "answers-make-sense", cause="MODEL_OUTPUT_WRONG", explained_by=("INF001", *ROOTS))
-def answers_make_sense(inference: Inference, intent: Intent) -> Findings:
+def answers_make_sense(inference: Reading[Inference], intent: Intent) -> Findings:
     """The model's answers are sound.
 
     A server with broken weights or a broken kernel starts, answers with status 200 and says "!!!!!!". So the model is
@@ -275,26 +296,26 @@ def answers_make_sense(inference: Inference, intent: Intent) -> Findings:
 
         nvidia-smi -q -d ECC,ROW_REMAPPER
     """
-    failure = inference.failure
-    if failure is not None and failure.stage not in _LOADING:
-        yield _judge_failure(inference, failure, intent)
+    run = inference.value
+    if run is None:
+        yield without_run(inference)
         return
-    problem = next(filter(None, (find(inference, intent) for find in _FAULTS)), None)
+    failure = run.failure
+    if failure is not None and failure.stage not in _LOADING:
+        yield _judge_failure(run, failure, intent)
+        return
+    problem = next(filter(None, (find(run, intent) for find in _FAULTS)), None)
     if problem is not None:
         yield problem
         return
-    if failure is not None or inference.logits_finite is None or inference.logits_std is None:
-        yield unknown(said(inference, intent, "{model} generated nothing that could be judged."))
+    if failure is not None or run.logits_finite is None or run.logits_std is None:
+        yield unknown(said(run, intent, "{model} generated nothing that could be judged."))
         return
-    open_questions = _open_questions(inference)
+    open_questions = _open_questions(run)
     if open_questions:
-        yield unknown(
-            said(inference, intent, "The time ran out before {model} was " + " and ".join(open_questions) + ".")
-        )
+        yield unknown(said(run, intent, "The time ran out before {model} was " + " and ".join(open_questions) + "."))
         return
-    yield ok(
-        said(inference, intent, _praise(inference), count=inference.new_tokens, answer=repr(inference.answer[:80]))
-    )
+    yield ok(said(run, intent, _praise(run), count=run.new_tokens, answer=repr(run.answer[:80])))
 
 
 def _open_questions(run: Inference) -> list[str]:

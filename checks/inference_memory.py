@@ -15,6 +15,7 @@ from autoglm_doctor.api import (
     Judgement,
     Launch,
     ModelFiles,
+    Reading,
     Text,
     Threshold,
     check,
@@ -23,6 +24,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
+from autoglm_doctor.checks.inference import without_run
 from autoglm_doctor.domain.launch_line import line
 from autoglm_doctor.domain.memory.fits import Card, Estimate, estimates
 from autoglm_doctor.domain.memory.terms import gib_of
@@ -42,12 +44,13 @@ _ANY_CARD = Card(name="", total_bytes=1024 * GIB)
     cause="MEMORY_NOT_AS_PREDICTED",
     explained_by=("INF001", "INF002", "CUD001", "TOR001", "MDL001"),
 )
-def memory_as_predicted(inference: Inference, model_files: ModelFiles | None, intent: Intent) -> Findings:
+def memory_as_predicted(inference: Reading[Inference], model_files: ModelFiles | None, intent: Intent) -> Findings:
     """The model takes as much GPU memory as predicted.
 
     What this report says about GPU memory is worked out from config.json. Where the real model was run on the GPU, the
     same arithmetic is held against the measurement: the bytes of its weight files against the parameters of the config,
     and torch's peak (max_memory_allocated) against weights, activations and KV cache of the very prompt that was run.
+    With random weights there are no files: then it is the bytes of the parameters that were made.
 
     Yellow when one of them is more than 5 % apart, and outside of the limits that the prediction gave itself. Then the
     verdicts of VRM002 and VRM003 deserve the same doubt. Predicted and run is transformers, which the final stage uses;
@@ -60,19 +63,25 @@ def memory_as_predicted(inference: Inference, model_files: ModelFiles | None, in
 
         autoglm-doctor check --format json --out autoglm-doctor-report.json
     """
-    reason = _not_asked(inference)
+    run = inference.value
+    if run is None:
+        yield without_run(inference)
+        return
+    reason = _not_asked(run)
     if reason:
         yield not_applicable(Text(reason))
         return
-    predicted = _predicted(inference, model_files, intent)
+    if run.random_weights:
+        model_files = _config_alone(model_files)
+    predicted = _predicted(run, model_files, intent)
     if predicted is None:
         yield unknown(Text("the memory of this architecture is not predicted, so there is nothing to compare"))
         return
-    weights = _weights(model_files, intent)
-    if weights is not None and inference.weight_bytes:
-        yield _judge("weights", inference.weight_bytes, exactly(weights), predicted, intent)
-    if inference.peak_bytes is not None:
-        yield _judge("peak", inference.peak_bytes, _peak(predicted), predicted, intent)
+    weights = predicted.weights.likely if run.random_weights else _weights(model_files, intent)
+    if weights is not None and run.weight_bytes:
+        yield _judge("weights", run.weight_bytes, exactly(weights), predicted, intent)
+    if run.peak_bytes is not None:
+        yield _judge("peak", run.peak_bytes, _peak(predicted), predicted, intent)
 
 
 def _not_asked(run: Inference) -> str:
@@ -101,8 +110,11 @@ def _predicted(run: Inference, files: ModelFiles | None, intent: Intent) -> Esti
 
 def _weights(files: ModelFiles | None, intent: Intent) -> int | None:
     """Bytes of the checkpoint by its config alone, as they would be told before a download."""
-    config_alone = None if files is None else dataclasses.replace(files, weights=(), dtype_bytes={})
-    return checkpoint_bytes(intent, config_alone)
+    return checkpoint_bytes(intent, _config_alone(files))
+
+
+def _config_alone(files: ModelFiles | None) -> ModelFiles | None:
+    return None if files is None else dataclasses.replace(files, weights=(), dtype_bytes={})
 
 
 def _peak(predicted: Estimate) -> Span:
@@ -137,10 +149,11 @@ def _judge(subject: str, measured: int, predicted: Span, shown: Estimate, intent
         words = "{what} {measured:GiB}, {predicted:GiB} were predicted"
         return ok(Text(words, said), **rest)
     words = "{what} {measured:GiB}, {apart:percent} {more} than the {predicted:GiB} that were predicted"
-    return warn(Text(words, said), fix=_report(intent), **rest)
+    return warn(Text(words, said), fix=report_fix(intent), **rest)
 
 
-def _report(intent: Intent) -> Fix:
+def report_fix(intent: Intent) -> Fix:
+    """The way to tell us that a prediction was wrong."""
     deployment = (
         f"-- {line(intent)}" if intent.command else f"--engine {intent.engine} --model {shlex.quote(intent.model)}"
     )

@@ -10,6 +10,7 @@ from autoglm_doctor.api import (
     Fix,
     Inference,
     Intent,
+    Reading,
     Text,
     Threshold,
     check,
@@ -18,7 +19,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.checks.inference import ROOTS, said
+from autoglm_doctor.checks.inference import ROOTS, said, without_run
 
 #: Slower reading of real weights than this costs minutes at every start.
 LOAD_BYTES_PER_S = 0.5e9
@@ -32,7 +33,7 @@ DECODE_LEAST_BYTES = 8e9
 
 
 @check("INF003", "inference-speed", cause="INFERENCE_SLOW", explained_by=("INF001", "INF002", *ROOTS))
-def inference_speed(inference: Inference, intent: Intent) -> Findings:
+def inference_speed(inference: Reading[Inference], intent: Intent) -> Findings:
     """The model loads and answers at the speed of the hardware.
 
     Only gross faults are judged here. Loading real weights slower than 0.5 GB/s means a network disk or a thin
@@ -48,8 +49,12 @@ def inference_speed(inference: Inference, intent: Intent) -> Findings:
 
         nvidia-smi -q -d PERFORMANCE,CLOCK,POWER
     """
-    run = inference
-    if run.first_token_seconds is None or run.load_seconds is None or run.load_bytes_per_s is None:
+    run = inference.value
+    if run is None:
+        yield without_run(inference)
+        return
+    unread = run.load_bytes_per_s is None and not run.random_weights  # those were made, and no disk was read
+    if run.first_token_seconds is None or run.load_seconds is None or unread:
         yield unknown(said(run, intent, "{model} was not run long enough to measure its speed."))
         return
     judgements = [] if run.model == SMOKE else [*_judge_load(run, intent), *_judge_decoding(run, intent)]
@@ -59,8 +64,9 @@ def inference_speed(inference: Inference, intent: Intent) -> Findings:
 
 
 def _figures(run: Inference, intent: Intent, before: str) -> Text:
+    loaded = "was made in {load:s}" if run.random_weights else "loaded in {load:s} ({disk:MB/s})"
     template = (
-        "{model} loaded in {load:s} ({disk:MB/s}), first token after {cold:s} cold and {warm:s} warm "
+        "{model} " + loaded + ", first token after {cold:s} cold and {warm:s} warm "
         "({prompt} prompt tokens, {prefill} tokens/s), then {decode} tokens/s, at most {peak:GiB} of memory."
     )
     return said(

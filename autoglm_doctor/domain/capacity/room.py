@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from autoglm_doctor.domain.capacity.place import Place, estimates_of, obstacle_of
 from autoglm_doctor.domain.capacity.rescue import smallest_utilization
 from autoglm_doctor.domain.heads import no_pictures
-from autoglm_doctor.domain.heads import no_pictures
 from autoglm_doctor.domain.launch_line import can_change
 from autoglm_doctor.domain.memory.fits import Card, Estimate, verdict
 from autoglm_doctor.domain.memory.vllm import BLOCK

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from autoglm_doctor.domain.spans import GIB, Span, total
+from autoglm_doctor.domain.spans import GIB, Span, exactly, total
+
+#: For terms that are not there.
+NO_BYTES = exactly(0)
 
 Fits = Literal["yes", "no", "unknown"]
 
@@ -34,7 +37,7 @@ class Estimate:
     tokens: int
     load_peak: int = 0  # while loading, before a quantization that is applied then; 0: never more than `weights`
     total_bytes: int = 0
-    graphs_on_top: Span = Span(0, 0, 0)  # what they take outside of it (vLLM before 0.21)
+    graphs_on_top: Span = NO_BYTES  # what they take outside of it (vLLM before 0.21)
 
     @property
     def graphs_built(self) -> Span:

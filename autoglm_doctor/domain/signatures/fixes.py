@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from autoglm_doctor.domain import launch_line
+from autoglm_doctor.domain.capacity.rescue import PICTURE_SIZE
 from autoglm_doctor.domain.signatures.details import details
 from autoglm_doctor.domain.signatures.row import Signature
 from autoglm_doctor.finding import Fix, Text
@@ -120,7 +121,10 @@ def _pictures(intent: Intent, *_: object) -> str:
 
 
 def _smaller_pictures(intent: Intent, *_: object) -> str:
-    return _with(intent, mm_processor_kwargs={"max_pixels": 2_000_000}) if intent.engine == "vllm" else ""
+    # max_pixels sizes the budget and is ignored by the processor: `size` limits both.
+    kept = {k: v for k, v in intent.launch.mm_processor_kwargs.items() if k not in ("max_pixels", "min_pixels")}
+    smaller = {**kept, **PICTURE_SIZE}
+    return _with(intent, mm_processor_kwargs=smaller) if intent.engine == "vllm" else ""
 
 
 def _set(**changes: Any) -> Callable[[Intent, str, _Details], str]:

@@ -28,6 +28,10 @@ CHAT = "/v1/chat/completions"
 _PIECES_PER_TOKEN = 16
 
 
+#: Characters that are kept of an answer, where it is more than 600: an action stands after a long thought.
+KEPT = {"agent": 4_000}
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer, with times relative to the sending of the request; `kind` is "" or one of ServingFailure or "slow"."""
@@ -210,7 +214,7 @@ def _reply(call: Call, seen: Stream, question: Question, kind: str, error: str) 
         name=question.name,
         status=call.status,
         error=_printable(error[:500]),
-        text=_printable(seen.text[:600]),
+        text=_printable(seen.text[: KEPT.get(question.name, 600)]),
         reasoning=_printable(seen.reasoning[:300]),
         finish_reason=seen.finish_reason and _printable(seen.finish_reason[:50]),
         prompt_tokens=seen.prompt_tokens,

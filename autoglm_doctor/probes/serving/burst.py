@@ -14,6 +14,8 @@ from autoglm_doctor.probes.serving.speed import Bench, percentile
 
 #: More threads of Python than that measure themselves instead of the server.
 MOST_AT_ONCE = 64
+#: How answers end that our own time cut off, while the server was still at them.
+_CUT = ("slow", "no_answer")
 #: Requests a worker: the second one meets a server that is at work.
 ROUNDS = 2
 
@@ -63,11 +65,13 @@ def _burst(replies: Sequence[Reply], at_once: int, seconds: float) -> Burst:
     each = [rate for reply in good if (rate := reply.per_token) is not None]
     counts = [reply.ask.completion_tokens for reply in good]
     known = [count for count in counts if count is not None]
-    is_counted = bool(known) and len(known) == len(counts)
+    cut = sum(reply.kind in _CUT for reply in replies)
+    is_counted = bool(known) and len(known) == len(counts) and not cut
     return Burst(
         concurrency=at_once,
         requests=len(replies),
-        failed=len(replies) - len(good),
+        failed=len(replies) - len(good) - cut,
+        cut_short=cut,
         seconds=seconds,
         output_tokens=sum(known),
         output_tokens_per_s=sum(known) / seconds if is_counted and seconds > 0 else None,

@@ -106,7 +106,8 @@ def measure_speed(
     speed = _speed(replies, asks)
     long = list(_prefills(bench, short, context, started + seconds * 0.75))
     rates = [r.ask.prompt_tokens / r.ask.first_token_seconds for r in long if _has_rate(r)]  # type: ignore[operator]
-    speed = replace(speed, prefill_tokens_per_s=percentile(rates, 0.5))
+    length = next((r.ask.prompt_tokens for r in long if _has_rate(r)), None)
+    speed = replace(speed, prefill_tokens_per_s=percentile(rates, 0.5), prefill_tokens=length)
     return replace(speed, first_token_picture_seconds=_pictures(bench, size, started + seconds))
 
 
@@ -175,8 +176,8 @@ def _speed(replies: Sequence[Reply], asks: Sequence[Ask]) -> Speed:
     cold = {ask.name: ask.first_token_seconds for ask in asks if not ask.error}
     return Speed(
         requests=len(replies),
-        prompt_tokens=middle.prompt_tokens or 0,
-        completion_tokens=middle.completion_tokens or 0,
+        prompt_tokens=middle.prompt_tokens,
+        completion_tokens=middle.completion_tokens,
         first_token_cold_seconds=cold.get("cold"),
         first_token_p50_seconds=percentile(firsts, 0.5),
         first_token_max_seconds=max(firsts, default=None),
