@@ -121,7 +121,8 @@ def _whole(files: ModelFiles) -> Judgement:
 
 
 def _faults(files: ModelFiles, intent: Intent) -> Iterator[Judgement]:
-    if files.config is None:
+    # A GGUF file is its own config: where the file is damaged, that is the fault.
+    if files.config is None and not (files.found_by == "gguf" and any(w.fault for w in files.weights)):
         text = Text("{error}", {"error": files.config_error or "config.json is missing"})
         yield fail(
             text, fix=download(files, intent, ["config.json"]), subject="config.json", cause="MODEL_CONFIG_BROKEN"

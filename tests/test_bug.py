@@ -80,7 +80,7 @@ def test_a_bug_while_reading_costs_its_own_facts(copy: Path, tmp_path: Path) -> 
     other = tmp_path / "other"
     shutil.copytree(copy, other, symlinks=True)
     shutil.copy(CHECKOUT / "autoglm_doctor" / "verdict.py", other / "autoglm_doctor" / "verdict.py")
-    plan = other / "autoglm_doctor" / "plan.py"
+    plan = other / "autoglm_doctor" / "steps.py"
     text = plan.read_text()
     plan.write_text(text.replace('    return {"smi_seconds"', '    1 // 0\n    return {"smi_seconds"'))
     assert plan.read_text() != text

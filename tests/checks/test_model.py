@@ -151,3 +151,12 @@ def test_the_way_out_of_a_wrong_path() -> None:
     ]
     (found,) = judge(model_complete, intent=Intent(model="/m/x.bin"), model_files=missing("/m/x.bin", "file"))
     assert [fix.commands[0] for fix in found.fixes] == ["ls -la /m"]
+
+
+def test_a_damaged_gguf_file_is_one_red() -> None:
+    """It holds its own config: that this cannot be read is no second fault."""
+    damaged = ModelFiles(
+        path="/m", found_by="gguf", config_error="no part tells the architecture", weights=(file("lfs_pointer"),)
+    )
+    found = judge(model_complete, model_files=damaged, intent=default_intent())
+    assert [(f.status, f.cause) for f in found] == [("fail", "MODEL_FILES_LFS_POINTER")]

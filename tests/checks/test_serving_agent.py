@@ -46,7 +46,7 @@ def agent(text: str, **rest: Any) -> Serving:
         pytest.param(
             agent("", reasoning=f"{THOUGHT}{ACTION}"), "fail", "AGENT_ANSWER_UNUSABLE", id="all is taken away"
         ),
-        pytest.param(agent("啊哦" + "我需要打开设置。" * 90), "unknown", "", id="longer than what is kept"),
+        pytest.param(agent("啊哦" + "我需要打开设置。" * 600), "unknown", "", id="longer than what is kept"),
         pytest.param(
             agent(THOUGHT, error="not finished after 60 s"), "unknown", "", id="too slow to be read to its end"
         ),

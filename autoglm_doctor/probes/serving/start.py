@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 
 from autoglm_doctor.domain.launch_line import set_flag, stated_flag
@@ -90,8 +89,10 @@ def start(words: Sequence[str], environ: Mapping[str, str], cwd: str) -> subproc
 
 
 def temporary_folder() -> str:
-    """A folder for what the engine writes to its temporary folder; it lies in ours, and goes with it."""
-    return tempfile.mkdtemp(prefix="t", dir=os.getcwd())
+    """A folder for what the engine writes to its temporary folder; it lies in ours, which is new, and goes with it."""
+    path = os.path.join(os.getcwd(), "t")  # short: the paths of sockets are
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return path
 
 
 def key_of(words: Sequence[str], environ: Mapping[str, str]) -> str:

@@ -209,29 +209,32 @@ def test_a_server_that_dies(requests: int) -> None:
     assert len(result.asks) == min(requests + 1, len(NAMES))
 
 
-#: One request of 11 tokens each: (the server's words, seconds to the first token, seconds a token)
+#: One request of 5 tokens each: (the server's words, seconds to the first token, seconds a token)
 TRUTHS = [
-    pytest.param([], 0.06, 0.006, id="a token a chunk"),
-    pytest.param(["--tokens-per-chunk", "2"], 0.06, 0.006, id="two tokens a chunk"),
-    pytest.param(["--role-ms", "0"], 0.06, 0.006, id="the role alone comes at once"),
-    pytest.param(["--reasoning", "4"], 0.06, 0.006, id="reasoning first"),
-    pytest.param(["--mode", "no-done"], 0.06, 0.006, id="no [DONE]"),
-    pytest.param(["--mode", "no-usage"], 0.06, 0.006, id="no usage in the stream"),
-    pytest.param(["--crlf", "--comments"], 0.06, 0.006, id="CRLF and comments"),
+    pytest.param([], 0.12, 0.03, id="a token a chunk"),
+    pytest.param(["--tokens-per-chunk", "2"], 0.12, 0.03, id="two tokens a chunk"),
+    pytest.param(["--role-ms", "0"], 0.12, 0.03, id="the role alone comes at once"),
+    pytest.param(["--reasoning", "4"], 0.12, 0.03, id="reasoning first"),
+    pytest.param(["--mode", "no-done"], 0.12, 0.03, id="no [DONE]"),
+    pytest.param(["--mode", "no-usage"], 0.12, 0.03, id="no usage in the stream"),
+    pytest.param(["--crlf", "--comments"], 0.12, 0.03, id="CRLF and comments"),
 ]
 
 
 @pytest.mark.parametrize(("words", "first", "each"), TRUTHS)
 def test_times_are_those_of_the_server(words: list[str], first: float, each: float) -> None:
-    """Within 5 %; the best of five, since this machine may be busy: a wrong definition is wrong every time."""
-    question = Question("q", ({"role": "user", "content": "hello"},), 11, fixed=True)
-    with process("--first-ms", "60", "--token-ms", "6", *words) as (url, _):
+    """Within 12 %, the best of five, since this machine may be busy: a wrong definition is 20 % off every time.
+
+    How exact it is on a quiet machine is measured by benchmarks/serving.py.
+    """
+    question = Question("q", ({"role": "user", "content": "hello"},), 5, fixed=True)
+    with process("--first-ms", "120", "--token-ms", "30", *words) as (url, _):
         asker = Asker(Endpoint(url, "m"))
         replies = [asker.ask(question, 10) for _ in range(5)]
     firsts = [reply.ask.first_token_seconds or 0.0 for reply in replies]
     rates = [reply.per_token or 0.0 for reply in replies]
-    assert min(abs(value / first - 1) for value in firsts) < 0.05
-    assert min(abs(value / each - 1) for value in rates) < 0.05
+    assert min(abs(value / first - 1) for value in firsts) < 0.12
+    assert min(abs(value / each - 1) for value in rates) < 0.12
     assert min(firsts) >= first, "never before the server spoke"
 
 
