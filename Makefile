@@ -5,15 +5,15 @@ BIN := $(VENV)/bin
 PYTHONS := 3.10 3.11 3.12 3.13 3.14
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt
 
-.PHONY: check test test-all gpu lint types contracts docs format bench clean dist zipapp wheelhouse test-packaging test-pythons
+.PHONY: check serving test test-all gpu lint types contracts docs format bench clean dist zipapp wheelhouse test-packaging test-pythons
 
 check: $(VENV)/.inference ## The main job on this machine, with the built-in smoke model
 	$(BIN)/autoglm-doctor check --model smoke --device auto
 
-test: $(VENV)/.dev ## Fast tests and a sample of the long ones
+test: $(VENV)/.serving ## Fast tests and a sample of the long ones
 	$(BIN)/python -m pytest -m "not gpu and not slow" -n 2
 
-test-all: $(VENV)/.dev ## Everything that needs no GPU
+test-all: $(VENV)/serving/bin/llama-server ## Everything that needs no GPU
 	$(BIN)/python -m pytest -m "not gpu" -n 2
 
 test-packaging: $(VENV)/.dev ## Every way to install, every Python on this machine
@@ -36,6 +36,8 @@ test-pythons: ## The fast tests on each Python of this machine, in environments 
 
 gpu: $(VENV)/.dev ## Every GPU test and measurement; writes docs/measurements/
 	$(BIN)/python benchmarks/gpu.py
+
+serving: $(VENV)/serving/bin/llama-server ## The real servers that the tests start
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -74,6 +76,16 @@ $(VENV)/.inference: $(VENV)/bin/python pyproject.toml tests/constraints.txt
 $(VENV)/.dev: $(VENV)/.inference
 	$(PIP) -e '.[inference,dev]'
 	@touch $@
+
+# The environment of the real servers that tests start: `transformers serve` in seconds, and llama.cpp's server, which
+# is built from source in about three minutes on two cores (needs a C++ compiler and cmake).
+$(VENV)/.serving: $(VENV)/.dev tests/serving/environment.py tests/serving/torchvision_shim.py tests/constraints.txt
+	$(BIN)/python -m tests.serving.environment $(VENV)/serving
+	@touch $@
+
+$(VENV)/serving/bin/llama-server: $(VENV)/.serving
+	[ -x $@ ] || $(BIN)/python -m tests.serving.llama_server $@
+	@[ ! -e $@ ] || touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -19,8 +19,8 @@ from autoglm_doctor.finding import Finding, Fix
 from autoglm_doctor.interruption import cpu_limit, within
 from autoglm_doctor.launch import default_intent
 from autoglm_doctor.matrix import load_matrix
-from autoglm_doctor.steps import STEPS
 from autoglm_doctor.runner import run_checks
+from autoglm_doctor.steps import STEPS
 
 FIX = Fix(text=Text("mend it"), commands=("true",))
 FACTS = Facts(memory=known(Memory(total_bytes=1, available_bytes=1)))
