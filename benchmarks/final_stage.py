@@ -30,8 +30,8 @@ from autoglm_doctor.collect import Probe, Session, run_probe
 LIMIT = 1.05
 TARGET = Path(__file__).resolve().parent.parent / "autoglm_doctor" / "probes" / "target"
 
-#: A decoder that takes some milliseconds for a token on a CPU, as real models do on a GPU: beside the smoke model's 0.8 ms
-#: the streamer and the copied logits of `generate` alone are 4 %.
+#: A decoder that takes some milliseconds for a token on a CPU, as real models do on a GPU: beside the smoke model's
+#: 0.8 ms the streamer and the copied logits of `generate` alone are 4 %.
 CONFIG: dict[str, Any] = {
     "model_type": "llama",
     "architectures": ["LlamaForCausalLM"],
