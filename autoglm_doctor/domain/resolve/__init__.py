@@ -1,0 +1,1 @@
+"""Which engine and transformers run on a machine, why newer ones do not, and the line that installs them."""
