@@ -301,6 +301,11 @@ def _notices(registry: Registry, intent: Intent, saved: Saved | None, matrix: Ma
         )
     if intent.assumed:
         notices.append(Notice(text=Text("assumed, not read: {what}", {"what": ", ".join(intent.assumed)})))
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    if matrix.is_old(today):
+        old = {"days": matrix.age_days(today)}
+        words = "the compatibility matrix is {days} days old: releases since then are not in it; update autoglm-doctor"
+        notices.append(Notice(text=Text(words, old)))
     if saved:
         notices.append(Notice(text=Text("judged from a saved reading, not from this machine")))
         if saved.matrix_date and saved.matrix_date != matrix.generated:

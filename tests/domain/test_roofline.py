@@ -9,6 +9,7 @@ import pytest
 from autoglm_doctor.domain.roofline import card_of, work_of
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.launch import default_intent
+from autoglm_doctor.matrix import load_matrix
 from tests.checks.vram_cases import files_of
 
 README = default_intent()
@@ -32,7 +33,7 @@ AT_MOST = {
 
 @pytest.mark.parametrize(("name", "tokens"), AT_MOST.items())
 def test_the_roofline_of_autoglm(name: str, tokens: int) -> None:
-    card, work = card_of(name), work_of(README, None, 0)
+    card, work = card_of(name, None, load_matrix()), work_of(README, None, 0)
     assert card is not None
     assert work is not None
     assert card.bandwidth / work.bytes == pytest.approx(tokens, abs=0.6)
@@ -51,7 +52,7 @@ def test_the_roofline_of_autoglm(name: str, tokens: int) -> None:
     ],
 )
 def test_what_is_not_in_the_table_has_no_yardstick(name: str) -> None:
-    assert card_of(name) is None
+    assert card_of(name, None, load_matrix()) is None
 
 
 def with_launch(**values: object) -> Intent:

@@ -1,0 +1,114 @@
+"""Questions about GPUs and compute capabilities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from packaging.version import Version
+
+from autoglm_doctor.gpunames import find_row, named_size, near_rows
+from autoglm_doctor.matrix.drivers import Drivers
+from autoglm_doctor.matrix.numbers import capability, line
+from autoglm_doctor.matrix.rows import CapabilityRow, Extra, GpuModel
+
+_GIB = 1 << 30
+#: Words of a driver's name for a card that the table leaves out.
+_LEFT_OUT = frozenset(
+    {"nvidia", "geforce", "tesla", "quadro", "generation", "edition", "hbm2", "hbm2e", "hbm3", "hbm3e"}
+)
+
+
+class Capabilities(Drivers):
+    """The part of the matrix that GPUs are about."""
+
+    @cached_property
+    def capabilities(self) -> Mapping[str, CapabilityRow]:
+        """Compute capability -> the CUDA releases that compile for it."""
+        return self.rows(Mapping[str, CapabilityRow], "capabilities")  # type: ignore[type-abstract]
+
+    @cached_property
+    def gpus(self) -> Mapping[str, GpuModel]:
+        """Cards by name; a row of its own for a variant with more memory."""
+        return self.rows(Mapping[str, GpuModel], "gpus")  # type: ignore[type-abstract]
+
+    @cached_property
+    def _own_code_only(self) -> tuple[str, ...]:
+        return self.about(Extra, "capabilities").own_code_only
+
+    def runs_compiled_for(self, gpu: str, compiled: Iterable[str]) -> str:
+        """The capability among `compiled` whose code runs on a GPU of capability `gpu`, the nearest; "" of none.
+
+        Code runs on the same major from its own minor on; Jetson's 5.3, 6.2, 7.2 and 8.7 run their own only, and
+        nothing else runs theirs.
+        """
+        has = capability(gpu)
+        best: tuple[tuple[int, int], str] | None = None
+        for one in compiled:
+            code = capability(one)
+            if has is None or code is None or code[0] != has[0] or code[1] > has[1]:
+                continue
+            if one != gpu and (gpu in self._own_code_only or one in self._own_code_only):
+                continue
+            best = max(best or (code, one), (code, one))
+        return best[1] if best else ""
+
+    def compiles_for(self, cuda: str, gpu: str) -> bool | None:
+        """A CUDA release has a compiler for this capability; None when the capability is not in the table."""
+        row = self.capabilities.get(gpu)
+        if row is None:
+            return None
+        release = Version(line(cuda))
+        new_enough = not row.first_cuda or release >= Version(row.first_cuda)
+        return new_enough and (not row.last_cuda or release <= Version(row.last_cuda))
+
+    def gpu_name(self, name: str) -> str | None:
+        """The row of `gpus` that a loosely written name means; None when none is or several differ."""
+        return find_row(name, self.gpus)
+
+    def find_gpu(self, name: str) -> GpuModel | None:
+        """The card of a loosely written name; with another memory where the name speaks of one ("RTX 4090 48GB")."""
+        row, size = self.gpu_name(name), named_size(name)
+        if row is None:
+            return None
+        model = self.gpus[row]
+        if size is None or round(model.memory_gib) == size:
+            return model
+        return replace(model, memory_gib=size, cuda_gib=None, source="")
+
+    def near_gpus(self, name: str) -> tuple[str, ...]:
+        """Rows of `gpus` that may have been meant."""
+        return near_rows(name, self.gpus)
+
+    def data_sheet(self, name: str, total_bytes: int | None = None) -> GpuModel | None:
+        """The figures of a real card by the driver's name for it; None when the table does not have exactly that one.
+
+        Unlike `find_gpu` it does not guess: a laptop's chip has its desktop namesake's name and other memory. Where a
+        name is sold with several memories, the one that was read (`total_bytes`) decides; without it they must agree.
+        """
+        words, size = _words(name)
+        fitting = [model for row, model in self.gpus.items() if _is(words, size, row, model)]
+        if total_bytes is not None:
+            fitting.sort(key=lambda model: abs(model.memory_gib - total_bytes / _GIB))
+        elif len({model.bandwidth_gb_s for model in fitting}) > 1:
+            return None
+        return fitting[0] if fitting else None
+
+
+def _is(words: frozenset[str], size: int | None, row: str, model: GpuModel) -> bool:
+    for called in (row, *model.called):
+        known, its_size = _words(called)
+        if words == known and (size is None or size in (its_size, round(model.memory_gib))):
+            return True
+    return False
+
+
+def _words(name: str) -> tuple[frozenset[str], int | None]:
+    """ "NVIDIA A100-SXM4-80GB" is ({a100, sxm}, 80)."""
+    plain = re.sub(r"(\d)\s+(gib|gb)\b", r"\1\2", name.lower())
+    words = {re.sub(r"^sxm\d$", "sxm", word) for word in re.split(r"[^a-z0-9.]+", plain)} - _LEFT_OUT - {""}
+    sizes = {word for word in words if re.fullmatch(r"\d+g(i?b)?", word)}
+    size = next((int(re.sub(r"\D", "", word)) for word in sizes), None)
+    return frozenset(words - sizes), size

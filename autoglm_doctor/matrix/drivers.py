@@ -1,0 +1,96 @@
+"""Questions about drivers, CUDA releases, PTX and forward compatibility."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Literal
+
+from packaging.version import Version
+
+from autoglm_doctor.matrix.numbers import capability, line, number
+from autoglm_doctor.matrix.rows import Branch, CudaMajor, CudaRelease
+from autoglm_doctor.matrix.sections import Sections
+
+
+class Drivers(Sections):
+    """The part of the matrix that NVIDIA's drivers are about."""
+
+    @cached_property
+    def cuda_majors(self) -> Mapping[str, CudaMajor]:
+        """CUDA major -> the oldest driver of all its releases."""
+        return self.rows(Mapping[str, CudaMajor], "cuda_majors")  # type: ignore[type-abstract]
+
+    @cached_property
+    def cuda_releases(self) -> tuple[CudaRelease, ...]:
+        """Releases and the driver that each came with, the newest first."""
+        return self.rows(tuple[CudaRelease, ...], "cuda_releases")
+
+    @cached_property
+    def branches(self) -> Mapping[str, Branch]:
+        """Driver branch -> its row, in ascending order."""
+        return self.rows(Mapping[str, Branch], "driver_branches")  # type: ignore[type-abstract]
+
+    @cached_property
+    def driver_branches(self) -> Mapping[str, str]:
+        """Driver branch -> the newest CUDA that its libcuda knows."""
+        return {name: branch.cuda for name, branch in self.branches.items()}
+
+    @cached_property
+    def ptx_isa(self) -> Mapping[str, str]:
+        """PTX ISA -> the CUDA release whose driver first compiles it."""
+        return self.rows(Mapping[str, str], "ptx_isa")  # type: ignore[type-abstract]
+
+    @cached_property
+    def forward_compat(self) -> Mapping[str, Mapping[str, str]]:
+        """CUDA release of a cuda-compat package -> driver branch -> C, X or N."""
+        return self.rows(Mapping[str, Mapping[str, str]], "forward_compat")  # type: ignore[type-abstract]
+
+    def minimum_driver(self, cuda: str) -> CudaMajor | None:
+        """The oldest driver for a CUDA release such as "12.8", by its major; None: a major that is not in the table."""
+        return self.cuda_majors.get(cuda.split(".")[0])
+
+    def driver_of(self, cuda: str) -> CudaRelease | None:
+        """The driver that came with the first release of a CUDA line ("12.8"): information; None when not known."""
+        rows = [row for row in self.cuda_releases if row.cuda == line(cuda) and row.linux]
+        return rows[-1] if rows else None
+
+    def branch_of(self, driver: str) -> Branch | None:
+        """The row of a driver version's branch, or of the next older one in the table; None for no version."""
+        found = number(driver)
+        older = [name for name in self.branches if found is not None and int(name) <= found.major]
+        return self.branches[max(older, key=int)] if older else None
+
+    def newest_cuda(self, driver: str) -> str:
+        """The newest CUDA that a driver's libcuda knows, by its branch; "" when not known."""
+        branch = self.branch_of(driver)
+        return branch.cuda if branch else ""
+
+    def ptx_cuda(self, isa: str) -> str:
+        """The CUDA release that a driver must know to compile PTX of this ISA ("8.8" -> "12.9"); "" when not known."""
+        return self.ptx_isa.get(isa, "")
+
+    def compiles_ptx(self, driver: str, isa: str) -> bool | None:
+        """A driver (its version) compiles PTX of this ISA; None when one of the two is not known."""
+        has, needs = self.newest_cuda(driver), self.ptx_cuda(isa)
+        return Version(has) >= Version(needs) if has and needs else None
+
+    def branch_for_cuda(self, cuda: str) -> str:
+        """The first driver branch whose libcuda knows a CUDA release ("12.9" -> "575"); "" when none is known."""
+        fitting = [name for name, row in self.branches.items() if Version(row.cuda) >= Version(line(cuda))]
+        return min(fitting, key=int, default="")
+
+    def drives(self, driver: str, gpu: str) -> bool | None:
+        """A driver still drives GPUs of this capability (590 dropped those below 7.5); None when not known."""
+        branch, has = self.branch_of(driver), capability(gpu)
+        first = capability(branch.first_capability) if branch and branch.first_capability else None
+        return has >= first if has and first else None
+
+    def compat_package(self, cuda: str, driver: str) -> Literal["runs", "not", "not needed"] | None:
+        """Whether cuda-compat of a CUDA release runs over a driver, on a card that it is for; None: not in the table.
+
+        Data center cards, NGC Server Ready cards and Jetson only: on GeForce it ends in error 804.
+        """
+        mark = self.forward_compat.get(line(cuda), {}).get(driver.split(".")[0])
+        marks: Mapping[str, Literal["runs", "not", "not needed"]] = {"C": "runs", "X": "not", "N": "not needed"}
+        return marks.get(mark or "")

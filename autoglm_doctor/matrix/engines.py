@@ -1,0 +1,110 @@
+"""Questions about the engines: what a release of vLLM or SGLang demands of its surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cached_property
+
+from packaging.version import Version
+
+from autoglm_doctor.matrix.numbers import capability, covering, number, within
+from autoglm_doctor.matrix.rows import EngineBinary, EnginePins, EngineRelease, OtherServer
+from autoglm_doctor.matrix.torches import Torches
+
+#: Engines that the matrix has releases of; a section each.
+ENGINES = ("vllm", "sglang")
+
+
+class Engines(Torches):
+    """The part of the matrix that vLLM, SGLang and other servers are about."""
+
+    @cached_property
+    def engines(self) -> Mapping[str, tuple[EngineRelease, ...]]:
+        """Engine -> its releases, the oldest first."""
+        return {engine: self._releases(engine) for engine in ENGINES}
+
+    @cached_property
+    def other_servers(self) -> tuple[OtherServer, ...]:
+        """ONNX Runtime, TorchServe: what their wheels are built for."""
+        return self.rows(tuple[OtherServer, ...], "other_servers")
+
+    @cached_property
+    def _binaries(self) -> Mapping[str, tuple[EngineBinary, ...]]:
+        return self.rows(Mapping[str, tuple[EngineBinary, ...]], "engine_binaries")  # type: ignore[type-abstract]
+
+    def _releases(self, engine: str) -> tuple[EngineRelease, ...]:
+        found = []
+        for pins in self.rows(tuple[EnginePins, ...], engine):
+            binary = covering(self._binaries[engine], pins.version)
+            if binary is not None:
+                found.append(_joined(pins, binary))
+        return tuple(found)
+
+    def engine_release(self, engine: str, version: str | None) -> EngineRelease | None:
+        """The row that covers a version; the newest one when the version is not known (None)."""
+        rows = self.engines.get(engine, ())
+        if version is None:
+            return rows[-1] if rows else None
+        return covering(rows, version)
+
+    def engine_glibc(self, engine: str, version: str) -> str:
+        """The oldest glibc for an engine with its torch ("2.31"); "" when not known.
+
+        The wheel's own tag, or what its torch needs: the greater. An old tag (manylinux1) says nothing.
+        """
+        row = self.engine_release(engine, version)
+        if row is None:
+            return ""
+        said = [text for text in (row.glibc, self.torch_glibc(row.torch) if row.torch else "") if text]
+        return max(said, key=Version, default="")
+
+    def engine_needs_driver_for_ptx(self, engine: str, version: str, gpu: str) -> str:
+        """The PTX ISA that the driver must compile for this engine on a GPU of capability `gpu`; "" for none.
+
+        vLLM's FlashAttention-2 has compiled code for 8.0 only. From 9.0 on the driver compiles its PTX, which
+        minor-version compatibility does not cover; on 9.0 itself only where FlashAttention-2 runs in place of 3.
+        """
+        row, has = self.engine_release(engine, version), capability(gpu)
+        return row.fa2_ptx if row and has and has >= (9, 0) else ""
+
+    def engine_has_code_for(self, engine: str, version: str, gpu: str) -> bool | None:
+        """The engine's own binaries hold compiled code that runs on a capability; None when they were not read."""
+        row = self.engine_release(engine, version)
+        if row is None or not row.sass or capability(gpu) is None:
+            return None
+        return bool(self.runs_compiled_for(gpu, row.sass.split()))
+
+    def engine_takes(self, engine: str, version: str, package: str, installed: str) -> bool | None:
+        """An engine's own metadata admits this version of torch, transformers, numpy ...; None: it does not say."""
+        row = self.engine_release(engine, version)
+        wanted = getattr(row, package.replace("-", "_"), "") if row else ""
+        if not wanted or number(installed) is None:
+            return None
+        return within(installed, wanted)
+
+    def engines_for_transformers(self, engine: str, transformers: str) -> tuple[EngineRelease, ...]:
+        """The releases of an engine whose metadata admits a transformers release, the oldest first."""
+        return tuple(
+            row for row in self.engines.get(engine, ()) if row.transformers and within(transformers, row.transformers)
+        )
+
+    def other_server(self, server: str, version: str) -> OtherServer | None:
+        """What the wheels of another server ("onnxruntime-gpu") are built for; None when not known."""
+        return covering([row for row in self.other_servers if row.server == server], version)
+
+
+def _joined(pins: EnginePins, binary: EngineBinary) -> EngineRelease:
+    return EngineRelease(
+        since=pins.version,
+        cuda_major=binary.cuda_major,
+        minimum_capability=binary.minimum_capability,
+        sass=binary.sass,
+        fa2_ptx=binary.fa2_ptx,
+        measured=pins.version in binary.measured,
+        source=f"PyPI metadata and wheel of {pins.version}",
+        **{name: getattr(pins, name) for name in _SHARED},
+    )
+
+
+_SHARED = tuple({f.name for f in fields(EnginePins)} & {f.name for f in fields(EngineRelease)})

@@ -1,0 +1,119 @@
+"""Questions about models, transformers and releases that are known to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from packaging.version import Version
+
+from autoglm_doctor.matrix.engines import Engines
+from autoglm_doctor.matrix.numbers import newest, number, within
+from autoglm_doctor.matrix.rows import KnownBad, KnownPair, ModelSupport, Release
+
+#: Sections of libraries, by the name that pip knows.
+LIBRARIES = ("transformers", "xformers", "bitsandbytes", "accelerate", "triton", "onnxruntime-gpu", "torchserve")
+
+
+class Models(Engines):
+    """The part of the matrix that models and the libraries around them are about."""
+
+    @cached_property
+    def models(self) -> Mapping[str, ModelSupport]:
+        """Model type -> where it first works, for those of which more is known than that."""
+        return self.rows(Mapping[str, ModelSupport], "models")  # type: ignore[type-abstract]
+
+    @cached_property
+    def model_types(self) -> Mapping[str, str]:
+        """Model type -> the first transformers whose wheel names it; 4.28.0 stands for itself and all before."""
+        return self.rows(Mapping[str, str], "model_types")  # type: ignore[type-abstract]
+
+    @cached_property
+    def known_bad(self) -> tuple[KnownBad, ...]:
+        """Releases with a known defect."""
+        return self.rows(tuple[KnownBad, ...], "known_bad")
+
+    @cached_property
+    def known_pairs(self) -> tuple[KnownPair, ...]:
+        """Pairs that do not go together."""
+        return self.rows(tuple[KnownPair, ...], "known_pairs")
+
+    @cached_property
+    def os_glibc(self) -> Mapping[str, str]:
+        """Distribution -> its glibc."""
+        return self.rows(Mapping[str, str], "os_glibc")  # type: ignore[type-abstract]
+
+    @cached_property
+    def open_autoglm(self) -> Mapping[str, str]:
+        """What Open-AutoGLM's own documents ask for."""
+        return self.rows(Mapping[str, str], "open_autoglm")  # type: ignore[type-abstract]
+
+    def libraries(self, package: str) -> Mapping[str, Release]:
+        """Releases of a library by version, the oldest first; {} where the matrix has no table of it."""
+        if package not in LIBRARIES:
+            return {}
+        rows = self.rows(tuple[Release, ...], package.replace("-", "_"))
+        return {row.version: row for row in rows}
+
+    def first_transformers(self, model_type: str) -> str:
+        """The first transformers that knows a model type and is not known to fail with it; "" when not in the table."""
+        support = self.models.get(model_type)
+        return support.transformers if support else self.model_types.get(model_type, "")
+
+    def transformers_knows(self, transformers: str, model_type: str) -> bool | None:
+        """A release of transformers knows a model type; None for a type that is in no release of the table.
+
+        A type may also come with code of its own beside the model's files: None is no fault.
+        """
+        first, has = self.model_types.get(model_type, ""), number(transformers)
+        return has >= Version(first) if first and has else None
+
+    def first_engine(self, engine: str, architecture: str) -> str:
+        """The first release of an engine that knows an architecture of config.json; "" when none does, or not known."""
+        return self._architectures(engine).get(architecture, "")
+
+    def engine_knows(self, engine: str, version: str, architecture: str) -> bool | None:
+        """A release of an engine knows an architecture; None when none of the table does.
+
+        Engines can also run some models through transformers: None and False are no proof that it fails.
+        """
+        first, has = self.first_engine(engine, architecture), number(version)
+        return has >= Version(first) if first and has else None
+
+    def _architectures(self, engine: str) -> Mapping[str, str]:
+        if engine not in self.engines:
+            return {}
+        return self.rows(Mapping[str, str], f"{engine}_architectures")  # type: ignore[type-abstract]
+
+    def is_known_bad(self, package: str, version: str, model_type: str = "") -> KnownBad | None:
+        """The defect that a release is known for, with this model type or with all; None when none is known."""
+        for row in self.known_bad:
+            if (
+                row.package == package
+                and (not row.models or model_type in row.models)
+                and within(version, row.versions)
+            ):
+                return row
+        return None
+
+    def bad_pairs(self, packages: Mapping[str, str], *, multimodal: bool = True) -> tuple[KnownPair, ...]:
+        """The pairs among installed packages (name -> version) that are known not to go together."""
+        return tuple(
+            row
+            for row in self.known_pairs
+            if (multimodal or row.models != "multimodal")
+            and all(within(packages.get(name), versions) for name, versions in row.packages.items())
+        )
+
+    def needs(self, package: str, version: str, of: str) -> str:
+        """What a release of a library asks of another ("huggingface-hub"); "" when not known or not asked for."""
+        row = self.libraries(package).get(version)
+        return str(getattr(row, of.replace("-", "_"), "")) if row else ""
+
+    def newest_release(self, package: str) -> str:
+        """The newest release in the table of torch, an engine or a library; "" without a table."""
+        if package == "torch":
+            return newest(self.torch)
+        if package in self.engines:
+            return newest(row.since for row in self.engines[package])
+        return newest(self.libraries(package))
