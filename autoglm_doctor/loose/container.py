@@ -1,0 +1,52 @@
+"""`container` -> the kind of container, and the engine that its image holds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from autoglm_doctor.loose.values import table, text
+
+_KINDS = (
+    ("kubernetes", r"kubernetes|\bk8s\b|\bpods?\b|kuberay"),
+    ("podman", r"podman"),
+    ("docker", r"docker|compose|[\w.-]+/[\w.-]+:[\w.-]+|\bNGC\b"),
+)
+_IMAGES = (("vllm", r"vllm-openai:v(\d+(?:\.\d+)+\w*)"), ("sglang", r"sglang:v(\d+(?:\.\d+)+(?:\.post\d+)?)"))
+_NAMES = (("vllm", r"\bvllm\b"), ("sglang", r"\bsglang\b"))
+
+
+def _said(container: Any) -> str:
+    """The sentence; of an object, its values."""
+    return text(container) or " ".join(text(value) for value in table(container).values())
+
+
+def kind_of(container: Any) -> str:
+    """ "docker", "podman", "kubernetes", "container" of another kind; "" when there is none."""
+    said = _said(container)
+    if not said or said.lower() in ("no", "none"):
+        return ""
+    return next((kind for kind, pattern in _KINDS if re.search(pattern, said, re.IGNORECASE)), "container")
+
+
+def image_engine(container: Any) -> tuple[str, str]:
+    """The engine that the image is made for and its version by the tag; "" for what is not told."""
+    said = _said(container)
+    for name, pattern in _IMAGES:
+        match = re.search(pattern, said, re.IGNORECASE)
+        if match:
+            return name, match[1]
+    return next(((name, "") for name, pattern in _NAMES if re.search(pattern, said, re.IGNORECASE)), ("", ""))
+
+
+def required_cuda(container: Any) -> str:
+    """The oldest CUDA that the image says it needs, "12.8"; "" when it does not."""
+    match = re.search(
+        r"(?:requires?|needs?) cuda\W{0,4}(\d+\.\d+)|cuda ?>= ?(\d+\.\d+)", _said(container), re.IGNORECASE
+    )
+    return (match[1] or match[2]) if match else ""
+
+
+def default_shared_memory(container: Any) -> bool:
+    """Whether it says that shared memory was left at the runtime's default."""
+    return bool(re.search(r"default (?:/dev/)?shm|without --shm-size|no --shm-size", _said(container), re.IGNORECASE))

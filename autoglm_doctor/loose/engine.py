@@ -1,0 +1,109 @@
+"""`engine`, `engine_args`, `command`, `model` -> the intent, read by the same parser as a command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autoglm_doctor.errors import DoctorError
+from autoglm_doctor.intent import Device, Engine, Intent
+from autoglm_doctor.launch import parse_command
+from autoglm_doctor.loose.container import image_engine
+from autoglm_doctor.loose.model import model_name
+from autoglm_doctor.loose.values import table, text
+
+_ENGINES: Mapping[str, Engine] = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "llama.cpp": "llamacpp",
+    "llamacpp": "llamacpp",
+    "llama-server": "llamacpp",
+    "transformers": "transformers",
+}
+_NAMED = re.compile(
+    rf"({'|'.join(map(re.escape, _ENGINES))})\b(?:\s*(?:==|version)?\s*v?(\d+(?:\.\d+)+[\w.+]*))?", re.I
+)
+_START: Mapping[Engine, tuple[str, ...]] = {
+    "vllm": ("vllm", "serve"),
+    "sglang": ("python3", "-m", "sglang.launch_server", "--model-path"),
+    "transformers": ("transformers", "serve"),
+    "llamacpp": ("llama-server", "--model"),
+}
+
+
+def named_engine(said: Any) -> tuple[str, str]:
+    """Name and version: ("vllm", "0.9.0") of "vllm 0.9.0"; "" for what is not told."""
+    match = _NAMED.match(text(said))
+    return (_ENGINES[match[1].lower()], match[2] or "") if match else ("", "")
+
+
+def read_intent(facts: Mapping[str, Any]) -> Intent:
+    """What is to run. Flags that cannot be read count as not given.
+
+    Where no engine is named it is plain transformers, which demands the least of a machine.
+    """
+    stated = _command(facts)
+    if stated is not None:
+        return stated
+    words = [*_START[_engine(facts)], model_name(facts)]
+    for flag in _flags(facts.get("engine_args")):
+        if _parsed([*words, *flag]) is not None:
+            words += flag
+    intent = parse_command(words)
+    return dataclasses.replace(intent, stated_by="options", device=_device(facts, intent.engine))
+
+
+def _command(facts: Mapping[str, Any]) -> Intent | None:
+    try:
+        words = shlex.split(text(facts.get("command")))
+    except ValueError:
+        return None
+    return _parsed(words) if words else None
+
+
+def _parsed(words: Sequence[str]) -> Intent | None:
+    try:
+        return parse_command(words)
+    except DoctorError:
+        return None
+
+
+def _engine(facts: Mapping[str, Any]) -> Engine:
+    packages = {name.lower() for name in table(facts.get("packages"))}
+    # SGLang brought vLLM along until 2025: with both installed it is the one that serves.
+    installed = next((name for name in ("sglang", "vllm") if name in packages), "")
+    named = named_engine(facts.get("engine"))[0]
+    return _ENGINES.get(named or installed or image_engine(facts.get("container"))[0], "transformers")
+
+
+def _device(facts: Mapping[str, Any], engine: Engine) -> Device:
+    """A GPU, as soon as anything speaks of one; plain transformers also runs on a machine without."""
+    speaks = ("gpus", "gpu", "driver_version", "driver_branch", "driver", "cuda_driver_version", "torch_cuda")
+    is_gpu = engine in ("vllm", "sglang") or any(facts.get(key) is not None for key in speaks)
+    return "cuda" if is_gpu else "auto"
+
+
+def _flags(stated: Any) -> list[list[str]]:
+    """One list of words for each flag, of an object or of a line."""
+    if isinstance(stated, dict):
+        return [words for name, value in stated.items() if (words := _flag(str(name), value))]
+    try:
+        words = shlex.split(" ".join(map(str, stated)) if isinstance(stated, list) else text(stated))
+    except ValueError:
+        return []
+    starts = [at for at, word in enumerate(words) if word.startswith("--")]
+    return [words[at:end] for at, end in itertools.pairwise([*starts, len(words)])]
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    flag = "--" + name.lstrip("-").replace("_", "-")
+    if value is True:
+        return [flag]
+    if value is None or value is False or (isinstance(value, str) and not value.strip()):
+        return []
+    return [flag, json.dumps(value) if isinstance(value, (dict, list)) else str(value)]

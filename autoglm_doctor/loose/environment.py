@@ -1,0 +1,30 @@
+"""`env` -> the variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autoglm_doctor.facts import Environment, Reading, known
+from autoglm_doctor.loose.container import required_cuda
+from autoglm_doctor.loose.values import table
+
+
+def read_environment(facts: Mapping[str, Any]) -> Reading[Environment] | None:
+    """What is stated to be set; None when nothing is said of variables.
+
+    "unset" and null mean that it is not set; "" that it is, and empty. An image that "requires CUDA 12.8" says so in
+    NVIDIA_REQUIRE_CUDA.
+    """
+    stated = facts.get("env") if isinstance(facts.get("env"), dict) else facts.get("environment")
+    found = {
+        str(name): str(value)
+        for name, value in table(stated).items()
+        if value is not None and str(value).strip().lower() not in ("unset", "not set")
+    }
+    needed = required_cuda(facts.get("container"))
+    if needed:
+        found.setdefault("NVIDIA_REQUIRE_CUDA", f"cuda>={needed}")
+    if not found and not isinstance(stated, dict):
+        return None
+    return known(Environment(variables=found), source="stated")

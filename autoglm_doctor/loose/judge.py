@@ -1,0 +1,69 @@
+"""One input -> its causes, by the checks that judge a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from autoglm_doctor.api import Check
+from autoglm_doctor.domain.signatures import symptoms_of
+from autoglm_doctor.errors import DoctorError
+from autoglm_doctor.facts import SCHEMA, Facts
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.jsonio import decode
+from autoglm_doctor.loose.ranking import Ranked, merge
+from autoglm_doctor.loose.read import read_facts
+from autoglm_doctor.matrix import Matrix
+from autoglm_doctor.reading import Saved
+from autoglm_doctor.report.diagnose_types import Diagnosis
+from autoglm_doctor.runner import run_checks
+
+#: They conclude from a thing that a list does not hold, and a list of stated packages is never the whole one.
+ON_ABSENCE = frozenset({"ENG001"})
+
+#: What such a finding observed, in checks that conclude other things as well.
+NOT_THERE = "not installed"
+
+
+def diagnose(name: str, data: Any, checks: Sequence[Check], matrix: Matrix) -> Diagnosis:
+    """Judge loose facts, a saved reading or a report; `symptom` beside them is an error text.
+
+    Raises:
+        DoctorError: no object, or neither facts nor a symptom in it.
+    """
+    facts, intent, is_loose = _read(data, matrix)
+    findings: Iterable[Finding] = run_checks(
+        [c for c in checks if not is_loose or c.code not in ON_ABSENCE], facts, intent, matrix
+    )
+    if is_loose:
+        findings = (f for f in findings if f.observed != NOT_THERE)
+    symptom = data.get("symptom")
+    symptoms = symptoms_of([symptom] if isinstance(symptom, str) else [], intent.engine)
+    folder = facts.model_files.value.path if facts.model_files.value else intent.model
+    return _diagnosis(name, merge(tuple(findings), symptoms, intent, folder))
+
+
+def _diagnosis(name: str, ranked: Sequence[Ranked]) -> Diagnosis:
+    statuses = {one.cause.status for one in ranked}
+    status: Literal["fail", "warn", "pass"] = "fail" if "fail" in statuses else "warn" if statuses else "pass"
+    return Diagnosis(
+        input=name,
+        status=status,
+        causes=tuple(one.cause for one in ranked),
+        fixes=tuple(one.fix for one in ranked),
+    )
+
+
+def _read(data: Any, matrix: Matrix) -> tuple[Facts, Intent, bool]:
+    if not isinstance(data, dict):
+        raise DoctorError("a JSON object expected")
+    stated = data.get("facts", {} if "symptom" in data else data)
+    if not isinstance(stated, dict):
+        raise DoctorError("facts: a JSON object expected")
+    if isinstance(stated.get("schema"), int):
+        saved = decode(Saved, data)
+        if saved.facts.schema > SCHEMA:
+            raise DoctorError(f"written by a newer autoglm-doctor (schema {saved.facts.schema})")
+        return saved.facts, saved.intent or read_facts({}, matrix)[1], False
+    return (*read_facts(stated, matrix), True)

@@ -1,0 +1,77 @@
+"""`model`, `model_type`, `model_dtype`, `config` -> the model's name, and its config as far as it is known."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from autoglm_doctor.intent import UNNAMED
+from autoglm_doctor.loose.values import table, text
+from autoglm_doctor.profiles import PROFILES, find_profile
+
+#: Families whose names tell the `model_type` of their config.json, narrow patterns first.
+_TYPES = (
+    (r"qwen-?3[-_.]?vl.*\da\d+b", "qwen3_vl_moe"),
+    (r"qwen-?3[-_.]?vl", "qwen3_vl"),
+    (r"qwen-?2\.?5[-_.]?vl", "qwen2_5_vl"),
+    (r"qwen-?2[-_.]?vl", "qwen2_vl"),
+    (r"autoglm-phone|glm-?4\.1v|glm-?4\.6v-flash", "glm4v"),
+    (r"glm-?4\.[56]v", "glm4v_moe"),
+    (r"glm-?ocr", "glm_ocr"),
+    (r"glm-?image", "glm_image"),
+    (r"glm-?4v-9b|glm-?4-9b(?!.*(?:0414|hf))", "chatglm"),
+    (r"gemma-?3(?!n)", "gemma3"),
+    (r"internvl-?[23]", "internvl_chat"),
+)
+
+#: Quantised checkpoints say so in their names by a custom that all who publish them keep.
+_QUANTISED = (("awq", r"[-_.]awq\b"), ("gptq", r"[-_.]gptq\b"), ("fp8", r"[-_. ]fp8\b"))
+
+
+def model_name(facts: Mapping[str, Any]) -> str:
+    """The hub name where the model is a known one, else as stated; UNNAMED without a model."""
+    said = text(facts.get("model"))
+    known = find_profile(said) or _by_tail(said)
+    if known is None or "/" in said:
+        return said or UNNAMED
+    return known.hub_names[0]
+
+
+def _by_tail(said: str) -> Any:
+    return _tails().get(said.lower()) if said and "/" not in said else None
+
+
+@functools.cache
+def _tails() -> dict[str, Any]:
+    """Known models by their hub name without its owner, and without -Instruct."""
+    found: dict[str, Any] = {}
+    for profile in PROFILES.values():
+        for name in profile.hub_names:
+            tail = name.rpartition("/")[2].lower()
+            found.setdefault(tail, profile)
+            found.setdefault(tail.removesuffix("-instruct"), profile)
+    return found
+
+
+def config_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of config.json that are stated or that the model's name tells; {} when none is."""
+    said = text(facts.get("model"))
+    known = find_profile(model_name(facts))
+    config: dict[str, Any] = dict(known.config) if known else {}
+    kind = text(facts.get("model_type")) or ("" if known else _first(_types(), said))
+    config |= {"model_type": kind} if kind else {}
+    dtype = text(facts.get("model_dtype"))
+    config |= {"dtype": dtype, "torch_dtype": dtype} if dtype else {}
+    method = next((name for name, pattern in _QUANTISED if re.search(pattern, said, re.IGNORECASE)), "")
+    config |= {"quantization_config": {"quant_method": method}} if method else {}
+    return config | dict(table(facts.get("config")))
+
+
+def _types() -> tuple[tuple[str, str], ...]:
+    return tuple((kind, pattern) for pattern, kind in _TYPES)
+
+
+def _first(rows: tuple[tuple[str, str], ...], said: str) -> str:
+    return next((name for name, pattern in rows if re.search(pattern, said, re.IGNORECASE)), "")

@@ -1,0 +1,68 @@
+"""`packages`, `engine`, `container`, `torch` -> the packages that are named. A list that is not the whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from autoglm_doctor.facts import Distribution, Packages, Reading, known
+from autoglm_doctor.loose.container import image_engine
+from autoglm_doctor.loose.engine import named_engine
+from autoglm_doctor.loose.torch import torch_version
+from autoglm_doctor.loose.values import as_list, table, text, version, words
+
+
+def read_packages(facts: Mapping[str, Any]) -> Reading[Packages] | None:
+    """The packages whose version is stated, each once; None when there is none."""
+    versions: dict[str, str] = {}
+    for name, said in _stated(facts):
+        if _is_version(said):
+            versions.setdefault(canonicalize_name(name), said)
+    demands = _demands(facts, versions)
+    if not versions and not demands:
+        return None
+    found = tuple(
+        Distribution(name=name, version=versions.get(name, "0"), requires=tuple(demands.get(name, ())))
+        for name in sorted({*versions, *demands})
+    )
+    return known(Packages(distributions=found), source="stated")
+
+
+def _stated(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and versions, the most exact statement first."""
+    torch = torch_version(facts)
+    found = [("torch", torch)] if torch else []
+    found += [(str(name), text(said)) for name, said in table(facts.get("packages")).items()]
+    found += [one for one in (named_engine(facts.get("engine")), image_engine(facts.get("container"))) if one[1]]
+    named = ("vllm", "sglang", "transformers", "torchvision", "torchaudio", "triton", "numpy")
+    return found + [(name, version(facts.get(name))) for name in named]
+
+
+def _demands(facts: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, list[str]]:
+    """What packages are said to require of others that are stated as well: {"thinc": ["numpy<2"]}."""
+    found: dict[str, list[str]] = {}
+    for name, demands in table(facts.get("requires")).items():
+        found[canonicalize_name(str(name))] = [one for one in words(as_list(demands)) if _names_one_of(versions, one)]
+    for name in words(as_list(facts.get("wants_numpy_lt_2"))):
+        found.setdefault(canonicalize_name(name), []).extend(["numpy<2"] if "numpy" in versions else [])
+    return found
+
+
+def _names_one_of(versions: Mapping[str, str], said: str) -> bool:
+    """A package that nobody mentions is not missing."""
+    try:
+        return canonicalize_name(Requirement(said).name) in versions
+    except InvalidRequirement:
+        return False
+
+
+def _is_version(said: str) -> bool:
+    try:
+        Version(said)
+    except InvalidVersion:
+        return False
+    return True

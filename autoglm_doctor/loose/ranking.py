@@ -1,0 +1,70 @@
+"""Findings on the facts and what an error text means -> causes, the root first."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoglm_doctor.domain.signatures import Symptom, fix_for
+from autoglm_doctor.finding import Cause, Finding, Fix, Text
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.verdict import rank
+
+#: Stands in for a check where the words of an error tell the cause.
+BY_TEXT = "text"
+
+#: Causes that slow a deployment down or only may stop it.
+YELLOW = frozenset(
+    {"SLOW_MODEL_STORAGE", "CHAT_TEMPLATE_MISSING", "MEMLOCK_LIMIT_LOW", "WSL_LIBCUDA_STUB"}
+    | {"P2P_BROKEN_ACS_IOMMU", "P2P_UNRELIABLE_GPU_OR_DRIVER", "ENV_VAR_OVERRIDE_WRONG"}
+)
+
+#: How sure each source of a cause is; the lower wins, and at the same height the facts do.
+_SURE = {"certain": 0, "likely": 1, "hint": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A cause with the first way out."""
+
+    cause: Cause
+    fix: Fix | None
+
+
+def merge(findings: Sequence[Finding], symptoms: Sequence[Symptom], intent: Intent, folder: str) -> tuple[Ranked, ...]:
+    """One line a cause.
+
+    A red of the facts is certain, a yellow likely. A cause of which both speak leads those of its certainty, then come
+    the facts in the order of `verdict.rank`, then the text; what only follows from something else comes last.
+    """
+    by_facts = rank(findings)
+    told = {one.signature.cause for one in symptoms}
+    entries: list[tuple[tuple[int, int, int, int], Ranked]] = []
+    for place, cause in enumerate(by_facts):
+        sure = 0 if cause.status == "fail" else 1
+        sure = min(sure, *(_SURE[s.signature.sure] for s in symptoms if s.signature.cause == cause.cause), 2)
+        key = (0, sure, 0 if cause.cause in told else 1, place)
+        entries.append((key, _of_facts(findings, cause)))
+    known = {cause.cause for cause in by_facts}
+    for place, one in enumerate(s for s in symptoms if s.signature.cause not in known):
+        key = (int(one.signature.consequence), _SURE[one.signature.sure], 2, place)
+        entries.append((key, _by_text(one, intent, folder)))
+    return tuple(ranked for _, ranked in sorted(entries, key=lambda entry: entry[0]))
+
+
+def _of_facts(findings: Sequence[Finding], cause: Cause) -> Ranked:
+    """With its way out; "it fell off the bus" is told with the GPU that it is about."""
+    same = [f for f in findings if (f.code, f.cause, f.status) == (cause.check, cause.cause, cause.status)]
+    subject = same[0].subject
+    if subject.startswith("gpu:"):
+        said = Text("{subject}: " + cause.text.template, {**cause.text.params, "subject": subject})
+        cause = dataclasses.replace(cause, text=said)
+    return Ranked(cause, next((f.fixes[0] for f in same if f.fixes), None))
+
+
+def _by_text(symptom: Symptom, intent: Intent, folder: str) -> Ranked:
+    row = symptom.signature
+    said = Text("{meaning}: {line}", {"meaning": row.meaning, "line": symptom.line[:200]})
+    cause = Cause(cause=row.cause, status="warn" if row.cause in YELLOW else "fail", check=BY_TEXT, text=said)
+    return Ranked(cause, fix_for(row, intent, folder, symptom.line))

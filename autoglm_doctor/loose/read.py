@@ -1,0 +1,59 @@
+"""Loose facts -> Facts and Intent. What is not stated stays unread: no key, no fact."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from autoglm_doctor.facts import Facts, Gpu, Reading, fact_names
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.loose.driver import read_cuda, read_driver, seen_to_work
+from autoglm_doctor.loose.engine import read_intent
+from autoglm_doctor.loose.environment import read_environment
+from autoglm_doctor.loose.gpus import MOST, read_gpus
+from autoglm_doctor.loose.host import read_host, read_interpreter
+from autoglm_doctor.loose.memory import read_memory, read_shared_memory
+from autoglm_doctor.loose.model_files import read_model_files
+from autoglm_doctor.loose.packages import read_packages
+from autoglm_doctor.loose.storage import read_disk_speed, read_download, read_storage
+from autoglm_doctor.loose.torch import read_torch, read_torch_run
+from autoglm_doctor.matrix import Matrix
+
+Stated = Mapping[str, Any]
+
+
+def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
+    """The facts that are stated, and what is to run. Unknown keys and values of unknown form are ignored."""
+    intent = read_intent(stated)
+    host = read_host(stated, matrix)
+    torch, run = read_torch(stated, host.value if host else None, matrix), read_torch_run(stated)
+    driver = read_driver(stated, matrix)
+    found: dict[str, Reading[Any] | None] = {
+        "host": host,
+        "environment": read_environment(stated),
+        "driver": seen_to_work(driver, torch.value if torch else None, run.value if run else None, matrix),
+        "gpus": _as_many_as_taken(read_gpus(stated, matrix), intent),
+        "cuda": read_cuda(stated),
+        "interpreter": read_interpreter(stated),
+        "packages": read_packages(stated),
+        "torch": torch,
+        "torch_run": run,
+        "memory": read_memory(stated),
+        "shared_memory": read_shared_memory(stated),
+        "storage": read_storage(stated),
+        "disk_speed": read_disk_speed(stated),
+        "download": read_download(stated),
+        "model_files": read_model_files(stated),
+    }
+    unread: Reading[Any] = Reading(outcome="not_run", why="it is not stated")
+    readings: dict[str, Any] = dict.fromkeys(fact_names(), unread)
+    return Facts(**readings | {name: one for name, one in found.items() if one is not None}), intent
+
+
+def _as_many_as_taken(gpus: Reading[tuple[Gpu, ...]] | None, intent: Intent) -> Reading[tuple[Gpu, ...]] | None:
+    """One card named beside a model that is spread over several says which kind they are, not how many."""
+    if gpus is None or gpus.value is None or len(gpus.value) != 1 or gpus.why or intent.gpus_needed > MOST:
+        return gpus
+    many = tuple(dataclasses.replace(gpus.value[0], index=index) for index in range(intent.gpus_needed))
+    return dataclasses.replace(gpus, value=many)
