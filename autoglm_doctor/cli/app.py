@@ -12,9 +12,12 @@ import typer
 
 from autoglm_doctor import interruption
 from autoglm_doctor.cli.check import check
+from autoglm_doctor.cli.diagnose import diagnose
 from autoglm_doctor.cli.explain import explain
 from autoglm_doctor.cli.list_checks import list_checks
+from autoglm_doctor.cli.matrix import matrix
 from autoglm_doctor.cli.plan import SplitAtDashes, plan
+from autoglm_doctor.cli.resolve import resolve
 from autoglm_doctor.console import printable
 from autoglm_doctor.errors import BUG, INTERRUPTED, USAGE, DoctorError
 
@@ -28,9 +31,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("check")(check)
+app.command("diagnose")(diagnose)
 app.command("explain")(explain)
 app.command("list")(list_checks)
 app.command("plan", cls=SplitAtDashes)(plan)
+app.add_typer(matrix, name="matrix")
+app.command("resolve")(resolve)
 
 
 def _help(context: typer.Context, wanted: bool) -> None:

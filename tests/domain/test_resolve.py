@@ -68,7 +68,14 @@ def place(**changes: object) -> Place:
         pytest.param(
             place(driver="570.26", capabilities=("12.0",)), GLM, "0.10.0", "5.23.0", ["driver", "ptx"], id="PTX"
         ),
-        pytest.param(place(driver="575.51"), GLM, "0.12.0", "4.57.3", ["driver"], id="a driver for that PTX"),
+        pytest.param(
+            place(driver="575.51", capabilities=("12.0",)),
+            GLM,
+            "0.12.0",
+            "4.57.3",
+            ["driver"],
+            id="a driver for that PTX",
+        ),
         pytest.param(place(capabilities=("7.0",)), GLM, "0.12.0", "4.57.3", ["capability"], id="a V100"),
         pytest.param(
             place(capabilities=("9.0", "7.0")), GLM, "0.12.0", "4.57.3", ["capability"], id="the oldest decides"
@@ -150,3 +157,16 @@ def test_a_newer_driver_never_gives_an_older_engine(
 
 def test_every_rule_has_refused_something_above() -> None:
     assert set(RULES) == {"capability", "python", "glibc", "driver", "ptx", "model"}
+
+
+def test_the_transformers_of_the_engine_s_own_days() -> None:
+    """Metadata alone lets in what nobody could have tried."""
+    library = tuple(
+        Library(version=version, released=day)
+        for version, day in (("4.57.0", "2025-10-01"), ("4.57.9", "2026-09-01"), ("5.1.0", "2026-02-01"))
+    )
+    release = Release(engine="vllm", version="0.19.0", released="2026-03-01", transformers=">=4.56.0")
+    answer = choose(Shelf(releases=(release,), transformers=library), Place(), Model(name="m"))
+    assert answer.transformers == "5.1.0"
+    early = dataclasses.replace(release, released="2025-01-01")
+    assert choose(Shelf(releases=(early,), transformers=library), Place(), Model(name="m")).transformers == "4.57.0"

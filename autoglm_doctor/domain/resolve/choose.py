@@ -55,11 +55,20 @@ def _add(refused: list[Refused], release: Release, rule: str, words: Text) -> No
 
 
 def _library(shelf: Shelf, release: Release, place: Place, model: Model) -> str | None:
-    """The newest transformers that suits engine, model and Python; "" when none are known, None when none suits."""
+    """The transformers for engine, model and Python; "" when none are known, None when none suits.
+
+    The newest that was there when the engine came out: it was tried with that. Metadata without an upper bound also
+    lets in what came a year later. Where none was there yet, the oldest that suits.
+    """
     if not shelf.transformers:
         return ""
-    fitting = [one.version for one in shelf.transformers if _suits(one, release, place, model)]
-    return max(fitting, key=lambda text: version_of(text) or Version("0"), default=None)
+    fitting = sorted((one for one in shelf.transformers if _suits(one, release, place, model)), key=_order)
+    tried = [one for one in fitting if not release.released or one.released <= release.released]
+    return tried[-1].version if tried else fitting[0].version if fitting else None
+
+
+def _order(one: Library) -> Version:
+    return version_of(one.version) or Version("0")
 
 
 def _suits(one: Library, release: Release, place: Place, model: Model) -> bool:

@@ -78,11 +78,14 @@ def _runs(code: str, capability: str) -> bool:
 
 
 def _ptx(release: Release, place: Place, _: Model) -> Text | None:
-    """Minor-version compatibility does not cover kernels that the driver compiles."""
+    """Minor-version compatibility does not cover kernels that the driver compiles.
+
+    From 10.0 on: on 9.0 vLLM takes FlashAttention-3, which has compiled code.
+    """
     if not release.ptx_driver or not older(place.driver, release.ptx_driver):
         return None
     newest = max(place.capabilities, key=lambda c: version_of(c) or Version("0"), default="")
-    if older(newest, "9.0") or not newest:
+    if older(newest, "10.0") or not newest:
         return None
     said = {"needed": release.ptx_driver, "found": place.driver, "capability": newest}
     return Text(

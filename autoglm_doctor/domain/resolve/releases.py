@@ -35,6 +35,7 @@ class Release:
 
     engine: str  # "vllm"
     version: str
+    released: str = ""  # "2026-04-15"
     python: str = ""  # Requires-Python
     pythons: tuple[str, ...] = ()  # "3.10": those with a wheel; (): every one
     glibc: str = ""  # by the wheel's tag
@@ -44,7 +45,7 @@ class Release:
     minimum_driver: str = ""
     minimum_capability: str = ""
     architectures: tuple[str, ...] = ()  # capabilities with code in its binaries; (): not known
-    ptx_driver: str = ""  # GPUs from 9.0 on compile a part at run time, and need this driver branch for it
+    ptx_driver: str = ""  # GPUs from 10.0 on compile a part at run time, and need this driver branch for it
     companions: Mapping[str, str] = field(default_factory=dict)  # torchvision and the like, exact
 
 
@@ -54,6 +55,7 @@ class Library:
 
     version: str
     python: str = ""
+    released: str = ""  # "2026-04-15"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,71 @@
+"""The matrix as a shelf of releases, and a model as what it asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autoglm_doctor.domain.resolve.obstacles import version_of
+from autoglm_doctor.domain.resolve.releases import Library, Model, Release, Shelf
+from autoglm_doctor.matrix import EngineRelease, Matrix
+
+#: Engines that are packages with pins of their own.
+ENGINES = ("vllm", "sglang")
+
+
+def shelf_of(matrix: Matrix, engine: str) -> Shelf:
+    """Every release of an engine that the matrix knows, and every transformers."""
+    rows = [_release(matrix, engine, row) for row in matrix.engines.get(engine, ())]
+    libraries = matrix.libraries("transformers").values()
+    return Shelf(
+        releases=tuple(row for row in rows if not _is_prerelease(row.version)),
+        transformers=tuple(Library(version=one.version, python=one.python, released=one.released) for one in libraries),
+    )
+
+
+def _is_prerelease(version: str) -> bool:
+    parsed = version_of(version)
+    return parsed is None or parsed.is_prerelease
+
+
+def _release(matrix: Matrix, engine: str, row: EngineRelease) -> Release:
+    cuda = matrix.torch_cuda(row.torch) if row.torch else ""
+    # Its own binaries are built for one CUDA, its torch may be for another: the newer one asks for the driver.
+    major = max(row.cuda_major, int(cuda.split(".")[0]) if cuda else 0)
+    minimum = matrix.cuda_majors.get(str(major))
+    return Release(
+        engine=engine,
+        version=row.since,
+        released=row.released,
+        python=row.python,
+        glibc=matrix.engine_glibc(engine, row.since),
+        torch=row.torch,
+        transformers=row.transformers,
+        cuda=cuda if cuda.split(".")[0] == str(major) else str(major),
+        minimum_driver=minimum.minimum_driver if minimum else "",
+        minimum_capability=row.minimum_capability,
+        architectures=tuple(row.sass.split()),
+        ptx_driver=matrix.branch_for_cuda(matrix.ptx_cuda(row.fa2_ptx)) if row.fa2_ptx else "",
+    )
+
+
+def model_of(matrix: Matrix, engine: str, name: str, config: Mapping[str, Any] | None) -> Model:
+    """What a config.json asks for; nothing where there is none."""
+    config = config or {}
+    kind = str(config.get("model_type") or "")
+    architectures = config.get("architectures")
+    named = [str(one) for one in architectures] if isinstance(architectures, list) else []
+    support = matrix.models.get(kind)
+    said = getattr(support, engine, "") if support else ""
+    bad = [
+        version
+        for version in matrix.libraries("transformers")
+        if kind and matrix.is_known_bad("transformers", version, kind) is not None
+    ]
+    return Model(
+        name=f"{name} ({kind})" if kind else name,
+        model_type=kind,
+        transformers=matrix.first_transformers(kind),
+        bad_transformers=tuple(bad),
+        engine=said or next((first for one in named if (first := matrix.first_engine(engine, one))), ""),
+    )

@@ -1,0 +1,64 @@
+"""`resolve`: the newest set of packages that runs on a machine, and the lines that install it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from autoglm_doctor.capacity.deliver import deliver_text
+from autoglm_doctor.console import columns, takes_colour
+from autoglm_doctor.domain.model import model_config
+from autoglm_doctor.domain.resolve.choose import choose
+from autoglm_doctor.domain.resolve.releases import Model
+from autoglm_doctor.domain.resolve.shelf import model_of, shelf_of
+from autoglm_doctor.facts import ModelFiles
+from autoglm_doctor.intent import Engine, Intent
+from autoglm_doctor.launch import intent_from_options
+from autoglm_doctor.matrix import Matrix, load_matrix
+from autoglm_doctor.redact import Redactor
+from autoglm_doctor.report.resolve_report import Resolved, render_json, render_text
+from autoglm_doctor.resolution.read import read_place
+from autoglm_doctor.resolution.request import Request, validate
+
+
+def resolve(request: Request) -> int:
+    """Answer, print, and return the exit code: 0 there is a set, 1 there is none, 4 as far as is known.
+
+    Raises:
+        DoctorError: something that the user has to mend first.
+    """
+    validate(request)
+    matrix = load_matrix()
+    engine: Engine = "sglang" if request.engine == "sglang" else "vllm"
+    intent = intent_from_options(model=request.model, engine=engine, overrides={}, profile=request.profile)
+    place, python = read_place(request, intent, matrix)
+    model = _model(matrix, intent, engine)
+    resolved = Resolved(
+        engine=engine,
+        model=model,
+        place=place,
+        python=python,
+        answer=choose(shelf_of(matrix, engine), place, model),
+        matrix_date=matrix.generated,
+    )
+    redactor = Redactor() if request.redact else None
+    if request.format == "json":
+        text = render_json(resolved, redactor=redactor)
+    else:
+        text = render_text(resolved, redactor=redactor, width=columns(sys.stdout, 100), color=takes_colour(sys.stdout))
+    deliver_text(text, None)
+    if resolved.answer.release is None:
+        return 1
+    return 4 if resolved.answer.doubts else 0
+
+
+def _model(matrix: Matrix, intent: Intent, engine: str) -> Model:
+    return model_of(matrix, engine, intent.model, model_config(intent, _files(intent.model)))
+
+
+def _files(model: str) -> ModelFiles | None:
+    """The config.json of a folder; None for a name on a hub."""
+    from autoglm_doctor.capacity.request import read_config
+
+    path = Path(model).expanduser() / "config.json"
+    return read_config(path) if path.is_file() else None

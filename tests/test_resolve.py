@@ -1,0 +1,103 @@
+"""The command `resolve`: the newest set that runs, on a machine that is described, saved, or this one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.errors import DoctorError
+from autoglm_doctor.resolution import resolve
+from autoglm_doctor.resolution.request import Request
+
+MACHINES = Path(__file__).parent / "machines"
+
+
+def answer(capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[int, dict[str, Any]]:
+    code = resolve(Request(format="json", **options))
+    return code, json.loads(capsys.readouterr().out)
+
+
+def described(driver: str, gpu: str, python: str = "3.12", glibc: str = "2.39", **rest: Any) -> dict[str, Any]:
+    return {"driver": driver, "gpu": gpu, "python_version": python, "glibc": glibc, **rest}
+
+
+@pytest.mark.parametrize(
+    ("options", "cuda", "rules"),
+    [
+        pytest.param(described("570.26", "RTX 4090"), "12", ["driver"], id="a driver of CUDA 12"),
+        pytest.param(described("570.26", "RTX 5090"), "12", ["driver", "ptx"], id="PTX that it cannot compile"),
+        pytest.param(described("580.95.05", "V100"), "12", ["capability"], id="a GPU that was dropped"),
+        pytest.param(described("580.95.05", "H100"), "13", [], id="nothing in the way"),
+        pytest.param(
+            described("580.95.05", "H100", glibc="2.31", engine="sglang"), "12", ["glibc"], id="an old system"
+        ),
+    ],
+)
+def test_a_described_machine(
+    capsys: pytest.CaptureFixture[str], options: dict[str, Any], cuda: str, rules: list[str]
+) -> None:
+    code, data = answer(capsys, **options)
+    assert code == 0
+    assert data["answer"]["cuda"].split(".")[0] == cuda
+    assert [one["rule"] for one in data["refused"]] == rules
+    version, library = data["answer"]["version"], data["answer"]["transformers"]
+    engine = options.get("engine", "vllm")
+    assert data["answer"]["uv"] == f"uv pip install {engine}=={version} transformers=={library}"
+
+
+def test_nothing_runs_there(capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = answer(capsys, **described("580.95.05", "T4", engine="sglang"))
+    assert code == 1
+    assert data["answer"] is None
+    assert {one["rule"] for one in data["refused"]} == {"capability"}
+
+
+def test_what_is_not_known_is_no_plain_yes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = answer(capsys, driver="580.95.05")
+    assert code == 4
+    assert data["not_known"] == ["the GPU's compute capability", "the version of Python", "the version of glibc"]
+
+
+def test_a_saved_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = answer(capsys, facts=MACHINES / "535-cuda13-wheel.json")
+    assert code == 0
+    assert data["machine"]["driver"].startswith("535")
+    assert data["answer"]["cuda"].startswith("12")
+
+
+def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert resolve(Request(**described("570.26", "RTX 5090"))) == 0
+    said = capsys.readouterr().out
+    assert "Why nothing newer" in said
+    assert "  uv pip install vllm==" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        pytest.param({"engine": "llamacpp"}, "--engine", id="no such engine"),
+        pytest.param({"driver": "new"}, "--driver", id="no driver"),
+        pytest.param({"gpu": "RTX 9999"}, "no GPU", id="no such GPU"),
+        pytest.param({"python_version": "2"}, "--python-version", id="no Python"),
+        pytest.param({"driver": "570.26", "facts": Path("x")}, "--facts", id="two machines"),
+        pytest.param({"format": "xml"}, "--format", id="no format"),
+    ],
+)
+def test_what_cannot_be_meant(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(DoctorError, match=word):
+        resolve(Request(**options))
+
+
+def test_the_command_on_this_machine() -> None:
+    """It reads the machine, in a process of its own, and says what it could not read."""
+    command = [sys.executable, "-m", "autoglm_doctor", "resolve", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    data = json.loads(done.stdout)
+    assert done.returncode in (0, 4), done.stderr
+    assert data["machine"]["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert (done.returncode == 4) is bool(data["not_known"])
