@@ -226,8 +226,9 @@ def warn(
     expected: Scalar = None,
     threshold: Threshold | None = None,
     evidence: Mapping[str, Scalar] | None = None,
+    explained_by: tuple[str, ...] | None = None,
 ) -> Judgement:
-    """It will run, and the user should know this."""
+    """It will run, and the user should know this. `explained_by` as for `fail`."""
     return _bad(
         "warn",
         text,
@@ -238,6 +239,7 @@ def warn(
         expected=expected,
         threshold=threshold,
         evidence=evidence or {},
+        explained_by=explained_by,
     )
 
 
@@ -251,8 +253,12 @@ def fail(
     expected: Scalar = None,
     threshold: Threshold | None = None,
     evidence: Mapping[str, Scalar] | None = None,
+    explained_by: tuple[str, ...] | None = None,
 ) -> Judgement:
-    """The deployment will not work like this. The best fix first."""
+    """The deployment will not work like this. The best fix first.
+
+    `explained_by` narrows that of the check to what can be the root of this very fault.
+    """
     return _bad(
         "fail",
         text,
@@ -263,6 +269,7 @@ def fail(
         expected=expected,
         threshold=threshold,
         evidence=evidence or {},
+        explained_by=explained_by,
     )
 
 

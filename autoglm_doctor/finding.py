@@ -65,6 +65,7 @@ class Judgement:
     threshold: Threshold | None = None
     evidence: Mapping[str, Scalar] = field(default_factory=dict)
     fixes: tuple[Fix, ...] = ()  # best first
+    explained_by: tuple[str, ...] | None = None  # those of the check's that can be the root of this; None: all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,9 @@ MOST_JUDGEMENTS = 10_000
 #: Parameters that are no facts and always there.
 CONTEXT = ("intent", "matrix")
 
+#: Codes that may explain one finding; None: those of its check.
+_Roots = tuple[str, ...] | None
+
 Kind = Literal["value", "optional", "reading", "context"]
 
 
@@ -78,10 +81,10 @@ def run_checks(checks: Sequence[Check], facts: Facts, intent: Intent, matrix: Ma
     found: dict[str, tuple[Finding, ...]] = {}
     would_be_red: set[str] = set()
     for check in _roots_first(checks):
-        findings = _run_one(check, facts, intent, matrix)
-        if any(finding.status == "fail" for finding in findings):
+        judged = _run_one(check, facts, intent, matrix)
+        if any(finding.status == "fail" for finding, _ in judged):
             would_be_red.add(check.code)
-        found[check.code] = tuple(_explained(finding, check, found, would_be_red) for finding in findings)
+        found[check.code] = tuple(_explained(one, check, roots, found, would_be_red) for one, roots in judged)
     return tuple(finding for check in checks for finding in found[check.code])
 
 
@@ -105,15 +108,16 @@ def _roots_first(checks: Sequence[Check]) -> list[Check]:
     return list(ordered.values())
 
 
-def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tuple[Finding, ...]:
+def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tuple[tuple[Finding, _Roots], ...]:
+    """The findings, each with what may explain it where that is less than the check says."""
     started = time.perf_counter()
     gap = native.gap(check.code, intent)
     if gap is not None:
-        return (_finding(check, Judgement(status="not_applicable", text=gap), 0.0),)
+        return ((_finding(check, Judgement(status="not_applicable", text=gap), 0.0), None),)
     try:
         arguments, obstacle = _bind(check, facts, {"intent": intent, "matrix": matrix})
         if obstacle is not None:
-            return (obstacle,)
+            return ((obstacle, None),)
         with cpu_limit(CHECK_CPU_SECONDS):
             judgements = list(itertools.islice(check.function(**arguments), MOST_JUDGEMENTS + 1))
             if not 0 < len(judgements) <= MOST_JUDGEMENTS:
@@ -124,9 +128,9 @@ def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tupl
                 _speak(judgement)
     # A broken check, ours or a plug-in's, costs one line and never the report; sys.exit() is one more way to break.
     except (Exception, SystemExit) as error:
-        return (_broken(check, error),)
+        return ((_broken(check, error), None),)
     seconds = time.perf_counter() - started
-    return tuple(_finding(check, judgement, seconds) for judgement in judgements)
+    return tuple((_finding(check, judgement, seconds), judgement.explained_by) for judgement in judgements)
 
 
 def _speak(judgement: Judgement) -> None:
@@ -206,7 +210,7 @@ def _finding(check: Check, judgement: Judgement, seconds: float, because: str = 
 
 
 def _explained(
-    finding: Finding, check: Check, found: Mapping[str, tuple[Finding, ...]], would_be_red: Set[str]
+    finding: Finding, check: Check, roots: _Roots, found: Mapping[str, tuple[Finding, ...]], would_be_red: Set[str]
 ) -> Finding:
     """One root cause, one red: a red or open finding that another red explains is only skipped.
 
@@ -215,7 +219,8 @@ def _explained(
     """
     if finding.status not in ("fail", "unknown", "warn", "skipped"):
         return finding
-    for code in (*check.explained_by, *(check.left_open_by if finding.status == "unknown" else ())):
+    explained_by = check.explained_by if roots is None else roots
+    for code in (*explained_by, *(check.left_open_by if finding.status == "unknown" else ())):
         for root in found.get(code, ()):
             same = not root.subject or not finding.subject or root.subject == finding.subject
             if root.status == "fail" and same:

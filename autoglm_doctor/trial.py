@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import math
 import os.path
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoglm_doctor.domain.deployment import Case, Taken, read_case, runs_on_cpu
-from autoglm_doctor.domain.launch_line import set_flag, stated_flag
+from autoglm_doctor.domain.launch_line import replace_flag, set_flag, stated_flag
 from autoglm_doctor.domain.model import folder_complete, model_shape
 from autoglm_doctor.domain.native import is_native
 from autoglm_doctor.domain.spans import GIB
+from autoglm_doctor.engines import SYNTAXES
 from autoglm_doctor.facts import Facts, Reading
 from autoglm_doctor.intent import SMOKE, UNNAMED, Intent
 from autoglm_doctor.limits import SERVER_MEASURE_SECONDS, SERVER_START_SECONDS
 from autoglm_doctor.options import Options
 from autoglm_doctor.safety import SPARE_BYTES, computing
 
-#: Programs that start the server somewhere else, where it could not be found again to end it.
+#: Programs that start the server somewhere else, or as somebody else, where it could not be ended.
 _ELSEWHERE = (
-    *("docker", "podman", "nerdctl", "kubectl", "oc", "srun", "sbatch"),
-    *("ssh", "systemctl", "systemd-run", "tmux", "screen"),
+    *("docker", "docker-compose", "nvidia-docker", "podman", "nerdctl", "ctr", "crictl", "kubectl", "oc", "helm"),
+    *("srun", "sbatch", "salloc", "qsub", "bsub", "ssh", "systemctl", "systemd-run", "tmux", "screen", "dtach"),
+    *("zellij", "at", "batch", "daemonize", "start-stop-daemon", "supervisorctl", "pm2", "nsenter", "lxc"),
+    *("lxc-attach", "incus", "machinectl", "sudo", "su", "doas", "pkexec", "runuser"),
 )
+
+#: Options of `conda run`, `uv run` and their like behind which a name stands, and no program.
+_NAME_FOLLOWS = ("-n", "--name", "-p", "--prefix", "--with", "--extra", "--group", "--package", "--project", "--python")
 
 #: Requests at once where the command does not say how many are intended.
 CONCURRENCY = 4
@@ -45,6 +51,8 @@ def serving_arguments(facts: Facts, intent: Intent, options: Options) -> Mapping
         return _left(why)
     words = list(intent.command)
     if options.weights == "random":
+        # Settings of the loader that would read the files: the one that reads none refuses them.
+        words = replace_flag(words, ("model-loader-extra-config",), None)
         words = set_flag(words, intent.engine, "load_format", "dummy")
     return {**_wishes(facts, intent, options), "command": words, "endpoint": None}
 
@@ -66,14 +74,37 @@ def _not_asked_for(intent: Intent, options: Options) -> str:
 
 def _cannot(facts: Facts, intent: Intent, options: Options) -> str:
     """Why starting it would prove nothing, or be unkind; "" when nothing speaks against it."""
-    elsewhere = next((os.path.basename(w) for w in intent.command if os.path.basename(w) in _ELSEWHERE), "")
+    elsewhere = _elsewhere(intent.command)
     if elsewhere:
         return f"{elsewhere} would start the server where the doctor cannot end it: --endpoint URL measures it there"
     if options.missing_program is None and not intent.command:
         return "the command was not looked for"
     if options.missing_program:
         return f"{options.missing_program} is not there"
-    return _without_model(facts, intent, options) or _without_gpu(facts, intent) or _unkind(facts, intent, options)
+    part = _only_a_part(intent)
+    return (
+        part or _without_model(facts, intent, options) or _without_gpu(facts, intent) or _unkind(facts, intent, options)
+    )
+
+
+def _elsewhere(command: Sequence[str]) -> str:
+    """The program that would; of what stands before the engine's own, a model or a folder may have any name."""
+    for before, word in zip(("", *command), command, strict=False):
+        name = os.path.basename(word)
+        if word == "-m" or any(name in syntax.programs for syntax in SYNTAXES.values()):
+            return ""
+        if name in _ELSEWHERE and before not in _NAME_FOLLOWS:
+            return name
+    return ""
+
+
+def _only_a_part(intent: Intent) -> str:
+    """A part of a server: it opens no API, or waits for the others."""
+    if stated_flag(intent.command, "headless") is not None:
+        return "with --headless it opens no API: --endpoint URL measures the node that does"
+    if (stated_flag(intent.command, "nnodes") or "1") != "1":
+        return "it waits for other nodes: start them all, --endpoint URL measures the server"
+    return ""
 
 
 def _without_model(facts: Facts, intent: Intent, options: Options) -> str:

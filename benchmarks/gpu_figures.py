@@ -12,6 +12,7 @@ from autoglm_doctor.domain.roofline import card_of, work_of
 from autoglm_doctor.domain.spans import GIB
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.intent import Intent, Launch
+from autoglm_doctor.matrix import load_matrix
 
 #: Further off than this, the prediction is to be mended.
 LIMIT = 0.03
@@ -47,7 +48,7 @@ def judged(row: Mapping[str, Any], files: ModelFiles, made: Mapping[str, Any]) -
     whole = plan.weights.likely + plan.activation.likely + plan.kv_needed
     own = predicted(row, files, dtype)
     peak = row["peak_bytes"]
-    card, work = card_of(made["device"]), work_of(intent_of(row, dtype), files, row["context"])
+    card, work = card_of(made["device"], None, load_matrix()), work_of(intent_of(row, dtype), files, row["context"])
     rate = row["decode_tokens_per_s"]
     return {
         **row,

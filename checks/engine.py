@@ -164,32 +164,65 @@ def engine_knows_model(
 
     Measured by comparing the installed versions with the first release that contains the model's code, by
     config.json's `model_type` (of the model's folder, else of the known profile). The numbers come from the files
-    inside the wheels; each row of the table names its source.
+    inside the wheels; each row of the table names its source. transformers is judged also where the engine's release
+    is not known. A type that transformers does not know yet is no fault where the model brings code of its own, or
+    where the engine's release has code for its architecture.
 
     ## Fix
     A newer transformers, within what the engine allows; where the engine forbids it, a newer engine.
     """
     kind = model_type(model_files, intent)
-    support = matrix.models.get(kind)
+    support = _support(kind, matrix)
     if support is None:
         # Not "unknown": most of the world's model types are in no table of ours, and calling each of their
         # deployments incomplete would say nothing about them. The final stage still loads the model for real.
         reason = f"the model type {kind} is in no table of ours" if kind else "the model's type is not known here"
         yield not_applicable(Text("{reason}; loading it will tell", {"reason": reason}))
         return
-    if installed_version(packages, intent.engine) is None:
-        yield unknown(Text("{engine} is not installed", {"engine": NAMES[intent.engine]}))
-        return
+    engine = installed_version(packages, intent.engine)
     transformers = installed_version(packages, "transformers")
+    if engine is None:
+        text = Text("{engine} is not installed", {"engine": NAMES[intent.engine]})
+        yield unknown(text, subject=intent.engine if transformers else "")
+        if not transformers:
+            return
     limit = demand(packages, "transformers", interpreter.version if interpreter else "3.12", host)
     taken = gpus_of(gpus, cuda, environment, intent)
     lines = _Lines(
         newer_engine=engine_install(intent, interpreter, packages, driver, taken, matrix, upgrade=True),
         transformers=_transformers_line(support, limit, interpreter, packages),
     )
-    yield _judge_transformers(transformers, kind, support, lines)
-    if intent.engine != "transformers":
-        yield from _judge_engine(installed_version(packages, intent.engine), kind, support, intent, lines)
+    reason = "" if kind in matrix.models else _may_know_it_all_the_same(model_files, support, intent, engine, matrix)
+    yield _judge_transformers(transformers, kind, support, lines, reason)
+    if intent.engine != "transformers" and engine is not None:
+        yield from _judge_engine(engine, kind, support, intent, lines)
+
+
+#: The table of model types begins here: what is older may know a type as well.
+_FIRST_RELEASE = "4.28.0"
+
+
+def _support(kind: str, matrix: Matrix) -> ModelSupport | None:
+    """Where the type first works; for most types only transformers' own list says so."""
+    first = matrix.model_types.get(kind, "")
+    listed = ModelSupport(transformers=first, source="CONFIG_MAPPING in the wheels of transformers") if first else None
+    return matrix.models.get(kind, listed)
+
+
+def _may_know_it_all_the_same(
+    files: ModelFiles | None, support: ModelSupport, intent: Intent, engine: str | None, matrix: Matrix
+) -> str:
+    """Why a transformers from before the type is no proof that it fails; "" when it is one."""
+    if support.transformers == _FIRST_RELEASE:
+        return "our table begins with transformers 4.28"
+    if files is not None and files.custom_code:
+        return "the model brings code of its own"
+    config = files.config if files and files.config else {}
+    names = config.get("architectures")
+    known = engine and any(
+        matrix.engine_knows(intent.engine, engine, str(name)) for name in (names if isinstance(names, list) else ())
+    )
+    return f"{NAMES[intent.engine]} has code of its own for it" if known else ""
 
 
 class _Lines:
@@ -221,7 +254,9 @@ def _transformers_line(support: ModelSupport, limit: str, interpreter: Interpret
     return install_line(executable, [f"transformers{specifier}"], packages)
 
 
-def _judge_transformers(version: str | None, kind: str, support: ModelSupport, lines: _Lines) -> Judgement:
+def _judge_transformers(
+    version: str | None, kind: str, support: ModelSupport, lines: _Lines, no_proof: str = ""
+) -> Judgement:
     found, first = number(version), Version(support.transformers)
     threshold = Threshold(value=support.transformers, unit="version", source=support.source)
     values = {"version": version, "type": kind, "first": support.transformers}
@@ -237,6 +272,10 @@ def _judge_transformers(version: str | None, kind: str, support: ModelSupport, l
             expected=f">={support.transformers}",
             threshold=threshold,
         )
+    if found < first and not _source_build(found, first) and no_proof:
+        values["reason"] = no_proof
+        text = Text("transformers {version} is older than its own code for {type} models; {reason}", values)
+        return not_applicable(text, subject="transformers")
     if found < first and not _source_build(found, first):
         return fail(
             Text("transformers {version} does not know {type} models, which need {first}", values),

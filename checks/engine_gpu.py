@@ -38,7 +38,7 @@ from autoglm_doctor.matrix import EngineRelease
 )
 def engine_supports_gpu(
     gpus: tuple[Gpu, ...],
-    packages: Packages,
+    packages: Packages | None,
     cuda: Cuda | None,
     environment: Environment | None,
     driver: Driver | None,
@@ -53,14 +53,15 @@ def engine_supports_gpu(
 
     Measured by comparing the compute capability of each GPU that the deployment takes with the lowest one that the
     installed release has code for (7.0 up to vLLM 0.19, 7.5 after that, 8.0 for SGLang; from the wheels). An engine
-    that is not installed yet is judged by the release that asks for the least.
+    that is not installed yet is judged by the release that asks for the least, and so is one whose release is not known,
+    which may then refuse a GPU but not pass it.
 
     ## Fix
     An earlier release of the engine, where one supports the GPU; else transformers, which runs wherever torch does, or
     a newer GPU.
     """
     on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
-    row = _release(installed_version(packages, intent.engine), intent, matrix)
+    row = _release(installed_version(packages, intent.engine) if packages else None, intent, matrix)
     if on_cpu or not gpus or row is None:
         why = on_cpu or ("there is no GPU here" if not gpus else "no table of ours limits {engine} to certain GPUs")
         yield not_applicable(Text(why, {"engine": NAMES[intent.engine]}))
@@ -87,10 +88,10 @@ def _judge_gpu(
     wanted: str | None,
     intent: Intent,
     interpreter: Interpreter | None,
-    packages: Packages,
+    packages: Packages | None,
 ) -> Judgement:
     has, needs = capability(one.gpu.compute_capability), capability(row.minimum_capability)
-    version = installed_version(packages, intent.engine)
+    version = installed_version(packages, intent.engine) if packages else None
     values = {
         "engine": " ".join(filter(None, (NAMES[intent.engine], version))),
         "gpu": one.gpu.name,
@@ -101,6 +102,10 @@ def _judge_gpu(
         return unknown(Text("the compute capability of {gpu} is not known", values), subject=one.subject)
     limit = Threshold(value=row.minimum_capability, unit="compute capability", source=row.source)
     seen = one.gpu.compute_capability
+    if has >= needs and packages is None:
+        # The least that a release asks for refuses a GPU, and proves nothing for one that is newer.
+        text = Text("which release of {engine} is to run is not known; {needed} is the least that one needs", values)
+        return unknown(text, subject=one.subject)
     if has >= needs:
         text = Text("{engine} has code for {gpu} (compute capability {cc}, {needed} is enough)", values)
         return ok(text, subject=one.subject, observed=seen, expected=f">={row.minimum_capability}", threshold=limit)

@@ -25,7 +25,7 @@ from autoglm_doctor.api import (
     ok,
     warn,
 )
-from autoglm_doctor.checks.serving_causes import ROOTS, Place, fixes_for, read_place, root_of, without_server
+from autoglm_doctor.checks.serving_causes import ROOTS, Place, fixes_for, read_place, root_of, roots_for, without_server
 from autoglm_doctor.domain.deaths import MEMORY_SHORT, OLD_CPU, slower
 from autoglm_doctor.domain.launch_line import line
 from autoglm_doctor.finding import Scalar
@@ -36,8 +36,17 @@ _KILLED = 137
 #: Kinds of failure that mean: no server. All others are answers that are wrong, and judged as such.
 NO_SERVER = ("cannot_run", "died", "not_ready", "doomed", "no_answer", "not_openai")
 
+#: Characters of a log's line that are quoted; the rest is in the evidence.
+QUOTED = 200
+
 #: Seconds that a phase must last to be told.
 _WORTH_TELLING = 0.05
+
+
+def quoted(words: str) -> str:
+    """A line of a log for the report."""
+    plain = words.strip()
+    return plain if len(plain) <= QUOTED else f"{plain[: QUOTED - 3]}..."
 
 
 def is_down(serving: Serving) -> bool:
@@ -71,6 +80,7 @@ def server_starts(
     told from its words by a table of the error texts of vLLM, SGLang, transformers and llama.cpp, root first; from the
     kernel, which counts the processes that it kills for memory; and else the last line is quoted. Where memory was
     short, the lines that are offered take less by the memory model, which is moved until it agrees with what was seen.
+    Another red of this report explains a cause that was told only where it can be the root of it.
 
     A command that was not run (no weights here, a GPU in use, another final stage) leaves the verdict to the other
     checks. With `--endpoint` there is no start, and only the answer counts. Yellow when something stayed behind that
@@ -152,7 +162,7 @@ def _recognised(place: Place) -> Judgement | None:
     symptom = root_of((*place.serving.log, message), place.serving.engine)
     if symptom is None:
         return None
-    said: dict[str, object] = {"meaning": symptom.signature.meaning, "line": symptom.line.strip()[:300]}
+    said: dict[str, object] = {"meaning": symptom.signature.meaning, "line": quoted(symptom.line)}
     fixes = (*fixes_for(symptom, place), _by_hand(place))
     return _red(place, "{meaning} ({line})", said, fixes, symptom.signature.cause)
 
@@ -163,7 +173,7 @@ def _unrecognised(place: Place) -> Judgement:
     last = next((words.strip() for words in reversed(place.serving.log) if words.strip()), "")
     said: dict[str, object] = {
         "message": failure.message or "no more is known",
-        "last": (last or failure.message)[:300],
+        "last": quoted(last or failure.message),
     }
     by_hand = _by_hand(place)
     if failure.kind == "cannot_run":
@@ -183,7 +193,7 @@ def _unrecognised(place: Place) -> Judgement:
         return _red(place, "it does not answer: {message}", said, (look, by_hand), "SERVER_DOES_NOT_ANSWER")
     first = _by_signal(place)
     words = "its last words: {last}" if last or failure.message else "it said nothing"
-    return _red(place, words, said, (*first, by_hand), "")
+    return _red(place, words, said, (*first, by_hand), "" if failure.stage == "start" else "SERVER_DIED")
 
 
 def _by_signal(place: Place) -> tuple[Fix, ...]:
@@ -224,8 +234,13 @@ def _by_hand(place: Place) -> Fix:
 def _red(place: Place, words: str, said: dict[str, object], fixes: tuple[Fix, ...], cause: str) -> Judgement:
     """Red, with how and when it ended in front of the reason."""
     start, about = _manner(place)
+    named = cause and cause not in ("SERVER_NOT_READY", "SERVER_DIED", "SLOW_MODEL_STORAGE", "ENGINE_DIED")
     return fail(
-        Text(f"{start}: {words}", {**about, **said}), fix=fixes, cause=cause, evidence=_evidence(place), observed=None
+        Text(f"{start}: {words}", {**about, **said}),
+        fix=fixes,
+        cause=cause,
+        evidence=_evidence(place),
+        explained_by=roots_for(cause) if named else None,
     )
 
 
@@ -237,16 +252,17 @@ def _manner(place: Place) -> tuple[str, dict[str, object]]:
     about["ended"] = _how(serving)
     if failure is not None and failure.stage != "start":
         return "{engine} started and then failed{ended}", about
-    phase = serving.phases[-1].name if serving.phases else ""
+    hangs = failure is not None and failure.kind == "not_ready"  # then the reason tells the phase, and how long
+    phase = serving.phases[-1].name if serving.phases and not hangs else ""
     about["phase"] = phase
-    return "{engine} does not start{ended}" + (" while it is at '{phase}'" if phase else ""), about
+    return "{engine} does not start" + (", it stops at '{phase}'" if phase else "") + "{ended}", about
 
 
 def _how(serving: Serving) -> str:
     ending = serving.ending
     if ending is None:
         return ""
-    return f", killed by {ending.signal}," if ending.signal else f", exit code {ending.exit_code},"
+    return f" (killed by {ending.signal})" if ending.signal else f" (exit code {ending.exit_code})"
 
 
 def _evidence(place: Place) -> dict[str, Scalar]:

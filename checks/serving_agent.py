@@ -23,8 +23,9 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.serving import is_down
-from autoglm_doctor.checks.serving_answers import asked, has_failed, nonsense_fixes, refusal
+from autoglm_doctor.checks.serving_answers import has_failed, refusal
 from autoglm_doctor.checks.serving_causes import ROOTS, Place, is_untrained, read_place, without_server
+from autoglm_doctor.checks.serving_sense import asked, nonsense_fixes
 from autoglm_doctor.domain.agent_answer import AgentAnswer, read_answer
 from autoglm_doctor.domain.launch_line import line, replace_flag, stated_flag
 from autoglm_doctor.profiles import find_profile

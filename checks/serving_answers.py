@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Callable
 
 from autoglm_doctor.api import (
+    SMOKE,
     Ask,
     Cuda,
     Environment,
     Findings,
-    Fix,
     Gpu,
     Intent,
     Judgement,
@@ -26,7 +24,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.checks.serving import is_down
+from autoglm_doctor.checks.serving import is_down, quoted
 from autoglm_doctor.checks.serving_causes import (
     ROOTS,
     Place,
@@ -36,13 +34,17 @@ from autoglm_doctor.checks.serving_causes import (
     root_of,
     without_server,
 )
-from autoglm_doctor.domain.agent_answer import repeated_unit
+from autoglm_doctor.checks.serving_sense import (
+    LOOK_AT_GPU,
+    WORDS,
+    asked,
+    by_hand,
+    nonsense,
+    said_by,
+    without_graphs,
+)
 from autoglm_doctor.domain.deaths import slower
-from autoglm_doctor.domain.launch_line import can_change, changed, line
-from autoglm_doctor.domain.signatures import download_command
-
-#: Questions of words alone; each has other words, but for "text again".
-WORDS = ("cold", "text", "text again", "no picture")
+from autoglm_doctor.domain.model import model_config
 
 #: Two answers to one question that part before so many characters are not the same answer with another ending.
 EARLY = 16
@@ -52,16 +54,6 @@ _GAVE_UP = ("error", "abort")
 
 #: What is said of a model that cannot be asked for sense.
 UNTRAINED = "; its weights are random, so what it says was not judged"
-
-
-def asked(serving: Serving, *names: str) -> list[Ask]:
-    """The questions of these names that were asked, in their order."""
-    return [ask for ask in serving.asks if ask.name in names]
-
-
-def said_by(ask: Ask) -> str:
-    """All that a model said, its reasoning included."""
-    return f"{ask.reasoning}{ask.text}"
 
 
 def has_failed(serving: Serving, ask: Ask) -> bool:
@@ -77,11 +69,11 @@ def refusal(place: Place, ask: Ask, cause: str, question: str) -> Judgement:
     if symptom is None and (ask.status is None or ask.status >= 500):
         symptom = root_of((*serving.log, ask.error), serving.engine)
     status = f"HTTP {ask.status}" if ask.status not in (None, 200) else _kind(serving)
-    said = {"engine": place.name, "question": question, "status": status, "error": ask.error[:300] or "no words"}
+    said = {"engine": place.name, "question": question, "status": status, "error": quoted(ask.error) or "no words"}
     evidence = {"question": ask.name, "http_status": ask.status, "error": ask.error}
     if symptom is None:
         words = Text("{engine} does not answer {question} ({status}): {error}", said)
-        return fail(words, cause=cause, fix=(_by_hand(place), slower()), evidence=evidence)
+        return fail(words, cause=cause, fix=(by_hand(place), slower()), evidence=evidence)
     said["meaning"] = symptom.signature.meaning
     words = Text("{engine} does not answer {question} ({status}), {meaning}: {error}", said)
     return fail(words, cause=symptom.signature.cause, fix=fixes_for(symptom, place), evidence=evidence)
@@ -95,15 +87,6 @@ def _kind(serving: Serving) -> str:
         "refused": "an error in the stream",
     }
     return kinds.get(serving.failure.kind if serving.failure else "", "no answer")
-
-
-def _by_hand(place: Place) -> Fix:
-    message = {"role": "user", "content": "Hello"}
-    body = json.dumps({"model": place.serving.model, "messages": [message], "max_tokens": 16})
-    url = place.serving.url if not place.serving.command else f"http://127.0.0.1:{place.intent.port}"
-    command = f"curl -s {url}/v1/chat/completions -H 'Content-Type: application/json' -d {shlex.quote(body)}"
-    starts = () if not place.serving.command else (f"{line(place.intent)} 2>&1 | tee server.log",)
-    return Fix(text=Text("start it by hand, ask it, and read its log"), commands=(*starts, command))
 
 
 @check("INF006", "server-answers", cause="MODEL_OUTPUT_WRONG", explained_by=("INF005", *ROOTS))
@@ -122,10 +105,12 @@ def server_answers(
     looks in vLLM). So it is asked a few plain questions, greedily and streamed, before anything is said about speed.
 
     Red: an HTTP error, a stream that breaks off or does not end, no text at all, and one token over and over: "!" to
-    any question, another one to several different questions. Yellow: another token to a single question, which a weak
-    model may do; and another answer to the same words from its first 16 characters on. Answers that part later are no
-    fault: what is computed in one batch, and what a prefix cache keeps, rounds differently. Whether an answer is right
-    is not judged, a small model may be wrong.
+    any question, another one to several different questions. So are signs without words and words of four writings at
+    once in several answers, the same answer to all questions, and tensors that transformers' report calls missing, and
+    fills with random numbers. Yellow: such words in a single answer, which a weak model may give; another answer to the
+    same words from its first 16 characters on; and a model of text without a chat template that refuses to chat, since
+    it may be meant for /v1/completions alone. Answers that part later are no fault: what is computed in one batch, and
+    what a prefix cache keeps, rounds differently. Whether an answer is right is not judged, a small model may be wrong.
 
     With random weights it is only judged that an answer comes.
 
@@ -151,7 +136,18 @@ def server_answers(
 
 
 def _refused(place: Place, ask: Ask) -> Judgement:
-    return refusal(place, ask, "SERVER_REFUSES_REQUESTS", "a plain question")
+    judgement = refusal(place, ask, "SERVER_REFUSES_REQUESTS", "a plain question")
+    if judgement.cause != "CHAT_TEMPLATE_MISSING" or ask.status != 400 or not _is_of_text(place):
+        return judgement
+    words = "{engine} does not chat: the model has no chat template, as models that only complete a text have none"
+    return warn(Text(words, {"engine": place.name}), cause=judgement.cause, fix=judgement.fixes)
+
+
+def _is_of_text(place: Place) -> bool:
+    """A model that is known to take no pictures and is none that the doctor knows to need a chat."""
+    intent = place.intent
+    config = None if intent.profile or intent.model == SMOKE else model_config(intent, place.case.files)
+    return config is not None and not config.get("vision_config")
 
 
 def _failed(place: Place) -> Judgement | None:
@@ -174,42 +170,7 @@ def _gave_up(place: Place) -> Judgement | None:
         return None
     said = {"engine": place.name, "reason": ask.finish_reason, "name": ask.name}
     words = "{engine} gave up in the middle of an answer (finish_reason {reason}, question '{name}')"
-    return fail(Text(words, said), cause="SERVER_REFUSES_REQUESTS", fix=_by_hand(place))
-
-
-def _empty(place: Place) -> Judgement | None:
-    if is_untrained(place.serving, place.intent):
-        return None
-    ask = next(
-        (ask for ask in asked(place.serving, "text", "cold") if not said_by(ask).strip() and not ask.error), None
-    )
-    if ask is None:
-        return None
-    said = {"engine": place.name, "tokens": ask.completion_tokens}
-    words = "{engine} answers a plain question with nothing"
-    words += " but {tokens} tokens that are no text" if ask.completion_tokens else ""
-    return fail(Text(words, said), fix=nonsense_fixes(place), observed=ask.completion_tokens)
-
-
-def _one_token(place: Place) -> Judgement | None:
-    """NaN makes every answer the same token; a weak model may fall into a loop over one question."""
-    if is_untrained(place.serving, place.intent):
-        return None
-    units = {
-        ask.name: unit
-        for ask in asked(place.serving, "cold", "text", "no picture", "picture", "agent")
-        if (unit := repeated_unit(said_by(ask)))
-    }
-    if not units:
-        return None
-    unit = next(iter(units.values()))
-    everywhere = "!" in units.values() or any(list(units.values()).count(u) > 1 for u in units.values())
-    said = {"engine": place.name, "unit": repr(unit), "count": len(units), "name": next(iter(units))}
-    if everywhere:
-        words = "{engine} says {unit} over and over ({count} of its answers): NaN in its numbers, or broken weights"
-        return fail(Text(words, said), fix=nonsense_fixes(place), observed=unit)
-    words = "{engine} says {unit} over and over to one question ('{name}'): a weak model, or broken weights"
-    return warn(Text(words, said), fix=nonsense_fixes(place), observed=unit)
+    return fail(Text(words, said), cause="SERVER_REFUSES_REQUESTS", fix=by_hand(place))
 
 
 def _unsteady(place: Place) -> Judgement | None:
@@ -222,7 +183,7 @@ def _unsteady(place: Place) -> Judgement | None:
         return None
     said = {"engine": place.name, "one": repr(texts[0][:60]), "two": repr(texts[1][:60])}
     words = "{engine} answers the same question differently, although nothing is left to chance: {one}, then {two}"
-    return warn(Text(words, said), cause="MODEL_OUTPUT_UNSTEADY", fix=(_plain(place), _LOOK_AT_GPU))
+    return warn(Text(words, said), cause="MODEL_OUTPUT_UNSTEADY", fix=(without_graphs(place), LOOK_AT_GPU))
 
 
 def _common(one: str, two: str) -> int:
@@ -234,8 +195,7 @@ def _common(one: str, two: str) -> int:
 _FAULTS: tuple[Callable[[Place], Judgement | None], ...] = (
     _failed,
     _gave_up,
-    _empty,
-    _one_token,
+    nonsense,
     _failed_later,
     _unsteady,
 )
@@ -260,32 +220,3 @@ def _fine(place: Place) -> Judgement:
         said["apart"] = _common(said_by(text), said_by(again[0]))
         words += ", the same question with other words from character {apart} on (batches and caches round differently)"
     return ok(Text(words + "; it said {answer}", said))
-
-
-_LOOK_AT_GPU = Fix(
-    text=Text("look at the error counters of the GPU"),
-    commands=("nvidia-smi -q -d ECC,ROW_REMAPPER,TEMPERATURE",),
-    effort="hardware",
-)
-
-
-def _plain(place: Place) -> Fix:
-    """The same without graphs, where the engine has that flag: the first thing to leave out."""
-    intent = place.intent
-    if not can_change(intent, "enforce_eager") or intent.launch.enforce_eager:
-        return Fix(text=Text("ask again, and compare the answers"), commands=(*_by_hand(place).commands,))
-    text = Text("see whether it is CUDA graphs and compiled kernels: leave them out")
-    return Fix(text=text, commands=(line(changed(intent, {"enforce_eager": True})),), effort="flag")
-
-
-def nonsense_fixes(place: Place) -> tuple[Fix, ...]:
-    """Ways out of a model that talks nonsense, the likeliest first."""
-    intent, fixes = place.intent, []
-    if intent.launch.dtype in ("half", "float16") and can_change(intent, "dtype"):
-        text = Text("numbers of this model may be too large for float16: use bfloat16 (or float32 on an old GPU)")
-        fixes.append(Fix(text=text, commands=(line(changed(intent, {"dtype": "bfloat16"})),), effort="flag"))
-    sums = (f"sha256sum {shlex.quote(place.folder)}/*.safetensors",) if place.case.files else ()
-    again = Text("compare the weight files with their published sizes and checksums, or download them again")
-    fixes.append(Fix(text=again, commands=(*sums, download_command(intent, place.folder)), effort="install"))
-    fixes.append(_plain(place))
-    return (*fixes, *((_LOOK_AT_GPU,) if place.case.taken else ()))

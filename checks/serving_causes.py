@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,23 @@ ROOTS = (
     *("ENG001", "ENG002", "ENG003", "ENG004", "ENG005"),
     *("MDL001", "MDL002", "CFG001", "CFG002", "CFG003"),
     *("VRM001", "VRM002", "VRM003", "MEM001", "LIM001", "DSK001"),
+)
+
+#: What a cause that the log names can follow from, by a piece of its name; the first that matches. Others follow from
+#: nothing that the doctor looks at, and are the root themselves.
+_FOLLOWS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("RAM_TOO_SMALL|CGROUP_MEMORY", ("MEM001", "LIM001")),
+    ("DISK_FULL|PERMITTED", ("DSK001",)),
+    ("SHM|NOFILE|MEMLOCK", ("LIM001",)),
+    ("KV_CACHE|VRAM|MEMORY_TAKEN|ENCODER_BUDGET|TOO_SHORT_FOR_IMAGE", ("VRM", "CFG")),
+    ("CONTEXT_TOO_LONG|FLAG|DIVIDE|QUANTIZATION_CONFLICT|BATCH_SMALLER|TOO_FEW_GPUS", ("CFG", "ENG", "GPU", "MDL002")),
+    ("MODEL_|SAFETENSORS|CHAT_TEMPLATE|HUB_", ("MDL",)),
+    ("FOR_MODEL|FOR_ENGINE|BAD_RELEASE", ("ENG", "PKG", "TOR", "MDL002", "PYT", "GPU")),
+    (
+        "TORCH|CUDA|ABI|PACKAGE|CONFLICT|NUMPY|TRITON|PYTHON|INSTALLED|COMPILER|NVCC|CUDNN|KERNEL|LIBSTD|GLIBC|LIBCUDA",
+        ("PKG", "TOR", "PYT", "ENG", "CUD", "DRV", "HST", "GPU"),
+    ),
+    ("DRIVER|GPU|BF16|MIG|FABRIC|UVM|NVML|CONTAINER|WSL|SECURE|NOUVEAU|BIOS|ARCH", ("DRV", "GPU", "CUD", "HST", "TOR")),
 )
 
 #: Causes for which the memory model has launch lines.
@@ -111,10 +129,21 @@ def is_untrained(serving: Serving, intent: Intent) -> bool:
     return serving.random_weights or intent.model == SMOKE or intent.launch.load_format == "dummy"
 
 
+def roots_for(cause: str) -> tuple[str, ...]:
+    """The checks whose red may be the root of a start that failed for this cause."""
+    for pattern, prefixes in _FOLLOWS:
+        if re.search(pattern, cause):
+            return tuple(code for code in ROOTS if code.startswith(prefixes))
+    return ()
+
+
 def root_of(lines: Sequence[str], engine: str) -> Symptom | None:
-    """The first cause behind some lines; None: their wording is not known."""
+    """The first cause behind some lines; None: their wording is not known.
+
+    Hints are how people put it; no engine says so, and in a log they would be chance.
+    """
     found = symptoms_of(tuple(line for line in lines if line), engine)
-    return found[0] if found else None
+    return next((one for one in found if one.signature.sure != "hint"), None)
 
 
 def fixes_for(symptom: Symptom, place: Place) -> tuple[Fix, ...]:

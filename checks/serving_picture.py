@@ -28,8 +28,9 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.serving import is_down
-from autoglm_doctor.checks.serving_answers import asked, has_failed, refusal, said_by
+from autoglm_doctor.checks.serving_answers import has_failed, refusal
 from autoglm_doctor.checks.serving_causes import ROOTS, Place, is_untrained, read_place, without_server
+from autoglm_doctor.checks.serving_sense import asked, said_by
 from autoglm_doctor.domain.memory.image_budget import real_limit
 from autoglm_doctor.domain.model import model_config, model_shape, preprocessor_config
 from autoglm_doctor.domain.native import is_native
@@ -60,10 +61,11 @@ def picture_seen(
 
     Green when the prompt grows by as many tokens as the picture must take (worked out from config.json and the
     processor's pixel limits, as for CFG004), up to 8 more, which the template puts around a picture, and when the
-    answer is another one for another picture. Red when the request with the picture is refused, and when the prompt
-    does not grow by more than those 8 while the answers are alike. Yellow where only one of the two is so, and when it
-    grows by another number: then the processor works with other limits than its files say. Where the tower is not
-    known, or the server counts no tokens, it stays open. Weights that are random may answer alike.
+    answer is another one for another picture. Red when the request with the picture is refused, when both pictures and
+    no picture get the same answer, and when the prompt does not grow by more than those 8 while the answers are alike.
+    Yellow where only one of the two is so, and when it grows by another number: then the processor works with other
+    limits than its files say. Where the tower is not known, the server counts no tokens, or a thinking model was cut
+    off in equal thoughts, it stays open. Weights that are random may answer alike.
 
     ## Fix
     For a refusal the report prints a line with which a screenshot is taken. Else see that the chat template and the
@@ -110,6 +112,8 @@ def _judge(place: Place) -> Judgement:
     alone, first, second = (next(iter(asked(serving, name)), None) for name in ("no picture", *PICTURES))
     grown = _grown(alone, first)
     alike = _alike(first, second)
+    if alike and _alike(alone, first) and not is_untrained(serving, place.intent):
+        return _without_effect(place, grown)
     if grown is None:
         return _uncounted(place, alike)
     predicted = _predicted(place, first)
@@ -133,10 +137,31 @@ def _grown(alone: Ask | None, shown: Ask | None) -> int | None:
 
 
 def _alike(first: Ask | None, second: Ask | None) -> bool | None:
-    """Whether both pictures got the same answer; None when one was not answered."""
+    """Whether both got the same answer; None when one was not answered, or cut off while the model still thought.
+
+    Thoughts begin alike ("the user asks me to describe the screen ..."), whatever they lead to.
+    """
     if first is None or second is None or first.error or second.error:
         return None
-    return said_by(first) == said_by(second)
+    if said_by(first) != said_by(second):
+        return False
+    return None if _still_thinks(first) else True
+
+
+def _still_thinks(ask: Ask) -> bool:
+    whole = said_by(ask)
+    inside = bool(ask.reasoning) and not ask.text.strip()
+    return ask.finish_reason == "length" and (inside or ("<think>" in whole and "</think>" not in whole))
+
+
+def _without_effect(place: Place, grown: int | None) -> Judgement:
+    """The same words for two pictures and for none: what the picture was turned into plays no part."""
+    said = {"engine": place.name, "grown": grown}
+    words = "{engine} gives the same answer to two different pictures and to none: it does not see them"
+    words += (
+        ", although {grown:count} tokens of the prompt are theirs" if grown is not None and grown > WRAPPING else ""
+    )
+    return fail(Text(words, said), fix=_same_files(place), observed=grown)
 
 
 def _predicted(place: Place, shown: Ask | None) -> int | None:
@@ -206,7 +231,7 @@ def _counted_well(place: Place, grown: int, predicted: int, alike: bool | None) 
     if is_untrained(place.serving, place.intent):
         return ok(Text(words + "; the weights are random, so its answers were not compared", said), observed=grown)
     if alike is None:
-        return unknown(Text(words + "; {engine} was not shown another picture", said))
+        return unknown(Text(words + "; answers to two pictures could not be compared", said))
     if alike:
         words += "; but {engine} gives the same answer to two different pictures"
         return warn(Text(words, said), fix=_same_files(place), observed=grown, expected=predicted)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoglm_doctor.api import (
-    Burst,
     Cuda,
     Environment,
     Findings,
     Fix,
     Gpu,
-    GpuUnderLoad,
     Intent,
     Judgement,
+    Matrix,
     ModelFiles,
     Packages,
     Reading,
@@ -30,32 +28,16 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.serving import is_down
-from autoglm_doctor.checks.serving_causes import ROOTS, Place, is_untrained, read_place, without_server
+from autoglm_doctor.checks.serving_causes import ROOTS, Place, read_place, without_server
+from autoglm_doctor.checks.serving_conditions import LOOK, burst, loading, steadiness, throttled
 from autoglm_doctor.checks.serving_figures import figures_of, number
 from autoglm_doctor.domain.launch_line import can_change, changed, line
-from autoglm_doctor.domain.model import ONLINE, model_shape, quantization_of
+from autoglm_doctor.domain.model import model_shape, quantization_of
 from autoglm_doctor.domain.roofline import Card, Work, card_of, work_of
-
-#: Slower reading of weights than this costs minutes at every start; less than so many bytes tells nothing.
-LOAD_BYTES_PER_S, LOAD_LEAST_BYTES = 0.5e9, 1e9
 
 #: Share of the card's arithmetic below which a long prompt is read suspiciously slowly, and the time that it would take
 #: at best below which the server's own overhead (some 30 ms) hides the arithmetic.
 PREFILL_SHARE, PREFILL_LEAST_SECONDS = 0.15, 0.02
-
-#: The 95th percentile of the time per token over the median, seconds it must differ by, and requests for a verdict.
-JITTER, JITTER_LEAST_SECONDS, JITTER_REQUESTS = 2.0, 0.005, 5
-
-#: A hot GPU at this share of its highest clock is slowed down in earnest; the driver's own words for it otherwise.
-CLOCK_SHARE = 0.8
-_HARDWARE = ("hardware slowdown", "hardware thermal slowdown", "power brake")
-_SOFTWARE = "software thermal slowdown"
-
-_LOOK = Fix(
-    text=Text("see what slows the GPU down (heat, power, a setting) and what else runs on it"),
-    commands=("nvidia-smi -q -d PERFORMANCE,CLOCK,POWER,TEMPERATURE", "nvidia-smi"),
-    effort="setting",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +65,7 @@ def server_speed(
     environment: Environment | None,
     cuda: Cuda | None,
     intent: Intent,
+    matrix: Matrix,
 ) -> Findings:
     """The server is as fast as its hardware allows.
 
@@ -113,28 +96,30 @@ def server_speed(
         yield without_server(serving)
         return
     place = read_place(value, intent, gpus, model_files, packages, environment, cuda)
-    judged = list(_judgements(place)) if place.case.taken else []
+    card = _card(place, matrix)
+    judged = list(_judgements(place, card)) if place.case.taken else []
     yield from judged
     if value.speed is None:
-        why = "the server was not up long enough" if is_down(value) else "the time ran out before speed was measured"
+        why = "the time ran out before speed was measured" if value.failure is None else "the trial ended before"
+        why = "the server was not up long enough" if is_down(value) else why
         yield unknown(Text(why), subject="answers" if judged else "")
     elif not any(one.subject == "decoding" for one in judged):
         yield not_applicable(
-            _told(place, "not judged, {why}: ", why=_why_not(place)), subject="decoding" if judged else ""
+            _told(place, "not judged, {why}: ", why=_why_not(place, card)), subject="decoding" if judged else ""
         )
 
 
-def _judgements(place: Place) -> Iterator[Judgement]:
+def _judgements(place: Place, card: Card | None) -> Iterator[Judgement]:
     serving = place.serving
-    yield from _loading(place)
+    yield from loading(place)
     if serving.speed is not None:
-        yield from _decoding(place, serving.speed)
-        yield from _prompts(place, serving.speed)
-        yield from _steadiness(serving.speed)
-    for burst in serving.bursts:
-        yield from _burst(place, burst)
+        yield from _decoding(place, serving.speed, card)
+        yield from _prompts(place, serving.speed, card)
+        yield from steadiness(serving.speed)
+    for one in serving.bursts:
+        yield from burst(place, one)
     for gpu in serving.gpus:
-        yield from _throttled(gpu)
+        yield from throttled(gpu)
 
 
 def _told(place: Place, before: str = "", **params: object) -> Text:
@@ -143,43 +128,21 @@ def _told(place: Place, before: str = "", **params: object) -> Text:
     return Text(before + template, {**values, **params})
 
 
-def _why_not(place: Place) -> str:
+def _why_not(place: Place, card: Card | None) -> str:
     if not place.serving.command:
         return "the hardware behind the URL is not known"
     if not place.case.taken:
         return "it runs on the CPU"
-    if _card(place) is None:
+    if card is None:
         return "the data sheet of this GPU is not in the table"
     if place.serving.speed is not None and not place.serving.speed.decode_tokens_per_s:
         return "the server does not count its tokens"
     return "there is no yardstick for this model and this launch"
 
 
-def _loading(place: Place) -> Iterator[Judgement]:
-    serving, launch = place.serving, place.intent.launch
-    one, seconds = serving.figures.weights_bytes, serving.figures.load_seconds
-    if seconds is None:
-        seconds = next((phase.seconds for phase in serving.phases if phase.name == "loading weights"), None)
-    if not one or not seconds or is_untrained(serving, place.intent) or launch.quantization in ONLINE:
-        return
-    whole = one * launch.tensor_parallel * launch.pipeline_parallel
-    if whole < LOAD_LEAST_BYTES:
-        return
-    rate = whole / seconds
-    limit = Threshold(value=LOAD_BYTES_PER_S, unit="bytes/s", source="a SATA disk")
-    said = {"rate": rate, "seconds": seconds, "bytes": whole}
-    if rate >= LOAD_BYTES_PER_S:
-        text = Text("{bytes:GB} of weights are loaded in {seconds:s} ({rate:MB/s})", said)
-        yield ok(text, subject="loading", observed=rate, threshold=limit)
-        return
-    text = Text("the weights are loaded with only {rate:MB/s}: every start takes {seconds:s} for them", said)
-    where = Fix(text=Text("put the weights on a local disk"), commands=(f"findmnt -T {shlex.quote(place.folder)}",))
-    yield warn(text, subject="loading", cause="SLOW_MODEL_STORAGE", observed=rate, threshold=limit, fix=where)
-
-
-def _card(place: Place) -> Card | None:
+def _card(place: Place, matrix: Matrix) -> Card | None:
     """The slowest of the GPUs by its data sheet; None when one of them is not known, or only a slice."""
-    cards = [None if one.gpu.mig else card_of(one.gpu.name) for one in place.case.taken]
+    cards = [None if one.gpu.mig else card_of(one.gpu.name, one.gpu.total_bytes, matrix) for one in place.case.taken]
     known = [card for card in cards if card is not None]
     return min(known, key=lambda card: card.bandwidth) if known and len(known) == len(cards) else None
 
@@ -199,15 +162,20 @@ def _yardstick(intent: Intent) -> _Yardstick:
     return _EAGER if intent.launch.enforce_eager else _GRAPHS
 
 
-def _decoding(place: Place, speed: Speed) -> Iterator[Judgement]:
-    card, work, measure = _card(place), _work(place, speed), _yardstick(place.intent)
+def _decoding(place: Place, speed: Speed, card: Card | None) -> Iterator[Judgement]:
+    work, measure = _work(place, speed), _yardstick(place.intent)
     if card is None or work is None or not speed.decode_tokens_per_s:
         return
     ideal = work.bytes / card.bandwidth
     if ideal < measure.least_seconds:
         return
     share = speed.decode_tokens_per_s * ideal
-    said = {"share": share, "most": number(1 / ideal)}
+    said = {
+        "engine": place.name,
+        "rate": number(speed.decode_tokens_per_s),
+        "share": share,
+        "most": number(1 / ideal),
+    }
     rest = {
         "subject": "decoding",
         "observed": round(share, 3),
@@ -220,13 +188,14 @@ def _decoding(place: Place, speed: Speed) -> Iterator[Judgement]:
         },
     }
     if share >= measure.good:
-        words = "; that is {share:percent} of the {most} tokens/s that the GPU's memory allows"
-        template, values = figures_of(place.serving, place.name)
-        yield ok(Text(template + words, {**values, **said}), **rest)  # type: ignore[arg-type]
+        words = "{engine} writes {rate} tokens/s for one request, {share:percent} of the {most} that the "
+        yield ok(Text(words + "GPU's memory allows", said), **rest)  # type: ignore[arg-type]
         return
     grave = "far too slow: " if share < measure.gross else ""
-    words = grave + "it decodes with {share:percent} of the {most} tokens/s that the GPU's memory allows: "
-    yield warn(_told(place, words, **said), fix=_faster(place), **rest)  # type: ignore[arg-type]
+    words = (
+        grave + "{engine} writes {rate} tokens/s for one request, only {share:percent} of the {most} that the GPU's "
+    )
+    yield warn(Text(words + "memory allows", said), fix=_faster(place), **rest)  # type: ignore[arg-type]
 
 
 def _faster(place: Place) -> tuple[Fix, ...]:
@@ -234,15 +203,15 @@ def _faster(place: Place) -> tuple[Fix, ...]:
     fixes = []
     reasons = sorted({reason for gpu in place.serving.gpus for reason in gpu.throttle_reasons})
     text = Text("see what slows the GPU down (it names: {reasons})", {"reasons": ", ".join(reasons)})
-    fixes.append(Fix(text=text, commands=_LOOK.commands, effort="setting") if reasons else _LOOK)
+    fixes.append(Fix(text=text, commands=LOOK.commands, effort="setting") if reasons else LOOK)
     if place.intent.launch.enforce_eager and can_change(place.intent, "enforce_eager"):
         text = Text("use CUDA graphs: leave --enforce-eager out")
         fixes.append(Fix(text=text, commands=(line(changed(place.intent, {"enforce_eager": None})),), effort="flag"))
     return tuple(fixes)
 
 
-def _prompts(place: Place, speed: Speed) -> Iterator[Judgement]:
-    card, work, rate = _card(place), _work(place, speed), speed.prefill_tokens_per_s
+def _prompts(place: Place, speed: Speed, card: Card | None) -> Iterator[Judgement]:
+    work, rate = _work(place, speed), speed.prefill_tokens_per_s
     intent = place.intent
     quantized = quantization_of(intent, place.case.files) or intent.launch.quantization
     if card is None or card.operations is None or work is None or not rate or quantized:
@@ -257,62 +226,4 @@ def _prompts(place: Place, speed: Speed) -> Iterator[Judgement]:
     if share >= PREFILL_SHARE:
         yield ok(Text(words, said), subject="prompts", observed=round(share, 3), threshold=limit)
     else:
-        yield warn(Text(words, said), subject="prompts", observed=round(share, 3), threshold=limit, fix=_LOOK)
-
-
-def _steadiness(speed: Speed) -> Iterator[Judgement]:
-    middle, late = speed.per_token_p50_seconds, speed.per_token_p95_seconds
-    if not middle or late is None or speed.requests < JITTER_REQUESTS:
-        return
-    said = {"middle": middle, "late": late}
-    words = "a token takes {middle:ms}, in the slowest requests {late:ms}"
-    limit = Threshold(value=JITTER, unit="times the median", source="our own number")
-    if late <= JITTER * middle or late - middle < JITTER_LEAST_SECONDS:
-        yield ok(Text(words, said), subject="steadiness", observed=round(late / middle, 2), threshold=limit)
-        return
-    words += ": something else takes turns with this server"
-    yield warn(Text(words, said), subject="steadiness", observed=round(late / middle, 2), threshold=limit, fix=_LOOK)
-
-
-def _burst(place: Place, burst: Burst) -> Iterator[Judgement]:
-    subject = f"{burst.concurrency} at once"
-    said = {"n": burst.concurrency, "failed": burst.failed, "all": burst.requests, "engine": place.name}
-    if not burst.failed:
-        said["rate"] = number(burst.output_tokens_per_s)
-        yield ok(Text("{n} requests at once: {rate} tokens/s together, none failed", said), subject=subject)
-        return
-    words = "of {all} requests, {n} at once, {failed} got no whole answer"
-    fewer = max(1, burst.concurrency // 2)
-    fixes = []
-    if can_change(place.intent, "max_num_seqs"):
-        text = Text("let {n} be served at once and the others wait", {"n": fewer})
-        fixes.append(Fix(text=text, commands=(line(changed(place.intent, {"max_num_seqs": fewer})),), effort="flag"))
-    read = Fix(
-        text=Text("read the server's log while they run"), commands=(f"{line(place.intent)} 2>&1 | tee server.log",)
-    )
-    yield warn(
-        Text(words, said), subject=subject, cause="SERVER_FAILS_UNDER_LOAD", fix=(read, *fixes), observed=burst.failed
-    )
-
-
-def _throttled(gpu: GpuUnderLoad) -> Iterator[Judgement]:
-    """Heat and a weak power supply; a power cap is how every GPU is held under load."""
-    hard = [reason for reason in gpu.throttle_reasons if reason in _HARDWARE]
-    clock, most = gpu.sm_clock_median_mhz, gpu.sm_clock_max_mhz
-    slow = clock is not None and most is not None and clock < CLOCK_SHARE * most
-    if not hard and not (_SOFTWARE in gpu.throttle_reasons and slow):
-        return
-    said = {
-        "gpu": gpu.index,
-        "why": ", ".join(hard or [_SOFTWARE]),
-        "clock": "?" if clock is None else clock,
-        "most": "?" if most is None else most,
-        "hot": "?" if gpu.temperature_max_c is None else gpu.temperature_max_c,
-    }
-    words = "GPU {gpu} was slowed down while it worked ({why}): {clock} of {most} MHz, {hot} degrees"
-    fix = Fix(
-        text=Text("cool it, or see to its power supply; then look again"),
-        commands=_LOOK.commands,
-        effort="hardware",
-    )
-    yield warn(Text(words, said), subject=f"gpu:{gpu.index}", cause="GPU_THROTTLED", fix=fix)
+        yield warn(Text(words, said), subject="prompts", observed=round(share, 3), threshold=limit, fix=LOOK)

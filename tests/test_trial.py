@@ -66,6 +66,10 @@ def test_the_desktop_is_no_hindrance() -> None:
             machine(torch_run=known(TorchRun(cuda_available=False))), VLLM, {}, "torch cannot use", id="no CUDA"
         ),
         pytest.param(machine(), "docker run -it x vllm serve /srv/models/x", {}, "docker would", id="in a container"),
+        pytest.param(machine(), f"sudo -E {VLLM}", {}, "sudo would", id="as somebody else"),
+        pytest.param(machine(), f"env -i docker exec x {VLLM}", {}, "docker would", id="in a container, behind env"),
+        pytest.param(machine(), f"{VLLM} --headless", {}, "opens no API", id="a node without an API"),
+        pytest.param(machine(), f"{VLLM} --nnodes 2", {}, "other nodes", id="one of several nodes"),
         pytest.param(
             machine(),
             "transformers serve /srv/models/x",
@@ -80,6 +84,18 @@ def test_no_server_is_started(some: Facts, command: str, options: dict[str, Any]
     assert isinstance(reading, Reading)
     assert reading.outcome == "not_run"
     assert why in reading.why
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("/opt/docker/bin/vllm serve /srv/models/ssh --nnodes 1", id="a folder, a model"),
+        pytest.param("conda run -n docker vllm serve /srv/models/x", id="an environment of conda"),
+        pytest.param("python3 -m vllm.entrypoints.openai.api_server --model screen", id="a model of a module"),
+    ],
+)
+def test_a_name_is_no_program(command: str) -> None:
+    assert not isinstance(decide(machine(), command), Reading)
 
 
 def test_a_missing_program_is_named() -> None:
@@ -106,6 +122,8 @@ def test_random_weights_are_the_engine_s_own_way() -> None:
     arguments = decide(machine(model_files=files), weights="random")
     assert arguments["command"][-2:] == ["--load-format", "dummy"]
     assert arguments["random_weights"]
+    command = f"{VLLM} --load-format=runai_streamer --model-loader-extra-config {{}}"
+    assert decide(machine(model_files=files), command, weights="random")["command"] == arguments["command"]
 
 
 def test_without_a_gpu_a_server_of_another_kind_runs_on_the_cpu() -> None:

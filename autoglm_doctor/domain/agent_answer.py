@@ -44,6 +44,22 @@ STRANGE_SHARE = 0.1
 #: A token has hardly more characters, and a text of so many copies of one is no text.
 LONGEST_UNIT, FEWEST_COPIES = 12, 8
 
+#: So many writings in one short answer are tokens drawn at random; an answer with a name and a translation has two. And
+#: so many signs without a letter or a digit are no answer to a question. Our own numbers.
+MANY_SCRIPTS, LONG_SIGNS = 4, 16
+
+_SCRIPTS = {
+    **{name: name.capitalize() for name in ("LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW", "THAI", "GEORGIAN")},
+    **{
+        name: name.capitalize() for name in ("ARMENIAN", "DEVANAGARI", "BENGALI", "TAMIL", "TELUGU", "KHMER", "MYANMAR")
+    },
+    **{
+        name: name.capitalize()
+        for name in ("KANNADA", "MALAYALAM", "GUJARATI", "GURMUKHI", "SINHALA", "ETHIOPIC", "LAO")
+    },
+    **dict.fromkeys(("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"), "East Asian"),
+}
+
 Trouble = Literal["", "no_action", "unparsable", "unknown_action", "argument_missing", "no_thought", "short", "garbled"]
 
 
@@ -145,9 +161,32 @@ def _strange_share(text: str) -> float:
     return strange / len(text)
 
 
+def garbage(text: str) -> str:
+    """Why these words are of no language ("" when they may be): a rough sieve that a wrong answer passes."""
+    if text and _strange_share(text) > STRANGE_SHARE:
+        return "characters that no writing has"
+    found = {script for c in text if c.isalpha() and (script := _script(c))}
+    if len(found) >= MANY_SCRIPTS:
+        return "words of " + ", ".join(sorted(found))
+    bare = "".join(text.split())
+    return "signs without a word" if len(bare) >= LONG_SIGNS and not any(c.isalnum() for c in bare) else ""
+
+
+def _script(character: str) -> str:
+    """The writing that a letter belongs to; those that stand together in one language count as one."""
+    word = unicodedata.name(character, "").partition(" ")[0]
+    return _SCRIPTS.get(word, "")
+
+
 def repeated_unit(text: str) -> str:
-    """The piece of which the whole text is made, over and over ("!" of "!!!!!!!!"); "" for a text of its own."""
-    plain = text.strip()
+    """The piece of which the whole text is made, over and over ("!" of "!!!!!!!!"); "" for a text of its own.
+
+    Blanks and line breaks between the pieces do not matter: "!!! !!\n!!!!!".
+    """
+    return _unit(text.strip()) or _unit("".join(text.split()))
+
+
+def _unit(plain: str) -> str:
     for size in range(1, min(LONGEST_UNIT, len(plain) // FEWEST_COPIES) + 1):
         unit = plain[:size]
         if unit * (len(plain) // size) + unit[: len(plain) % size] == plain:

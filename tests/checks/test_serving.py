@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoglm_doctor.api import Check, Memory, Reading, ServingFailure
+from autoglm_doctor.api import Check, Ending, Memory, Reading, ServingFailure
 from autoglm_doctor.checks.inference import answers_make_sense, model_loads
 from autoglm_doctor.checks.inference_memory import memory_as_predicted
 from autoglm_doctor.checks.inference_speed import inference_speed
@@ -131,6 +131,18 @@ def test_a_healthy_start_says_where_the_time_went() -> None:
             "nvidia-smi",
             id="dies at work",
         ),
+        pytest.param(
+            serving(
+                failure=ServingFailure(stage="ask", kind="died"), ending=Ending(exit_code=1), log=("So long", "bye")
+            ),
+            "SERVER_DIED",
+            "vLLM started and then failed (exit code 1): its last words: bye",
+            "tee server.log",
+            id="dies at a question, in unknown words",
+        ),
+        pytest.param(
+            died("x" * 900), "SERVER_DOES_NOT_START", "(exit code 1): its last words: xxx", "", id="long last words"
+        ),
     ],
 )
 def test_failures_are_named(value: Any, cause: str, says: str, command: str) -> None:
@@ -139,6 +151,7 @@ def test_failures_are_named(value: Any, cause: str, says: str, command: str) -> 
     assert says in render(finding.text)
     assert command in "\n".join(c for fix in finding.fixes for c in fix.commands)
     assert all("{" not in render(fix.text) for fix in finding.fixes)
+    assert len(render(finding.text)) < 450
 
 
 def test_a_container_limit_is_named_where_there_is_one() -> None:

@@ -10,9 +10,25 @@ import pytest
 from autoglm_doctor.api import Reading, ServingFailure
 from autoglm_doctor.checks.serving_answers import server_answers
 from autoglm_doctor.launch import parse_command
-from tests.checks.serving_cases import ASKS, HEALTHY, README, answering, ask, died, one, render, serving, without
+from tests.checks.serving_cases import (
+    ASKS,
+    HEALTHY,
+    README,
+    answering,
+    ask,
+    died,
+    files_of,
+    one,
+    render,
+    serving,
+    without,
+)
 
 NAN = "!" * 24
+RANDOM = "של bonjour которых 的中 نحو"
+SIGNS = ",,. ;; ((( ,, -- )) ;; ,.,. !?!"
+SAME = "once there was a king who had a horse"
+NOTE = "- MISSING: those params were newly initialized because missing from the checkpoint. Consider training."
 LOOP = "the the the the the the the the the the"
 BROKEN = "The capital of France is the city of Paris, and"
 
@@ -42,6 +58,62 @@ def test_sense_is_green() -> None:
         pytest.param(answering(text=NAN, text_again=NAN), "fail", "MODEL_OUTPUT_WRONG", id="NaN to one question"),
         pytest.param(answering(picture=NAN), "fail", "MODEL_OUTPUT_WRONG", id="NaN with a picture alone"),
         pytest.param(answering(cold=LOOP, text=LOOP), "fail", "MODEL_OUTPUT_WRONG", id="one word to two questions"),
+        pytest.param(
+            answering(text="!!! !!\n!!!! !!!!!!", text_again=NAN), "fail", "MODEL_OUTPUT_WRONG", id="! among blanks"
+        ),
+        pytest.param(
+            answering(cold=RANDOM, text=RANDOM[::-1]), "fail", "MODEL_OUTPUT_WRONG", id="words of all writings"
+        ),
+        pytest.param(answering(text=RANDOM), "warn", "MODEL_OUTPUT_WRONG", id="words of all writings, once"),
+        pytest.param(answering(cold=SIGNS, text=SIGNS[::-1]), "fail", "MODEL_OUTPUT_WRONG", id="signs without a word"),
+        pytest.param(
+            answering(cold="\ufffd" * 5 + "ab", text="a\ufffd"), "fail", "MODEL_OUTPUT_WRONG", id="no letters"
+        ),
+        pytest.param(
+            answering(
+                cold=SAME[:16],
+                text=SAME,
+                text_again=SAME,
+                picture=SAME,
+                other_picture=SAME,
+                no_picture=SAME,
+                agent=SAME,
+            ),
+            "fail",
+            "MODEL_OUTPUT_WRONG",
+            id="the same answer to everything",
+        ),
+        pytest.param(
+            answering(cold=SAME[:16], text=SAME, text_again=SAME, picture=SAME, agent="do(action=..."),
+            "pass",
+            "",
+            id="the same answer to some questions only",
+        ),
+        pytest.param(
+            serving(log=("model.layers.0.mlp.down_proj.weight    | MISSING |  ", NOTE)),
+            "fail",
+            "MODEL_TENSORS_MISSING",
+            id="tensors were filled with random numbers",
+        ),
+        pytest.param(serving(log=(NOTE,)), "fail", "MODEL_TENSORS_MISSING", id="the same, names not kept"),
+        pytest.param(
+            serving(
+                log=(
+                    "Some weights of M were not initialized from the model checkpoint at /m and are newly initialized: "
+                    "['model.layers.0.mlp.up_proj.weight']",
+                )
+            ),
+            "fail",
+            "MODEL_TENSORS_MISSING",
+            id="in the words of transformers 4",
+        ),
+        pytest.param(serving(log=("x.weight | UNEXPECTED |",)), "pass", "", id="tensors that nobody needs"),
+        pytest.param(
+            serving(log=("rotary_emb.inv_freq | MISSING |", NOTE)), "pass", "", id="what is made at each start"
+        ),
+        pytest.param(
+            serving(log=("x.weight | MISSING |", NOTE), random_weights=True), "pass", "", id="random weights lack all"
+        ),
         pytest.param(
             answering(text=LOOP, text_again=LOOP), "warn", "MODEL_OUTPUT_WRONG", id="one word to one question"
         ),
@@ -156,6 +228,28 @@ def test_the_smoke_model_may_talk_nonsense() -> None:
 def test_random_weights_do_not_excuse_an_error() -> None:
     value = dataclasses.replace(refused("text", 500, "Internal Server Error"), random_weights=True)
     assert one(server_answers, value).status == "fail"
+
+
+def test_an_output_layer_must_be_there_unless_it_is_tied() -> None:
+    value = serving(log=("lm_head.weight | MISSING |", NOTE))
+    untied, tied = (files_of(15.0, model_type="qwen2", tie_word_embeddings=one) for one in (False, True))
+    assert one(server_answers, value, model_files=untied).cause == "MODEL_TENSORS_MISSING"
+    assert one(server_answers, value, model_files=tied).status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "status"),
+    [
+        pytest.param("/m/base", {"model_type": "llama"}, "warn", id="a model of text"),
+        pytest.param("/m/sees", {"model_type": "x", "vision_config": {"depth": 2}}, "fail", id="a model that sees"),
+        pytest.param("zai-org/AutoGLM-Phone-9B", {"model_type": "llama"}, "fail", id="an agent"),
+    ],
+)
+def test_a_model_that_only_completes_may_refuse_to_chat(command: str, config: Any, status: str) -> None:
+    value = refused("cold", 400, "As of transformers v4.44, default chat template is no longer allowed")
+    intent = parse_command(["vllm", "serve", command])
+    finding = one(server_answers, value, intent=intent, model_files=files_of(15.0, **config))
+    assert (finding.status, finding.cause) == (status, "CHAT_TEMPLATE_MISSING")
 
 
 def test_float16_is_the_first_suspect_of_nan() -> None:

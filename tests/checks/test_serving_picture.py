@@ -47,6 +47,22 @@ def grown(tokens: int, *, alike: bool = False, random: bool = False) -> Serving:
     return dataclasses.replace(value, random_weights=random)
 
 
+def blind(tokens: int, *, random: bool = False) -> Serving:
+    """The server whose answer is the same with and without a picture."""
+    value = answering(
+        picture={"prompt_tokens": 22 + tokens, "text": SAME},
+        other_picture={"prompt_tokens": 22 + tokens, "text": SAME},
+        no_picture=SAME,
+    )
+    return dataclasses.replace(value, random_weights=random)
+
+
+def thinking(**changes: str) -> Serving:
+    """The server that is cut off with the same thoughts about both pictures."""
+    same = {"reasoning": SAME, "finish_reason": "length", **changes}
+    return answering(picture=same, other_picture=same)
+
+
 def uncounted(alike: bool) -> Serving:
     texts = (SAME, SAME) if alike else ("Settings", "Music")
     return answering(
@@ -74,6 +90,21 @@ def refusing(error: str, status: int = 400) -> Serving:
         pytest.param(grown(2, alike=True), "fail", "MODEL_IGNORES_IMAGE", id="only its begin and end arrive"),
         pytest.param(grown(0), "warn", "MODEL_IGNORES_IMAGE", id="not counted, yet it changes the answer"),
         pytest.param(grown(IMAGE_TOKENS, alike=True), "warn", "MODEL_IGNORES_IMAGE", id="counted, and without effect"),
+        pytest.param(blind(IMAGE_TOKENS + 2), "fail", "MODEL_IGNORES_IMAGE", id="counted, and never looked at"),
+        pytest.param(blind(1089), "fail", "MODEL_IGNORES_IMAGE", id="counted otherwise, and never looked at"),
+        pytest.param(blind(IMAGE_TOKENS + 2, random=True), "pass", "", id="never looked at by random weights"),
+        pytest.param(
+            thinking(),
+            "pass",
+            "",
+            id="thoughts alike, answers not",
+        ),
+        pytest.param(
+            thinking(text=""),
+            "unknown",
+            "",
+            id="cut off in equal thoughts",
+        ),
         pytest.param(grown(IMAGE_TOKENS, alike=True, random=True), "pass", "", id="random weights may answer alike"),
         pytest.param(grown(0, alike=True, random=True), "fail", "MODEL_IGNORES_IMAGE", id="dropped, random weights"),
         pytest.param(grown(0, random=True), "fail", "MODEL_IGNORES_IMAGE", id="dropped, random weights, other words"),

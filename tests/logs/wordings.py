@@ -127,7 +127,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "CUDA_VISIBLE_DEVICES_HIDES_GPUS": (
         "RuntimeError: No CUDA GPUs are available",
         "torch.AcceleratorError: CUDA error: invalid device ordinal",
-        "ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected",
+        "torch.AcceleratorError: CUDA error: no CUDA-capable device is detected",
     ),
     "TOO_FEW_GPUS": (
         "ValueError: World size (4) is larger than the number of available GPUs (2) in this node. If this is intentional and you are using: - ray",
@@ -370,10 +370,12 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "requests.exceptions.ProxyError: Cannot connect to proxy.",
     ),
     "P2P_UNRELIABLE_GPU_OR_DRIVER": (
+        "it hangs at NCCL init",
         "Failed: Cuda error /src/csrc/custom_all_reduce.cuh:455 'invalid argument'",
         "RuntimeError: peer access is not supported between these two devices",
     ),
     "P2P_BROKEN_ACS_IOMMU": (
+        "it hangs in all_reduce with two GPUs",
         "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=5, OpType=ALLREDUCE, Timeout(ms)=600000) ran for 600086 milliseconds before timing out.",
     ),
     "NETWORK_INTERFACE_WRONG": (

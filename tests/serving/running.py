@@ -133,7 +133,7 @@ def finish(place: Place, child: subprocess.Popen[bytes], before: frozenset[str])
 
 def snapshot(place: Place) -> frozenset[str]:
     """The scratch files, and what lies in shared memory under our name."""
-    files = [str(path) for path in (place.root / "tmp").rglob("*")]
+    files = [str(path) for path in (place.root / "t").rglob("*")]
     return frozenset([*files, *(f"/dev/shm/{name}" for name in os.listdir("/dev/shm") if "autoglm" in name)])
 
 

@@ -8,7 +8,7 @@ from autoglm_doctor.domain.engine_log.figures import figures_in, merged, settled
 from autoglm_doctor.domain.engine_log.kept import LONGEST, Kept, is_frame, looks_like_an_error
 from autoglm_doctor.domain.engine_log.marks import PHASES, STARTING, marks_of, ready_mark
 from autoglm_doctor.domain.signatures import Matcher, Signature
-from autoglm_doctor.domain.signatures.lines import clean, is_progress, split
+from autoglm_doctor.domain.signatures.lines import clean, is_progress, may_be_a_warning, split
 from autoglm_doctor.facts_serving import EngineFigures, Phase
 
 #: So many lines that look like errors are compared with the table; a flood of them tells nothing new.
@@ -101,12 +101,16 @@ class Follower:
             self._notice(text)
             return False, False
         row = self._meaning(text, message)
-        if row is not None and row.ends_start and not self.doomed and self._ready_at is None:
+        if row is not None and self._ends_start(row, text) and not self.doomed and self._ready_at is None:
             self.doomed = text[:LONGEST]
         new = row is not None and row not in self._rows
         if row is not None:
             self._rows.add(row)
         return new, level != "WARNING"
+
+    @staticmethod
+    def _ends_start(row: Signature, text: str) -> bool:
+        return row.ends_start and (row.consequence or not may_be_a_warning(text))
 
     def _notice(self, text: str) -> None:
         if self._noticed < _MOST_READ:
@@ -114,8 +118,10 @@ class Follower:
             self._matcher.notice(text)
 
     def _meaning(self, text: str, message: str) -> Signature | None:
+        if self._read >= _MOST_READ:
+            return None
         shape = _NUMBER.sub("0", message[:LONGEST])
-        if shape in self._told or self._read >= _MOST_READ:
+        if shape in self._told:
             return None
         self._read += 1
         self._told.add(shape)

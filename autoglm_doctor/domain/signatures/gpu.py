@@ -79,7 +79,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "GPU_ARCH_NOT_IN_WHEEL",
-        r"no kernel image|cudaErrorNoKernelImageForDevice|is not compatible with the current PyTorch installation"
+        r"no kernel image|cudaErrorNoKernelImageForDevice"
         r"|CUDA_ERROR_NO_BINARY_FOR_GPU|device kernel image is invalid|ptxas .{0,40}Value 'sm_\w+' is not defined"
         r"|no kernel function .* for (sm_|compute capability)|CUDA kernel \S+ has no device code compatible with",
         "the installed binaries have no code for this GPU",
@@ -90,9 +90,18 @@ ROWS: tuple[Signature, ...] = (
         in_warnings=True,
     ),
     Signature(
+        "GPU_ARCH_NOT_IN_WHEEL",
+        r"is not compatible with the current PyTorch installation",
+        "the installed torch was not built for this GPU, and warns of it",
+        "Install a torch whose CUDA variant covers this GPU, and the engine's build for it.",
+        _ARCHITECTURES,
+        source=TORCH,
+        sure="likely",
+        in_warnings=True,
+    ),
+    Signature(
         "CPU_ONLY_TORCH",
-        r"Torch not compiled with CUDA enabled|torch.{0,20}\bCPU[- ]only\b|\bCPU (build|version|wheel) .{0,20}torch"
-        r"|torch CPU (build|version|wheel)",
+        r"Torch not compiled with CUDA enabled",
         "the installed torch is built without CUDA",
         "Install the CUDA build of torch that the engine requires.",
         ("uv pip install --reinstall-package torch torch --torch-backend=auto",),
@@ -100,7 +109,8 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "CPU_ONLY_TORCH",
-        r"is_available\(\) *(==|is|returns|->|:) *False",
+        r"is_available\(\) *(==|is|returns|->|:) *False|torch.{0,20}\bCPU[- ]only\b"
+        r"|\bCPU (build|version|wheel) .{0,20}torch|torch CPU (build|version|wheel)",
         "torch sees no CUDA; most often it is built without it",
         "See whether torch is built with CUDA; if not, install the build that the engine requires.",
         (

@@ -31,9 +31,18 @@ _PROGRESS = re.compile(r"\d+%\s?\||\d+% Completed \|")
 _GOES_ON = re.compile(
     r"\bignor(?:e|ing|ed)\b|\bfall(?:ing|s)? ?back\b|\bretrying\b|\bskipp(?:ed|ing)\b|\bwill (?:not )?be (?:disabled"
     r"|used)\b"
-    r"|\bautotuning\b|\bnot critical\b|\bharmless\b",
+    r"|\bautotuning\b|\bnot critical\b|\bharmless\b|\bto silence this\b|\bis disabled because\b",
     re.IGNORECASE,
 )
+#: Said on healthy starts, as errors or without a level: vLLM of kernels that it then does without, llama.cpp of a GPU
+#: and of locked memory that it does without, a loader under WSL; and settings and templates shown as they are.
+_NO_FAULT = re.compile(
+    r"Failed to import Triton kernels|Cannot use FA version|ggml_cuda_init: failed to initialize CUDA"
+    r"|Try increasing RLIMIT_MEMLOCK|ldconfig.{0,60}is not a symbolic link"
+    r"|server_args=ServerArgs\(|args: Namespace\(|non-default args: |llama_model_loader: - kv "
+)
+#: SGLang names no level: what carries its prefix may be a warning. Its exceptions stand on lines without it.
+_NO_LEVEL = re.compile(rf"\[{_TIME}(?: [A-Z]{{2,3}}\d+)*\] (?!(?:{_LEVEL})\b)")
 
 
 def clean(raw: str) -> str:
@@ -57,7 +66,22 @@ def split(line: str) -> tuple[str, str]:
 
 def is_progress(line: str) -> bool:
     """A progress bar."""
-    return _PROGRESS.search(line) is not None
+    return "%" in line and _PROGRESS.search(line) is not None
+
+
+def is_no_fault(message: str) -> bool:
+    """Words that look like an error and are said on healthy starts as well."""
+    return _NO_FAULT.search(message) is not None
+
+
+def may_be_a_warning(line: str) -> bool:
+    """A line of a logger that does not say how bad it is."""
+    return _NO_LEVEL.match(line.lstrip()) is not None
+
+
+def is_source(message: str) -> bool:
+    """The line of a traceback that shows where the exception was raised: its own words follow further down."""
+    return message.lstrip().startswith(("raise ", "except "))
 
 
 def goes_on(message: str) -> bool:

@@ -7,7 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from autoglm_doctor.domain.signatures.details import details
-from autoglm_doctor.domain.signatures.lines import clean, goes_on, is_progress, split
+from autoglm_doctor.domain.signatures.lines import (
+    clean,
+    goes_on,
+    is_no_fault,
+    is_progress,
+    is_source,
+    may_be_a_warning,
+    split,
+)
 from autoglm_doctor.domain.signatures.row import Signature
 from autoglm_doctor.domain.signatures.table import TABLE
 from autoglm_doctor.facts import Failure
@@ -51,7 +59,9 @@ class Matcher:
         line = line[:_LONGEST]
         self.notice(line)
         level, message = split(line)
-        if level in ("DEBUG", "INFO") or is_progress(line) or (level != "ERROR" and goes_on(message)):
+        if level in ("DEBUG", "INFO") or is_progress(line) or is_no_fault(message) or is_source(message):
+            return None
+        if level != "ERROR" and goes_on(message):
             return None
         return self._first(message, warning=level in _QUIET)
 
@@ -71,19 +81,21 @@ class Matcher:
 def symptoms_of(lines: Iterable[str], engine: str = "") -> tuple[Symptom, ...]:
     """What a log or an error text says is wrong, each cause once, the root first.
 
-    What only follows from something else comes last; before it, certain rows come before likely ones and hints, and
-    earlier lines before later ones. A warning of a start that goes on is no symptom.
+    What only follows from something else comes last, and before it what may have been a mere warning; among the others
+    certain rows come before likely ones and hints, and earlier lines before later ones. A warning of a start that goes
+    on is no symptom.
     """
     matcher = Matcher(engine)
-    found: list[tuple[int, int, int, Symptom]] = []
+    found: list[tuple[int, int, int, int, Symptom]] = []
     for number, line in enumerate(part for text in lines for part in text.split("\n")):
         text = clean(line)
         row = matcher.read(text)
         if row is not None:
             symptom = Symptom(row, split(text)[1].strip()[:500])
-            found.append((int(row.consequence), _RANK[row.sure], number, symptom))
+            doubtful = int(may_be_a_warning(text))
+            found.append((int(row.consequence), doubtful, _RANK[row.sure], number, symptom))
     causes: dict[str, Symptom] = {}
-    for *_, symptom in sorted(found, key=lambda entry: entry[:3]):
+    for *_, symptom in sorted(found, key=lambda entry: entry[:4]):
         causes.setdefault(symptom.signature.cause, symptom)
     return tuple(causes.values())
 

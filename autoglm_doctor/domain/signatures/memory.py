@@ -84,8 +84,7 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "KV_CACHE_TOO_SMALL",
         r"No available memory for the cache blocks|larger than the (available KV cache memory|maximum number of tokens"
-        r" that can be stored)|KV cache is needed, which is larger|Cannot auto-fit max_model_len"
-        r"|\bKV cache\b.{0,30}\b(error|too small|insufficient)",
+        r" that can be stored)|KV cache is needed, which is larger|Cannot auto-fit max_model_len",
         "the weights fit, but what is left of the GPU's memory holds too few tokens for one request of this length",
         "Take a shorter context, or give the engine a larger share of the GPU.",
         ("{shorter}", "{bigger_share}"),
@@ -132,7 +131,8 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "KV_CACHE_TOO_SMALL",
-        r"(VRAM|OutOfMemory|out of memory|\bOOM\b).{0,60}\b(max[-_ ]model[-_ ]len|KV cache|context length|max[-_ ]num)",
+        r"(VRAM|OutOfMemory|out of memory|\bOOM\b).{0,60}\b(max[-_ ]model[-_ ]len|KV cache|context length|max[-_ ]num)"
+        r"|\bKV cache\b.{0,30}\b(error|too small|insufficient)",
         "the weights fit, but the memory of the GPU does not hold a context of this length",
         "Take a shorter context, or give the engine a larger share of the GPU.",
         ("{shorter}", "{bigger_share}"),

@@ -82,7 +82,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "P2P_UNRELIABLE_GPU_OR_DRIVER",
-        r"\bhang.{0,30}NCCL (collective|init)|custom_all_reduce\.cuh|peer access is not supported between these"
+        r"custom_all_reduce\.cuh|peer access is not supported between these"
         r"|P2P.{0,60}(not supported"
         r"|unsupported)"
         r".{0,40}(RTX|driver)|RTX 40\d\d.{0,60}P2P|peer-to-peer.{0,60}(corrupt|wrong data)",
@@ -96,9 +96,7 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "P2P_BROKEN_ACS_IOMMU",
         r"Watchdog caught collective operation timeout|Timeout\(ms\)=\d+\) ran for \d+ milliseconds"
-        r"|nccl\w*.{0,60}deadlock"
-        r"|(hang|stuck|deadlock).{0,60}(NCCL|tensor parallel|all_?reduce)|NCCL.{0,60}(hang|timed? ?out|stuck)"
-        r"|Timed out waiting for .{0,40}(workers?|ranks?)|(custom|all)[_ -]?all_?reduce.{0,60}(hang|timeout|fail)",
+        r"|Timed out waiting for .{0,40}(workers?|ranks?)|NCCL.{0,20}\btimed out\b",
         "the GPUs wait for each other without end: direct copies between them (P2P) get lost",
         "Let NCCL go without direct copies; for good, turn off ACS and the IOMMU in the BIOS.",
         _P2P,
@@ -106,6 +104,28 @@ ROWS: tuple[Signature, ...] = (
         NVIDIA,
         sure="likely",
         ends_start=True,
+    ),
+    # What people say of it, not what engines print.
+    Signature(
+        "P2P_UNRELIABLE_GPU_OR_DRIVER",
+        r"\bhang.{0,30}NCCL (collective|init)",
+        "the GPUs wait for each other without end: direct copies between them (P2P) may not work",
+        "Let NCCL go without direct copies.",
+        _P2P,
+        "setting",
+        REPORTS,
+        sure="hint",
+    ),
+    Signature(
+        "P2P_BROKEN_ACS_IOMMU",
+        r"nccl\w*.{0,60}deadlock|(hang|stuck|deadlock).{0,60}(NCCL|tensor parallel|all_?reduce)"
+        r"|NCCL.{0,60}(hang|timed? ?out|stuck)|(custom|all)[_ -]?all_?reduce.{0,60}(hang|timeout|fail)",
+        "the GPUs wait for each other without end: direct copies between them (P2P) may get lost",
+        "Let NCCL go without direct copies; for good, turn off ACS and the IOMMU in the BIOS.",
+        _P2P,
+        "setting",
+        REPORTS,
+        sure="hint",
     ),
     Signature(
         "NETWORK_INTERFACE_WRONG",

@@ -60,7 +60,7 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "MODEL_TENSORS_MISSING",
         r"Cannot copy out of meta tensor|not initialized from checkpoint|There is no module or parameter named"
-        r"|missing tensor '|tensor '\S+' not found|unable to find tensor|Parameter .{0,80} not found in params_dict"
+        r"|missing tensor '|tensor '\S+' not found|unable to find tensor"
         r"|Missing key\(s\) in state_dict",
         "the weight files lack tensors that the model needs",
         "Download the weights again.",
@@ -89,7 +89,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "MODEL_NEEDS_REMOTE_CODE",
-        r"trust_remote_code=True|--trust-remote-code.{0,40}(required|needed|to allow|set)"
+        r"trust_remote_code=True(?!,)|--trust-remote-code.{0,40}(required|needed|to allow|set)"
         r"|contains custom code which must be executed|requires? you to execute the (configuration|model|\w+) file",
         "the model wants to run code from its own repository, which the doctor does not do unasked",
         "Read that code; if you trust it, let the doctor run it.",

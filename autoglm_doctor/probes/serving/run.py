@@ -16,16 +16,18 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from autoglm_doctor.endpoint import endpoint_key
 from autoglm_doctor.facts import Ending, Reading, Serving, ServingFailure, known
 from autoglm_doctor.probes.cgroup import oom_kills
 from autoglm_doctor.probes.protocol import Answers, run
 from autoglm_doctor.probes.serving import start
+from autoglm_doctor.probes.serving.folder import Temporary
 from autoglm_doctor.probes.serving.follow import Log
 from autoglm_doctor.probes.serving.http import Endpoint
 from autoglm_doctor.probes.serving.measure import Measured, Wishes, is_ready, measure, model_name
+from autoglm_doctor.probes.serving.processes import holds_port
 from autoglm_doctor.probes.serving.stop import Family
 
 #: Between two looks whether the server answers, and between two at who belongs to it.
@@ -38,29 +40,30 @@ DOOMED_SECONDS = 10.0
 #: For a server that is asked to end: engines write back nothing, but their workers take a moment.
 STOP_SECONDS = 20.0
 
+#: Between two looks whether the doctor still lives.
+PARENT_SECONDS = 0.5
+
 #: The same when we are told to stop; the doctor's own grace time is 5 s.
 HURRY_SECONDS = 1.5
 
 
-class Stopped(BaseException):
-    """We are told to end, and must not leave the server behind."""
+class TakenError(Exception):
+    """Somebody else listens on the port that we chose: whatever answers there is not the server."""
 
 
 def probe(arguments: dict[str, Any]) -> Answers:
     """One reading of `serving`."""
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        if arguments["command"] is None:
-            yield from _measured(arguments, Endpoint(url=arguments["endpoint"], key=endpoint_key()), {}, None)
-        else:
-            yield from _Trial(arguments).run()
-    except Stopped:  # whoever stopped us knows that there is no answer
-        return
+    if arguments["command"] is None:
+        yield from _measured(arguments, Endpoint(url=arguments["endpoint"], key=endpoint_key()), {}, None)
+    else:
+        yield from _Trial(arguments).run()
 
 
-def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the server must still be ended
-    raise Stopped
+def _leave_with(parent: int) -> None:
+    """Whoever started us is gone, killed perhaps: then nobody wants an answer, and nobody else ends the server."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _doing(what: str) -> tuple[str, Reading[Any]]:
@@ -74,10 +77,15 @@ class _Trial:
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._arguments = arguments
         self._port = start.free_port()
-        self._words = start.words_on(arguments["command"], arguments["engine"], self._port)
+        self._folder = Temporary(os.environ, arguments["cwd"])
+        self._conduct = start.conduct(self._folder.path)
+        self._words = start.words_on(arguments["command"], arguments["engine"], self._port, self._conduct)
         self._endpoint = Endpoint(
-            url=f"http://{start.LOOPBACK}:{self._port}", key=start.key_of(self._words, os.environ)
+            url=start.base_url(self._words, self._port),
+            key=start.key_of(self._words, os.environ, arguments["cwd"]),
         )
+        self._family: Family | None = None
+        self._starting = self._told_to_stop = False
         self._value: dict[str, Any] = {
             "engine": arguments["engine"],
             "url": self._endpoint.url,
@@ -87,44 +95,87 @@ class _Trial:
 
     def run(self) -> Answers:
         """Start it, wait, measure, and end it whatever happens."""
-        kills = oom_kills()
+        signal.signal(signal.SIGTERM, self._stop)
+        threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
         try:
-            process = self._start()
+            yield from self._run()
         except OSError as error:
-            failure = ServingFailure(stage="start", kind="cannot_run", message=f"{self._words[0]}: {error.strerror}")
+            if self._family is not None:
+                raise
+            failure = ServingFailure(stage="start", kind="cannot_run", message=_why_not(error, self._words[0]))
             yield "serving", known(Serving(**self._value, failure=failure), source=self._arguments["engine"])
-            return
-        family, log = Family(process), Log(process, self._arguments["engine"])
-        value, ended = self._value, False
-        try:
-            yield from self._wait(process, log, family)
-            if "failure" not in value:
-                yield from _measured(self._arguments, self._endpoint, value, lambda: process.poll() is None)
-                _died_meanwhile(value, process)
-            value["ending"] = _ending(process.poll(), oom_kills() > kills)
-            yield _doing("stopping the server")
-            value["stop_seconds"] = _end(process, family, STOP_SECONDS)
-            ended = True
+        except TakenError:
+            why = f"another program took port {self._port} while the server started; run the doctor once more"
+            reading: Reading[Any] = Reading(outcome="not_run", why=why)
+            yield "serving", reading
         finally:
-            if not ended:
-                family.end(HURRY_SECONDS)
-            left = family.clear()
+            self._clear_up()
+
+    def _run(self) -> Answers:
+        kills = oom_kills()
+        process = self._start()
+        family = self._family
+        assert family is not None  # noqa: S101  made by _start
+        log, value = Log(process, self._arguments["engine"]), self._value
+        yield from self._wait(process, log, family)
+        if "failure" not in value:
+            yield from _measured(self._arguments, self._endpoint, value, lambda: process.poll() is None)
+            _died_meanwhile(value, process)
+        value["ending"] = _ending(process.poll(), oom_kills() > kills)
+        value.update(figures=log.figures, log=log.kept)
+        yield self._answer()  # should our time be up while the server ends
+        yield _doing("stopping the server")
+        value["stop_seconds"] = _end(process, family, STOP_SECONDS)
+        value["leftovers"] = family.clear()
         log.drain(1.0)
-        value.update(figures=log.figures, log=log.kept, leftovers=left)
-        yield "serving", known(Serving(**value), source=self._arguments["engine"])
+        value.update(figures=log.figures, log=log.kept)
+        yield self._answer()
+
+    def _answer(self) -> tuple[str, Reading[Any]]:
+        return "serving", known(Serving(**self._value), source=self._arguments["engine"])
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        """We are told to end. Whoever told us knows that there is no answer, but the server must not stay.
+
+        Nothing is raised, since that could come at a place where nobody would end the server any more.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        if self._starting:  # it is there already or not yet: _start sees to it
+            self._told_to_stop = True
+            return
+        self._clear_up()
+        os._exit(0)
+
+    def _clear_up(self) -> None:
+        if self._family is not None:
+            self._family.end(HURRY_SECONDS)
+            self._family.clear()
+        self._folder.remove()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        """Start it, and know its family.
+
+        Raises:
+            OSError: it cannot be run.
+        """
         arguments = self._arguments
-        environ = start.environment(
-            os.environ, arguments["pythonpath"], arguments["programs"], start.temporary_folder()
-        )
-        return start.start(self._words, environ, arguments["cwd"])
+        environ = start.environment(os.environ, arguments["pythonpath"], arguments["programs"], self._conduct)
+        self._starting = True
+        try:
+            process = start.start(self._words, environ, arguments["cwd"])
+            self._family = Family(process)
+        finally:
+            self._starting = False
+            if self._told_to_stop:
+                self._clear_up()
+                os._exit(0)
+        return process
 
     def _wait(self, process: subprocess.Popen[bytes], log: Log, family: Family) -> Iterator[tuple[str, Reading[Any]]]:
         """Until it answers, ends, says that it has failed, or its time is up."""
         began, phase, looked, doomed_at = time.monotonic(), "", 0.0, 0.0
         failure: ServingFailure | None = None
-        while failure is None and not is_ready(self._endpoint, READY_SECONDS * 4):
+        while failure is None and not self._is_up(family):
             now = time.monotonic()
             if log.phase != phase:
                 phase = log.phase
@@ -134,13 +185,27 @@ class _Trial:
                 family.look()
             doomed_at = doomed_at or (now if log.doomed else 0.0)
             failure = self._failed(process, log, now - began, bool(doomed_at) and now - doomed_at > DOOMED_SECONDS)
-            time.sleep(READY_SECONDS)
+            if failure is None:
+                time.sleep(READY_SECONDS)
         seconds = time.monotonic() - began
         self._value["phases"] = log.phases(seconds)
         if failure is None:
             self._value["start_seconds"] = seconds
         else:
             self._value["failure"] = failure
+
+    def _is_up(self, family: Family) -> bool:
+        """It answers, and not somebody else in its place.
+
+        Raises:
+            TakenError: somebody else.
+        """
+        for pause in (0.0, 0.2, 0.2):  # between two looks it may begin, or end, to listen
+            time.sleep(pause)
+            if holds_port(self._port, family.pids) is not False:
+                return is_ready(self._endpoint, READY_SECONDS * 4)
+            family.look()
+        raise TakenError
 
     def _failed(
         self, process: subprocess.Popen[bytes], log: Log, seconds: float, doomed: bool
@@ -153,6 +218,11 @@ class _Trial:
         if seconds > self._arguments["start_seconds"]:
             return ServingFailure(stage="start", kind="not_ready", message=log.phase)
         return None
+
+
+def _why_not(error: OSError, program: str) -> str:
+    """Popen names the folder when it is that which is not there."""
+    return f"{error.filename or program}: {error.strerror or error}"
 
 
 def _last(log: Log) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from autoglm_doctor.domain.launch_line import set_flag, stated_flag
+from autoglm_doctor.domain.launch_line import replace_flag, set_flag, stated_flag
 from autoglm_doctor.intent import Engine
 
 LOOPBACK = "127.0.0.1"
@@ -16,6 +18,9 @@ LOOPBACK = "127.0.0.1"
 #: Words of a shell in front of a program that mean nothing to us; `setsid` and `nohup` would hide it from us.
 _WRAPPERS = ("nohup", "exec", "command", "time", "setsid")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+
+#: Ours alone: where we find our own modules, and a key that is meant for another server.
+_OURS = ("PYTHONPATH", "AUTOGLM_DOCTOR_API_KEY")
 
 #: The command is the user's, the trial is ours: no network, no usage statistics, and `uv run` installs nothing.
 _CONDUCT = {
@@ -30,8 +35,11 @@ _CONDUCT = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
-#: Of the 107 characters that the path of a socket may have (unix(7)), engines add about 45.
-_LONGEST_FOLDER = 60
+#: Flags that would open the server elsewhere than on a port of the loopback interface, or lock it.
+_DOORS = ("uds", "ssl-keyfile", "ssl-certfile", "ssl-ca-certs", "ssl-cert-reqs", "ssl-key-file", "ssl-cert-file")
+
+#: Below the ports that the kernel gives to whoever asks for any: an engine asks for some while it starts.
+_LOWEST_PORT = 20_000
 
 
 def free_port() -> int:
@@ -40,34 +48,71 @@ def free_port() -> int:
     Raises:
         OSError: there is none.
     """
+    for port in _candidates():
+        with suppress(OSError), socket.socket() as one:
+            one.bind((LOOPBACK, port))
+            return port
     with socket.socket() as one:
         one.bind((LOOPBACK, 0))
-        port: int = one.getsockname()[1]
-        return port
+        any_port: int = one.getsockname()[1]
+        return any_port
 
 
-def words_on(words: Sequence[str], engine: Engine, port: int) -> list[str]:
-    """The command on that port of the loopback interface, without what stands before its program."""
+def _candidates() -> Iterator[int]:
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as stream:
+            first_given = int(stream.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return
+    for _ in range(100 if first_given > _LOWEST_PORT else 0):
+        yield random.randrange(_LOWEST_PORT, first_given)  # noqa: S311  no secret
+
+
+def words_on(words: Sequence[str], engine: Engine, port: int, conduct: Mapping[str, str]) -> list[str]:
+    """The command on that port of the loopback interface, without what stands before its program.
+
+    An `env` with options stays, since it may do more than set variables; it is told the rules of conduct, which it
+    might clear away. `conda run` keeps its output back unless it is told not to.
+    """
     rest = list(words)
-    while rest and (_ASSIGNMENT.match(rest[0]) or rest[0] in _WRAPPERS):
-        rest.pop(0)
-    return set_flag(set_flag(rest, engine, "host", LOOPBACK), engine, "port", port)
+    kept: list[str] = []
+    while rest and (_ASSIGNMENT.match(rest[0]) or rest[0] in _WRAPPERS or os.path.basename(rest[0]) == "env"):
+        if os.path.basename(rest.pop(0)) == "env" and rest and rest[0].startswith("-"):
+            kept, rest = _of_env(rest, conduct)
+            break
+    if os.path.basename(rest[0] if rest else "") == "conda" and rest[1:2] == ["run"]:
+        rest[2:2] = [] if {"--no-capture-output", "--live-stream"} & set(rest) else ["--no-capture-output"]
+    rest = replace_flag(rest, _DOORS, None)
+    return kept + set_flag(set_flag(rest, engine, "host", LOOPBACK), engine, "port", port)
+
+
+def _of_env(rest: list[str], conduct: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """`env` with its options and assignments and ours, and what follows them."""
+    at = 0
+    while at < len(rest) and (rest[at].startswith("-") or _ASSIGNMENT.match(rest[at])):
+        if rest[at] in ("-S", "--split-string"):  # the program is inside: as it stands
+            return ["env"], rest
+        at += 2 if rest[at] in ("-u", "--unset", "-C", "--chdir") else 1
+    return ["env", *rest[:at], *(f"{name}={value}" for name, value in conduct.items())], rest[at:]
+
+
+def conduct(temporary: str) -> dict[str, str]:
+    """What is added to the deployment's variables. `temporary` takes what the engine leaves in its temporary folder."""
+    return {**_CONDUCT, "TMPDIR": temporary}
 
 
 def environment(
-    environ: Mapping[str, str], pythonpath: str | None, programs: str | None, temporary: str
+    environ: Mapping[str, str], pythonpath: str | None, programs: str | None, added: Mapping[str, str]
 ) -> dict[str, str]:
     """The deployment's variables, with its own PYTHONPATH instead of ours, and our rules of conduct.
 
-    `programs` is a folder that comes first on PATH; `temporary` takes what the engine leaves in its temporary folder.
+    `programs` is a folder that comes first on PATH.
     """
-    result = {name: value for name, value in environ.items() if name != "PYTHONPATH"} | _CONDUCT
+    result = {name: value for name, value in environ.items() if name not in _OURS} | dict(added)
     if pythonpath is not None:
         result["PYTHONPATH"] = pythonpath
     if programs:
         result["PATH"] = os.pathsep.join([programs, result.get("PATH", os.defpath)])
-    if len(temporary) <= _LONGEST_FOLDER:
-        result["TMPDIR"] = temporary
     return result
 
 
@@ -88,14 +133,20 @@ def start(words: Sequence[str], environ: Mapping[str, str], cwd: str) -> subproc
     )
 
 
-def temporary_folder() -> str:
-    """A folder for what the engine writes to its temporary folder; it lies in ours, which is new, and goes with it."""
-    path = os.path.join(os.getcwd(), "t")  # short: the paths of sockets are
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    return path
+def base_url(words: Sequence[str], port: int) -> str:
+    """Where the API will be; llama.cpp can put a path before it."""
+    prefix = (stated_flag(words, "api-prefix") or "").strip("/")
+    return f"http://{LOOPBACK}:{port}" + (f"/{prefix}" if prefix else "")
 
 
-def key_of(words: Sequence[str], environ: Mapping[str, str]) -> str:
-    """The key that the server will ask for; "" for none."""
-    said = stated_flag(words, "api-key")
-    return said or environ.get("VLLM_API_KEY", "") or environ.get("LLAMA_API_KEY", "")
+def key_of(words: Sequence[str], environ: Mapping[str, str], cwd: str = "/") -> str:
+    """The key that the server will ask for, the first of several; "" for none."""
+    said = stated_flag(words, "api-key") or _first_line(stated_flag(words, "api-key-file"), cwd)
+    said = said or environ.get("VLLM_API_KEY", "") or environ.get("LLAMA_API_KEY", "")
+    return said.split(",")[0]
+
+
+def _first_line(path: str | None, cwd: str) -> str:
+    with suppress(OSError), open(os.path.join(cwd, path or ""), encoding="utf-8", errors="replace") as stream:
+        return stream.readline(4096).strip()
+    return ""

@@ -10,10 +10,19 @@ import subprocess
 import time
 from collections.abc import Iterable
 
+from autoglm_doctor.probes.serving.processes import Process, adopt_orphans, everybody
+
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  where POSIX puts it on Linux, no temporary file of ours
 
 #: Segments as Python (psm_), its semaphores, torch, NCCL and the engines name them: nothing else is ever removed.
 _SEGMENTS = re.compile(r"(psm_|sem\.|torch_\d|nccl-|vllm|sglang|cuda\.shm\.)")
+
+#: How long killing may take: whoever starts new processes all the time must be caught between two of them.
+KILL_SECONDS = 2.0
+
+
+#: What outlives the server gets so long to notice that it is gone, before it is asked itself.
+ORPHANS_SECONDS = 1.0
 
 
 class Family:
@@ -21,107 +30,126 @@ class Family:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         """Only the server so far."""
-        self._process = process
+        adopt_orphans()
+        self._pid = process.pid
+        now = everybody()
+        self._began = now[process.pid].began if process.pid in now else None
+        self._others = {pid for pid, one in now.items() if one.parent == os.getpid()} - {process.pid}  # our own
         self._known: dict[int, float] = {}  # pid -> when it began, so that a number taken again is not mistaken
-        self._segments = _segments()
+        self._before = _segments()
+        self._used: set[str] = set()  # segments that one of them had open
         self._since = time.time()
         self.look()
 
-    def look(self) -> None:
-        """Remember who belongs to it now: its session, and the children of everybody known."""
-        import psutil
+    def look(self) -> list[Process]:
+        """Remember who belongs to it now: its session, the children of everybody known, and the orphans among them.
 
-        everybody = {p.pid: p.info for p in psutil.process_iter(["ppid", "create_time"])}
-        known = {self._process.pid, *self._alive(everybody)}
+        Returns those that are alive.
+        """
+        all_of_them = everybody()
+        known = {pid for pid, began in self._known.items() if pid in all_of_them and all_of_them[pid].began == began}
+        # Its session bears its number, which nobody else gets before the last of the session is gone.
+        leader = all_of_them.get(self._pid)
+        ours = leader is None or leader.began == self._began
+        us = os.getpid()
         while True:
-            more = {pid for pid, info in everybody.items() if info["ppid"] in known or self._in_session(pid)} - known
+            more = {
+                one.pid
+                for one in all_of_them.values()
+                if one.parent in known or one.parent == us or (ours and self._pid in (one.pid, one.session))
+            }
+            more -= known | self._others
             if not more:
                 break
             known |= more
-        self._known = {pid: everybody[pid]["create_time"] for pid in known if pid in everybody}
+        self._known = {pid: all_of_them[pid].began for pid in known}
+        members = [all_of_them[pid] for pid in known]
+        _bury(one.pid for one in members if one.zombie and one.parent == us and one.pid != self._pid)
+        alive = [one for one in members if not one.zombie]
+        self._notice_segments(alive)
+        return alive
 
-    def _alive(self, everybody: dict[int, dict[str, float]]) -> set[int]:
-        return {p for p, began in self._known.items() if p in everybody and everybody[p]["create_time"] == began}
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Who belonged to it at the last look."""
+        return tuple(self._known)
 
-    def _in_session(self, pid: int) -> bool:
-        try:
-            return os.getsid(pid) == self._process.pid
-        except OSError:
-            return False
+    def _notice_segments(self, alive: list[Process]) -> None:
+        """Which new segments are its own: another program may make some at the same time."""
+        new = {os.path.join(SHARED_MEMORY, name) for name in _segments() - self._before} - self._used
+        if new:
+            self._used |= _in_use(new, (one.pid for one in alive))
 
     def end(self, seconds: float) -> bool:
         """End it: asked first, then all of it asked, then killed. True when asking was enough.
 
         The server gets half of the time, since it also ends its children in order.
         """
-        self.look()
         began = time.monotonic()
-        self._signal([self._process.pid], signal.SIGTERM)
-        if not self._gone_within(seconds / 2):
-            self._signal(self._members(), signal.SIGTERM)
+        if any(one.pid == self._pid for one in self.look()):
+            _signal([self._pid], signal.SIGTERM)
+            self._gone_within(seconds / 2, only_server=True)
+            self._gone_within(min(ORPHANS_SECONDS, seconds / 4))
+        # The server itself last: its children are told before it can start new ones for them.
+        _signal(sorted((one.pid for one in self.look()), key=lambda pid: pid == self._pid), signal.SIGTERM)
         polite = self._gone_within(began + seconds - time.monotonic())
         if not polite:
-            self._signal(self._members(), signal.SIGKILL)
-            self._gone_within(2.0)
+            self._kill()
         return polite
 
-    def _members(self) -> list[int]:
-        self.look()
-        # The server itself last: its children are told before it can start new ones for them.
-        return sorted(self._known, key=lambda pid: pid == self._process.pid)
+    def _kill(self) -> None:
+        """Again and again, by groups too: a process that forks and ends is another one when its signal comes."""
+        deadline = time.monotonic() + KILL_SECONDS
+        while (alive := self.look()) and time.monotonic() < deadline:
+            for group in {one.group for one in alive} - {os.getpgrp()}:
+                with contextlib.suppress(OSError):
+                    os.killpg(group, signal.SIGKILL)
+            _signal((one.pid for one in alive), signal.SIGKILL)
+            time.sleep(0.005)
 
-    def _gone_within(self, seconds: float) -> bool:
+    def _gone_within(self, seconds: float, *, only_server: bool = False) -> bool:
         deadline = time.monotonic() + seconds
         pause = 0.01
-        while not self._is_gone():
+        while any(one.pid == self._pid or not only_server for one in self.look()):
             if time.monotonic() > deadline:
                 return False
             time.sleep(pause)
             pause = min(0.1, 2 * pause)
         return True
 
-    def _is_gone(self) -> bool:
-        import psutil
-
-        if self._process.poll() is None:
-            return False
-        self.look()
-        for pid in self._known:
-            with contextlib.suppress(psutil.Error):
-                if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                    return False
-        return True
-
-    def _signal(self, pids: Iterable[int], number: int) -> None:
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                os.kill(pid, number)
-
     def clear(self) -> tuple[str, ...]:
         """Remove the segments that it left in shared memory. What cannot be removed, or cannot be killed, is named."""
-        import psutil
-
-        self.look()
-        left = []
-        for pid in self._known:
-            with contextlib.suppress(psutil.Error):
-                if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                    left.append(f"process {pid}")
-        for name in sorted(_segments() - self._segments):
-            path = os.path.join(SHARED_MEMORY, name)
-            if self._is_orphan(path):
-                try:
-                    os.unlink(path)
-                except OSError:
-                    left.append(path)
+        left = [f"process {one.pid}" for one in self.look()]
+        orphans = {path for path in self._used if self._is_new(path)}
+        everyone = map(int, filter(str.isdigit, os.listdir("/proc"))) if orphans else ()
+        for path in sorted(orphans - _in_use(orphans, everyone)):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                left.append(path)
         return tuple(left)
 
-    def _is_orphan(self, path: str) -> bool:
-        """Made during the trial, by our user, and in nobody's use."""
+    def _is_new(self, path: str) -> bool:
+        """Made during the trial by our user."""
         with contextlib.suppress(OSError):
             found = os.stat(path)
-            return found.st_uid == os.getuid() and found.st_ctime >= self._since - 1 and not _in_use(path)
+            return found.st_uid == os.getuid() and found.st_ctime >= self._since - 1
         return False
+
+
+def _bury(pids: Iterable[int]) -> None:
+    """Adopted and dead: a server that starts new ones for ever would fill the table of processes."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, number)
 
 
 def _segments() -> set[str]:
@@ -130,16 +158,15 @@ def _segments() -> set[str]:
     return set()
 
 
-def _in_use(path: str) -> bool:
-    """Whether a process that we may look into has it mapped or open; when in doubt it is."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
+def _in_use(paths: set[str], pids: Iterable[int]) -> set[str]:
+    """Those that a process which we may look into has mapped or open."""
+    found: set[str] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):  # ended meanwhile, or another user's, who cannot map what is ours alone
             with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as lines:
-                if any(line.rstrip("\n").endswith(path) for line in lines):
-                    return True
+                names = {line.rstrip("\n").partition("/")[2] for line in lines if SHARED_MEMORY in line}
+            found |= {path for path in paths if path[1:] in names}
             for number in os.listdir(f"/proc/{pid}/fd"):
-                if os.readlink(f"/proc/{pid}/fd/{number}") == path:
-                    return True
-        except OSError:  # ended meanwhile, or another user's, who cannot map what is ours alone
-            continue
-    return False
+                with contextlib.suppress(OSError):
+                    found |= paths & {os.readlink(f"/proc/{pid}/fd/{number}")}
+    return found
