@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 from autoglm_doctor.errors import DoctorError
@@ -21,11 +20,6 @@ _OWNERS: dict[str, Engine] = {
     "llamacpp": "llamacpp",
     "transformers": "transformers",
 }
-
-
-def endpoint_key() -> str:
-    """Of a server that is there: a variable of ours, so that no key of another service is sent to it."""
-    return os.environ.get("AUTOGLM_DOCTOR_API_KEY", "")
 
 
 def check_url(url: str) -> None:
@@ -49,7 +43,7 @@ def served_intent(url: str, model: str | None, engine: Engine | None, launch: La
 
 def identify(url: str) -> tuple[str, Engine | None]:
     """The name of the model, UNNAMED when the server does not tell, and the engine, None when it cannot be told."""
-    from autoglm_doctor.probes.serving.http import Endpoint, get
+    from autoglm_doctor.probes.serving.http import Endpoint, endpoint_key, get
 
     try:
         status, body = within(

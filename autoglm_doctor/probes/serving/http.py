@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import threading
 import time
@@ -42,6 +43,11 @@ class Endpoint:
         except ValueError:
             return ""
         return path.removesuffix("/chat/completions").removesuffix("/v1").rstrip("/")
+
+
+def endpoint_key() -> str:
+    """Of a server that is there: a variable of ours, so that no key of another service is sent to it."""
+    return os.environ.get("AUTOGLM_DOCTOR_API_KEY", "")
 
 
 class Call:

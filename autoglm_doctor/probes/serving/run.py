@@ -18,14 +18,13 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from autoglm_doctor.endpoint import endpoint_key
 from autoglm_doctor.facts import Ending, Reading, Serving, ServingFailure, known
 from autoglm_doctor.probes.cgroup import oom_kills
 from autoglm_doctor.probes.protocol import Answers, run
 from autoglm_doctor.probes.serving import start
 from autoglm_doctor.probes.serving.folder import Temporary
 from autoglm_doctor.probes.serving.follow import Log
-from autoglm_doctor.probes.serving.http import Endpoint
+from autoglm_doctor.probes.serving.http import Endpoint, endpoint_key
 from autoglm_doctor.probes.serving.measure import Measured, Wishes, is_ready, measure, model_name
 from autoglm_doctor.probes.serving.processes import holds_port
 from autoglm_doctor.probes.serving.stop import Family
