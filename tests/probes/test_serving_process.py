@@ -129,10 +129,15 @@ BREEDING = (
 
 
 def test_one_that_becomes_another_process_all_the_time_is_caught() -> None:
+    """A race: on a busy machine a generation may slip through a single try."""
     with running(BREEDING) as (_, family, _children):
         time.sleep(0.3)
-        family.end(0.2)
-        assert family.clear() == ()
+        for _ in range(10):
+            family.end(0.2)
+            left = family.clear()
+            if not left:
+                break
+        assert left == ()
 
 
 @pytest.mark.skipif(not os.path.isdir(SHARED_MEMORY), reason="no POSIX shared memory here")
