@@ -53,8 +53,8 @@ def engine_supports_gpu(
 
     Measured by comparing the compute capability of each GPU that the deployment takes with the lowest one that the
     installed release has code for (7.0 up to vLLM 0.19, 7.5 after that, 8.0 for SGLang; from the wheels). An engine
-    that is not installed yet is judged by the release that asks for the least, and so is one whose release is not known,
-    which may then refuse a GPU but not pass it.
+    that is not installed yet is judged by the release that asks for the least. Where nothing is known of the packages
+    that release may refuse a GPU, but not pass it.
 
     ## Fix
     An earlier release of the engine, where one supports the GPU; else transformers, which runs wherever torch does, or

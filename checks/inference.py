@@ -25,7 +25,20 @@ from autoglm_doctor.api import (
 from autoglm_doctor.domain.deaths import MEMORY_SHORT, OLD_CPU, has_died, how, slower, where_it_hangs
 from autoglm_doctor.domain.signatures import Signature, download_command, fix_for, recognise
 
-ROOTS = ("CUD001", "CUD002", "TOR001", "TOR002", "TOR003", "MDL001", "MDL002", "MEM001", "VRM002")
+ROOTS = (
+    "CUD001",
+    "CUD002",
+    "TOR001",
+    "TOR002",
+    "TOR003",
+    "MDL001",
+    "MDL002",
+    "MEM001",
+    "VRM002",
+    "ENG006",
+    "PKG003",
+    "PKG005",
+)
 _LOADING = ("import", "make", "load")
 
 #: A random model's first logits differ by a multiple of their spread when the picture changes (3 times, measured),

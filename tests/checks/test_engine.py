@@ -234,3 +234,27 @@ def test_only_the_gpus_that_are_taken_choose_the_release() -> None:
     gpus = (gpu("8.9"), Gpu(index=1, name="old", compute_capability="7.0", total_bytes=1, free_bytes=1))
     finding = one(engine_installed, packages=installed(), gpus=gpus, driver=D580)
     assert finding.fixes[0].commands == (PIP + "install vllm",)
+
+
+TYPES = [
+    pytest.param("qwen2_vl", {"transformers": "4.44.2"}, False, "fail", id="too old for a type of the list"),
+    pytest.param("qwen2_vl", {"transformers": "4.45.0"}, False, "pass", id="the first that lists it"),
+    pytest.param("qwen2_vl", {"transformers": "4.44.2"}, True, "not_applicable", id="code of the model's own"),
+    pytest.param("llama", {"transformers": "4.20.0"}, False, "not_applicable", id="before the list begins"),
+    pytest.param("nobody_knows", {"transformers": "4.44.2"}, False, "not_applicable", id="in no list"),
+]
+
+
+@pytest.mark.parametrize(("kind", "versions", "own", "status"), TYPES)
+def test_most_types_are_known_from_the_list_of_transformers(
+    kind: str, versions: dict[str, str], own: bool, status: str
+) -> None:
+    files = ModelFiles(path="/m", config={"model_type": kind}, custom_code=own)
+    found = judge(engine_knows_model, packages=installed(**versions), model_files=files, intent=intent("sglang", "/m"))
+    judged = [f for f in found if f.subject != "sglang"]
+    assert [f.status for f in judged] == [status]
+
+
+def test_nothing_known_of_the_packages_refuses_a_gpu_and_passes_none() -> None:
+    statuses = [one(engine_supports_gpu, gpus=(gpu(cc),), intent=intent()).status for cc in ("6.0", "8.9")]
+    assert statuses == ["fail", "unknown"]

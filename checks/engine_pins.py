@@ -1,0 +1,236 @@
+"""PKG: what the release of an engine is known to demand, where its own metadata was not read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from autoglm_doctor.api import (
+    Driver,
+    Findings,
+    Fix,
+    Gpu,
+    Intent,
+    Interpreter,
+    Judgement,
+    Matrix,
+    Packages,
+    Text,
+    Threshold,
+    check,
+    fail,
+    not_applicable,
+    ok,
+)
+from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.domain.conflicts import excluded_by_name, install_line, installed_version, too_new
+from autoglm_doctor.domain.wheels import engine_rows, line, number
+from autoglm_doctor.matrix import EngineRelease
+
+#: Local parts of what the projects publish themselves; any other is a build of one's own or of a vendor.
+_PUBLISHED = re.compile(r"cu\d{2,3}|cpu")
+
+
+def published(version: str | None) -> bool:
+    """A release as the project publishes it: no development version, no build of one's own or of a vendor."""
+    found = number(version)
+    if found is None or found.is_prerelease:
+        return False
+    return found.local is None or _PUBLISHED.fullmatch(found.local) is not None
+
+
+def requires(packages: Packages, parent: str, *names: str) -> bool:
+    """Does the metadata of an installed package speak of one of these? Then PKG001 compares it."""
+    lines = next((one.requires for one in packages.distributions if one.name.lower() == parent), ())
+    wanted = tuple(re.compile(rf"{re.escape(name)}(?![\w.-])", re.IGNORECASE) for name in names)
+    return any(pattern.match(text.strip()) for text in lines for pattern in wanted)
+
+
+@check(
+    "PKG003",
+    "engine-pins",
+    cause="TRANSFORMERS_TOO_NEW_FOR_ENGINE",
+    explained_by=("PYT001", "ENG001", "ENG003", "PKG001", "PKG002"),
+)
+def engine_pins(
+    packages: Packages,
+    interpreter: Interpreter | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The engine takes this transformers and this torch.
+
+    vLLM is compiled against one release of torch and ends with "undefined symbol" on another. Both engines use the
+    insides of transformers: a release that is too new ends with an ImportError, an AttributeError or a KeyError. Some
+    releases do not say so in their metadata.
+
+    Measured by comparing the installed versions with the table of the engine's releases (Requires-Dist of their
+    wheels on PyPI) and with the pairs that are known to fail. Where the metadata of the installed engine was read,
+    PKG001 compares that, and only the known pairs are left. A pin to one release admits its whole line (4.57.1 stands
+    for 4.57.x). A development version counts as refused only where the releases before and after it refuse as well;
+    torch is judged for published wheels of vLLM alone, since other builds may be made for another one.
+
+    ## Fix
+    Let pip bring what the engine needs, or take a release of the engine that goes with what is installed.
+    """
+    name = NAMES.get(intent.engine, intent.engine)
+    version = installed_version(packages, intent.engine) if intent.engine in matrix.engines else None
+    if version is None:
+        yield not_applicable(Text("no release of vLLM or SGLang is known to be installed for this deployment"))
+        return
+    found = [
+        judged
+        for package in ("transformers", "torch")
+        for judged in _judge(package, version, packages, _Fixes(packages, interpreter, driver, gpus, intent, matrix))
+    ]
+    yield from found
+    if not found:
+        yield not_applicable(Text("{engine} {version}: nothing to compare here", {"engine": name, "version": version}))
+
+
+class _Fixes:
+    """What all judgements of one engine share."""
+
+    def __init__(
+        self,
+        packages: Packages,
+        interpreter: Interpreter | None,
+        driver: Driver | None,
+        gpus: tuple[Gpu, ...] | None,
+        intent: Intent,
+        matrix: Matrix,
+    ) -> None:
+        self.engine, self.matrix = intent.engine, matrix
+        self.packages = packages
+        self.python = interpreter.executable if interpreter else None
+        self.runs_here = engine_rows(intent.engine, driver, gpus, matrix)
+
+    def line(self, *wanted: str) -> tuple[str, ...]:
+        return (install_line(self.python, wanted, self.packages),)
+
+    def all(self, package: str, installed: str, wanted: str, version: str) -> tuple[Fix, ...]:
+        """The least change first: the package within what the engine takes, else an engine that takes the package."""
+        engine = f"{self.engine}=={Version(version).public}"
+        found = []
+        if package == "torch" and published(version):
+            text = Text("let pip bring the torch that {engine} was compiled for", {"engine": engine})
+            found.append(Fix(text=text, commands=self.line(engine), effort="install"))
+        elif wanted:
+            text = Text("install a {name} that the engine takes", {"name": package})
+            found.append(Fix(text=text, commands=self.line(f"{package}{wanted}"), effort="install"))
+        newer = self._newer(installed) if package == "transformers" else ""
+        if newer:
+            text = Text("a release of the engine that takes {name} {version}", {"name": package, "version": installed})
+            found.append(Fix(text=text, commands=self.line(newer), effort="install"))
+        return tuple(found)
+
+    def _newer(self, transformers: str) -> str:
+        fitting = self.matrix.engines_for_transformers(self.engine, transformers)
+        here = [row for row in fitting if row in self.runs_here]
+        return f"{self.engine}=={here[-1].since}" if here else ""
+
+
+def _judge(package: str, version: str, packages: Packages, fixes: _Fixes) -> Iterator[Judgement]:
+    installed = installed_version(packages, package)
+    if installed is None or number(installed) is None:
+        return
+    pair = _known_pair(package, installed, version, fixes)
+    if pair is not None:
+        yield pair
+        return
+    rows = _rows(version, fixes)
+    if not rows or requires(packages, fixes.engine, package) or (package == "torch" and not _bound(version, installed)):
+        return
+    if package == "torch" and fixes.engine != "vllm":  # its kernels are a package of their own, built for several
+        return
+    wanted = [_wanted(row, package) for row in rows]
+    refused = [one for one in wanted if one and not _takes(one, installed)]
+    values = {
+        "engine": NAMES[fixes.engine],
+        "version": version,
+        "name": package,
+        "wanted": f"{package}{refused[0] if refused else wanted[0]}",
+        "installed": installed,
+    }
+    if not wanted[0]:
+        return
+    if len(refused) < len(wanted):
+        text = Text("{engine} {version} takes {name} {installed}", values)
+        yield ok(text, subject=package, observed=installed, expected=wanted[0])
+        return
+    yield fail(
+        Text("{engine} {version} wants {wanted}; {installed} is installed", values),
+        cause=_cause(package, refused[0], installed),
+        fix=fixes.all(package, installed, refused[0], version),
+        subject=package,
+        observed=installed,
+        expected=refused[0],
+        threshold=Threshold(value=refused[0], unit="version", source=rows[0].source),
+    )
+
+
+def _known_pair(package: str, installed: str, version: str, fixes: _Fixes) -> Judgement | None:
+    """A pair of this engine and this package that is known to fail, whatever the metadata says."""
+    both = {fixes.engine: version, package: installed}
+    # A development version between two releases is judged by both of them, see `_rows`.
+    dev = (number(version) or Version("0")).is_devrelease
+    row = next((row for row in fixes.matrix.bad_pairs(both) if set(row.packages) == set(both) and not dev), None)
+    if row is None:
+        return None
+    wanted = _wanted(fixes.matrix.engine_release(fixes.engine, version), package)
+    if not wanted or _takes(wanted, installed):
+        wanted = "<5" if package == "transformers" else ""
+    values = {"engine": NAMES[fixes.engine], "version": version, "name": package, "installed": installed}
+    return fail(
+        Text("{engine} {version} does not go with {name} {installed}: {what}", {**values, "what": row.what}),
+        cause=_cause(package, wanted, installed),
+        fix=fixes.all(package, installed, wanted, version),
+        subject=package,
+        observed=installed,
+        expected=row.instead,
+        threshold=Threshold(value=row.packages[package], unit="version", source=row.source),
+    )
+
+
+def _rows(version: str, fixes: _Fixes) -> tuple[EngineRelease, ...]:
+    """The release itself; of a development version those around it; () for a build whose number says nothing."""
+    found, rows = number(version), fixes.matrix.engines[fixes.engine]
+    row = fixes.matrix.engine_release(fixes.engine, version)
+    if found is None or row is None or (found.local and _PUBLISHED.fullmatch(found.local) is None):
+        return ()
+    if not found.is_prerelease:
+        return (row,)
+    return (row, *rows[rows.index(row) + 1 :][:1])
+
+
+def _bound(version: str, torch: str) -> bool:
+    """Were both published, so that the one was compiled for the table's release of the other?"""
+    return published(version) and published(torch)
+
+
+def _wanted(row: EngineRelease | None, package: str) -> str:
+    """As a specifier; a pin to one release as well ("==4.57.1")."""
+    said = str(getattr(row, package)) if row else ""
+    return f"=={said}" if said[:1].isdigit() else said
+
+
+def _takes(wanted: str, installed: str) -> bool:
+    """Within the specifier, or of the very line that a pin names."""
+    found = number(installed)
+    if wanted.startswith("==") and "," not in wanted and line(wanted[2:]) == line(installed):
+        return True
+    return found is None or SpecifierSet(wanted).contains(Version(found.public), prereleases=True)
+
+
+def _cause(package: str, wanted: str, installed: str) -> str:
+    """As PKG001 names it."""
+    if package == "torch":
+        return "VLLM_TORCH_MISMATCH"
+    if excluded_by_name(wanted, installed):
+        return "KNOWN_BAD_RELEASE"
+    return "TRANSFORMERS_TOO_NEW_FOR_ENGINE" if too_new(wanted, installed) else "TRANSFORMERS_TOO_OLD_FOR_ENGINE"
