@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from autoglm_doctor.matrix import find_matrix
-from autoglm_doctor.matrix.sections import _SECTION
+from autoglm_doctor.matrix.sections import SECTION
 
 CHECKOUT = find_matrix().parent
 TOOL = CHECKOUT / "tools" / "refresh_matrix.py"
@@ -140,7 +140,7 @@ def test_a_new_release_arrives_and_hands_stay(parts: Any, tmp_path: Path, monkey
     assert '"version": "9.9.0", "released": "2027-01-02"' in after
     assert '"NewForCausalLM": "9.9.0"' in after
     assert after.count('"hand": true') == before.count('"hand": true')
-    old, new = ({m[1]: m[2] for m in _SECTION.finditer(text)} for text in (before, after))
+    old, new = ({m[1]: m[2] for m in SECTION.finditer(text)} for text in (before, after))
     hands = [name for name, text in old.items() if '"hand": true' in text]
     assert len(hands) > 10
     assert all(new[name] == old[name] for name in hands)
@@ -149,7 +149,7 @@ def test_a_new_release_arrives_and_hands_stay(parts: Any, tmp_path: Path, monkey
 
 def test_every_section_reads_fast_and_names_its_source(matrix: dict[str, Any]) -> None:
     """JSON in the place of YAML: the fast way of every section, with the same meaning."""
-    for name, text in _SECTION.findall(find_matrix().read_text()):
+    for name, text in SECTION.findall(find_matrix().read_text()):
         assert json.loads(text) == matrix[name]
         if name != "generated":
             body = matrix[name]

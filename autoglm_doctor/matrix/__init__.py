@@ -1,5 +1,6 @@
 """compat_matrix.yaml as typed rows, and the questions one asks it: see docs/matrix.md."""
 
+from autoglm_doctor.matrix.load import find_matrix, load_matrix
 from autoglm_doctor.matrix.rows import (
     USABLE_SHARE,
     Branch,
@@ -16,7 +17,6 @@ from autoglm_doctor.matrix.rows import (
     TorchCompanions,
     TorchRelease,
 )
-from autoglm_doctor.matrix.sections import find_matrix, load_matrix
 from autoglm_doctor.matrix.whole import OLD_AFTER_DAYS, Matrix
 
 __all__ = [

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.jsonio import decode
 
-if TYPE_CHECKING:
-    from autoglm_doctor.matrix.whole import Matrix
-
 T = TypeVar("T")
-_SECTION = re.compile(r"^([a-z][a-z0-9_]*):(.*?)(?=^[^\s]|\Z)", re.MULTILINE | re.DOTALL)
+#: A key at the beginning of a line, and all until the next.
+SECTION = re.compile(r"^([a-z][a-z0-9_]*):(.*?)(?=^[^\s]|\Z)", re.MULTILINE | re.DOTALL)
 
 
 class Sections:
@@ -67,28 +63,3 @@ def _yaml(name: str, text: str) -> Any:
         return yaml.load(f"{name}:{text}", Loader=loader)[name]  # noqa: S506  one of the two safe ones
     except yaml.YAMLError as error:
         raise DoctorError(f"compat_matrix.yaml: {name}: {error}") from error
-
-
-def find_matrix() -> Path:
-    """compat_matrix.yaml: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package, package.parent):
-        if (folder / "compat_matrix.yaml").is_file():
-            return folder / "compat_matrix.yaml"
-    raise DoctorError("compat_matrix.yaml is missing from this installation; reinstall autoglm-doctor")
-
-
-@functools.cache
-def load_matrix(path: Path | None = None) -> Matrix:
-    """Open the matrix and cut it; its sections are read and checked when they are asked for.
-
-    Raises:
-        DoctorError: not readable, or without a date.
-    """
-    from autoglm_doctor.matrix.whole import Matrix
-
-    try:
-        text = (path or find_matrix()).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DoctorError(f"compat_matrix.yaml: {error}") from error
-    return Matrix({found[1]: found[2] for found in _SECTION.finditer(text)})
