@@ -129,11 +129,12 @@ def _requests(depth: int, size: int) -> Iterator[tuple[_Context, list[_Iocb], li
         context.close()
 
 
-def libaio(places: Sequence[Place], size: int, depth: int, seconds: float) -> float | None:
-    """Reads per second with `depth` reads of `size` bytes always under way; None when not one ended in time.
+def libaio(places: Sequence[Place], size: int, depth: int, seconds: float) -> float:
+    """Reads per second with `depth` reads of `size` bytes always under way.
 
     Each read is submitted again by itself, as soon as the one before it has ended: like fio's default, and unlike a
-    batch it leaves no dip in the queue.
+    batch it leaves no dip in the queue. The first to end count even when they are late: storage that takes longer than
+    `seconds` for one read is slow, not unknown, and the buffers may not go before anyway.
 
     Raises:
         Refused: asynchronous I/O is not to be had here.
@@ -147,9 +148,9 @@ def libaio(places: Sequence[Place], size: int, depth: int, seconds: float) -> fl
             iocb.fd, iocb.offset = next(coming)
             context.submit(pointer)
         done = 0
-        while ended := context.wait(limit):
-            now = time.perf_counter()
-            if now - started > seconds:
+        while not done or last - started <= seconds:
+            ended, now = context.wait(limit), time.perf_counter()
+            if done and (not ended or now - started > seconds):
                 break
             done, last = done + ended, now
             for event in context.events[:ended]:
@@ -157,7 +158,7 @@ def libaio(places: Sequence[Place], size: int, depth: int, seconds: float) -> fl
                 slot = event.data
                 iocbs[slot].fd, iocbs[slot].offset = next(coming)
                 context.submit(pointers[slot])
-    return done / (last - started) if done else None
+    return done / (last - started)
 
 
 def _check(result: int) -> None:
@@ -168,7 +169,7 @@ def _check(result: int) -> None:
 
 
 def one_by_one(places: Sequence[Place], size: int, seconds: float) -> float | None:
-    """Reads per second of one thread that waits for each read; its inverse is the latency.
+    """Reads per second of one thread that waits for each read; its inverse is the latency. The first always counts.
 
     Raises:
         OSError: a read failed.
@@ -179,7 +180,7 @@ def one_by_one(places: Sequence[Place], size: int, seconds: float) -> float | No
     for fd, offset in itertools.cycle(places):
         _check(os.preadv(fd, buffer, offset))
         now = time.perf_counter()
-        if now - started > seconds:
+        if done and now - started > seconds:
             break
         done, last = done + 1, now
     return done / (last - started) if done else None

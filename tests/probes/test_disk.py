@@ -179,6 +179,15 @@ class TestWhenRefused:
                 with pytest.raises(OSError, match="shorter"):
                     read()
 
+    def test_the_first_read_counts_however_late(self, weights: str) -> None:
+        """Storage that answers after the time for it is slow, which is more than unknown."""
+        with open(weights, "rb") as stream:
+            places = [(stream.fileno(), 4096 * i) for i in range(64)]
+            for read in (aio.one_by_one, lambda *one: aio.libaio(*one[:2], 4, one[2])):
+                rate = read(places, 4096, 0.0)
+                assert rate is not None
+                assert 0 < rate < 1e9
+
     def test_a_failed_read_is_told(self, weights: str) -> None:
         fd = os.open(weights, os.O_WRONLY)
         try:
