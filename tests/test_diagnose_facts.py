@@ -223,6 +223,26 @@ def test_model(model: str, name: str, kind: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "said", "layers"),
+    [
+        pytest.param(
+            "Qwen1.5-7B-Chat-GPTQ-Int4", {"quant_method": "gptq", "bits": 4}, 32, id="the bits behind the format"
+        ),
+        pytest.param("Qwen/Qwen2.5-72B-Instruct-AWQ", {"quant_method": "awq"}, 80, id="a known model in another form"),
+        pytest.param("me/tuned-7B-GPTQ-Int8", {"quant_method": "gptq", "bits": 8}, None, id="an unknown one"),
+        pytest.param("Qwen3-8B-FP8", {"quant_method": "fp8"}, 36, id="8 bits of their own format"),
+        pytest.param("Qwen3-8B", None, 36, id="as published"),
+    ],
+)
+def test_quantised_model(model: str, said: dict[str, Any] | None, layers: int | None) -> None:
+    facts, one = read_facts({"model": model}, load_matrix())
+    config = (facts.model_files.value.config if facts.model_files.value else None) or {}
+    assert config.get("quantization_config") == said
+    assert config.get("num_hidden_layers") == layers
+    assert one.model.endswith(model)
+
+
+@pytest.mark.parametrize(
     ("files", "faults"),
     [
         pytest.param({"a.safetensors": "4.9G", "b.safetensors": 134}, [None, "lfs_pointer"], id="sizes"),

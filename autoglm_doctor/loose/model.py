@@ -26,8 +26,9 @@ _TYPES = (
     (r"internvl-?[23]", "internvl_chat"),
 )
 
-#: Quantised checkpoints say so in their names by a custom that all who publish them keep.
+#: Quantised checkpoints say so in their names by a custom that all who publish them keep; groups are of 128 then.
 _QUANTISED = (("awq", r"[-_.]awq\b"), ("gptq", r"[-_.]gptq\b"), ("fp8", r"[-_. ]fp8\b"))
+_BITS = re.compile(r"[-_.]?(?:int|w|-)?([2348])(?:bit)?$", re.IGNORECASE)
 
 
 def model_name(facts: Mapping[str, Any]) -> str:
@@ -58,15 +59,42 @@ def _tails() -> dict[str, Any]:
 def config_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of config.json that are stated or that the model's name tells; {} when none is."""
     said = text(facts.get("model"))
-    known = find_profile(model_name(facts))
+    known = find_profile(model_name(facts)) or _before_quantisation(said)
     config: dict[str, Any] = dict(known.config) if known else {}
     kind = text(facts.get("model_type")) or ("" if known else _first(_types(), said))
     config |= {"model_type": kind} if kind else {}
     dtype = text(facts.get("model_dtype"))
     config |= {"dtype": dtype, "torch_dtype": dtype} if dtype else {}
-    method = next((name for name, pattern in _QUANTISED if re.search(pattern, said, re.IGNORECASE)), "")
-    config |= {"quantization_config": {"quant_method": method}} if method else {}
-    return config | dict(table(facts.get("config")))
+    return config | _quantisation(said) | dict(table(facts.get("config")))
+
+
+def _quantisation(said: str) -> dict[str, Any]:
+    """What a name such as Qwen2.5-7B-Instruct-GPTQ-Int4 tells of the numbers' format; {} for one that tells nothing."""
+    found = _method(said)
+    if found is None:
+        return {}
+    method, after = found
+    bits = _BITS.search(after)
+    return {"quantization_config": {"quant_method": method} | ({"bits": int(bits[1])} if bits else {})}
+
+
+def _method(said: str) -> tuple[str, str] | None:
+    """The format, and what stands behind it in the name."""
+    for name, pattern in _QUANTISED:
+        match = re.search(pattern, said, re.IGNORECASE)
+        if match:
+            return name, said[match.end() :]
+    return None
+
+
+def _before_quantisation(said: str) -> Any:
+    """The known model whose numbers were quantised, by what stands before the format in the name."""
+    for _, pattern in _QUANTISED:
+        match = re.search(pattern, said, re.IGNORECASE)
+        if match and said[: match.start()]:
+            name = said[: match.start()]
+            return find_profile(name) or _by_tail(name)
+    return None
 
 
 def _types() -> tuple[tuple[str, str], ...]:

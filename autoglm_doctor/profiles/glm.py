@@ -54,6 +54,26 @@ _GLM4V_PREPROCESSOR: dict[str, Any] = {
     "processor_class": "Glm4vProcessor",
 }
 
+#: GLM-4-9B, its code beside the weights. The published number counts 32 rotary frequencies, which are no parameters.
+_GLM4_9B: dict[str, Any] = {
+    "architectures": ["ChatGLMModel"],
+    "model_type": "chatglm",
+    "torch_dtype": "bfloat16",
+    "num_layers": 40,
+    "hidden_size": 4096,
+    "num_attention_heads": 32,
+    "kv_channels": 128,
+    "multi_query_attention": True,
+    "multi_query_group_num": 2,
+    "ffn_hidden_size": 13696,
+    "padded_vocab_size": 151552,
+    "seq_length": 131072,
+    "add_qkv_bias": True,
+    "add_bias_linear": False,
+    "rmsnorm": True,
+    "tie_word_embeddings": False,
+}
+
 _GLM4V_SOURCE = "transformers' Glm4vConfig and the published config.json of GLM-4.1V-9B-Thinking"
 
 
@@ -101,5 +121,12 @@ PROFILES = (
         config=_GLM4V_9B,
         preprocessor=_GLM4V_PREPROCESSOR,
         source=_GLM4V_SOURCE,
+    ),
+    Profile(
+        name="glm-4-9b-chat",
+        hub_names=("zai-org/glm-4-9b-chat", "THUDM/glm-4-9b-chat", "ZhipuAI/glm-4-9b-chat"),
+        config=_GLM4_9B,
+        source="the published config.json; published number of parameters",
+        parameters=9_399_951_360,
     ),
 )

@@ -28,6 +28,24 @@ def _qwen25(size: str, parameters: int, **values: Any) -> Profile:
     )
 
 
+def _qwen15(size: str, parameters: int, **values: Any) -> Profile:
+    """Qwen1.5-*-Chat: every head has keys and values of its own (the 32B aside), so its cache is large."""
+    config = {
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "dtype": "bfloat16",
+        "max_position_embeddings": 32768,
+        "sliding_window": 32768,
+        "use_sliding_window": False,
+        "tie_word_embeddings": False,
+        **values,
+    }
+    names = (f"Qwen/Qwen1.5-{size}-Chat",)
+    return Profile(
+        name=f"qwen1.5-{size.lower()}-chat", hub_names=names, config=config, source=_SOURCE, parameters=parameters
+    )
+
+
 def _qwen3(size: str, parameters: int, **values: Any) -> Profile:
     config = {
         "architectures": ["Qwen3ForCausalLM"],
@@ -108,6 +126,40 @@ _QWEN3_30B: dict[str, Any] = {
     "mlp_only_layers": [],
 }
 
+_QWEN2_VL: dict[str, Any] = {
+    **{key: value for key, value in _QWEN25_VL_7B.items() if key != "vision_config"},
+    "architectures": ["Qwen2VLForConditionalGeneration"],
+    "model_type": "qwen2_vl",
+    "max_position_embeddings": 32768,
+    "vision_config": {
+        "model_type": "qwen2_vl",
+        "depth": 32,
+        "embed_dim": 1280,
+        "hidden_size": 3584,
+        "mlp_ratio": 4,
+        "num_heads": 16,
+        "in_channels": 3,
+        "patch_size": 14,
+        "temporal_patch_size": 2,
+        "spatial_merge_size": 2,
+    },
+}
+
+
+def _qwen25_vl(size: str, parameters: int, **values: Any) -> Profile:
+    """Qwen2.5-VL in another size: the tower is the same, its exit as wide as the decoder."""
+    tower = {**_QWEN25_VL_7B["vision_config"], "out_hidden_size": values["hidden_size"]}
+    tower |= {"intermediate_size": 3456} if size == "72B" else {}
+    return Profile(
+        name=f"qwen2.5-vl-{size.lower()}-instruct",
+        hub_names=(f"Qwen/Qwen2.5-VL-{size}-Instruct",),
+        config={**_QWEN25_VL_7B, **values, "vision_config": tower},
+        preprocessor=_QWEN25_VL_PREPROCESSOR,
+        source=_SOURCE,
+        parameters=parameters,
+    )
+
+
 _28 = {"num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4}
 _48 = {"num_hidden_layers": 48, "num_attention_heads": 40, "num_key_value_heads": 8}
 _64 = {"num_hidden_layers": 64, "num_attention_heads": 40, "num_key_value_heads": 8}
@@ -125,6 +177,46 @@ PROFILES = (
         preprocessor=_QWEN25_VL_PREPROCESSOR,
         source="the published config.json and preprocessor_config.json; published number of parameters",
         parameters=8_292_166_656,
+    ),
+    _qwen25_vl(
+        "3B",
+        3_754_622_976,
+        hidden_size=2048,
+        intermediate_size=11008,
+        num_hidden_layers=36,
+        num_attention_heads=16,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        vocab_size=151936,
+    ),
+    _qwen25_vl("72B", 73_410_777_344, hidden_size=8192, intermediate_size=29568, **_80),
+    Profile(
+        name="qwen2-vl-7b-instruct",
+        hub_names=("Qwen/Qwen2-VL-7B-Instruct",),
+        config=_QWEN2_VL,
+        preprocessor={**_QWEN25_VL_PREPROCESSOR, "processor_class": "Qwen2VLProcessor"},
+        source=_SOURCE,
+        parameters=8_291_375_616,
+    ),
+    _qwen15(
+        "7B",
+        7_721_324_544,
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=32,
+        vocab_size=151936,
+    ),
+    _qwen15(
+        "14B",
+        14_167_290_880,
+        hidden_size=5120,
+        intermediate_size=13696,
+        num_hidden_layers=40,
+        num_attention_heads=40,
+        num_key_value_heads=40,
+        vocab_size=152064,
     ),
     _qwen3(
         "4B",

@@ -1,6 +1,7 @@
 """What a config.json leaves unsaid because the architecture implies it (source: transformers' model code).
 
-Every row is held against a build of transformers' own class on the meta device (tests/domain/test_shape*.py).
+Every row is held against a build of transformers' own class on the meta device (tests/domain/test_shape*.py); chatglm,
+which has none, against the published numbers of parameters.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ FAMILIES: Mapping[str, Family] = {
     "gemma2": Family(tied=True, norms=4, qkv_bias=None, output_bias=True),
     "gemma3_text": Family(tied=True, norms=4, qkv_bias=None, output_bias=True, head_norms="head"),
     "phi3": Family(),
+    "chatglm": Family(qkv_bias=None, bias_key="add_qkv_bias", rotary=0.5),
     "glm": Family(qkv_bias=None, rotary=0.5),
     "glm4": Family(norms=4, qkv_bias=None, rotary=0.5),
     "glm4v_text": Family(norms=4, qkv_bias=True, rotary=0.5, mrope=True),

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from autoglm_doctor.domain.shape.chatglm import usual_names
 from autoglm_doctor.domain.shape.families import FAMILIES, TEXT_OF, Family
 from autoglm_doctor.domain.shape.hybrid import HYBRIDS, MOE, attention_layers, jamba, qwen3_next
 from autoglm_doctor.domain.shape.text import decoder_pieces, falcon, read_experts, read_latent
@@ -36,6 +37,8 @@ def read_shape(config: Config) -> Shape | None:
     name = (TEXT_OF[kind] or str(text.get("model_type", ""))) if kind in TEXT_OF else kind
     family = FAMILIES.get(name)
     try:
+        if kind == "chatglm":
+            config = text = usual_names(config)
         if name in HYBRIDS:
             return _sane(_hybrid(name, config, text))
         return _sane(_shape(kind, name, family, config, text)) if family else None
