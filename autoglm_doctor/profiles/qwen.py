@@ -9,8 +9,8 @@ from autoglm_doctor.profiles.profile import Profile
 _SOURCE = "the published config.json; published number of parameters"
 
 
-def _qwen25(size: str, parameters: int, **values: Any) -> Profile:
-    """Qwen2.5-*-Instruct: 32,768 positions, the window is not used."""
+def _qwen2(name: str, parameters: int, **values: Any) -> Profile:
+    """Qwen1.5-*-Chat and Qwen2.5-*-Instruct: 32,768 positions, the window is not used."""
     config = {
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
@@ -22,28 +22,7 @@ def _qwen25(size: str, parameters: int, **values: Any) -> Profile:
         "vocab_size": 152064,
         **values,
     }
-    names = (f"Qwen/Qwen2.5-{size}-Instruct",)
-    return Profile(
-        name=f"qwen2.5-{size.lower()}-instruct", hub_names=names, config=config, source=_SOURCE, parameters=parameters
-    )
-
-
-def _qwen15(size: str, parameters: int, **values: Any) -> Profile:
-    """Qwen1.5-*-Chat: every head has keys and values of its own (the 32B aside), so its cache is large."""
-    config = {
-        "architectures": ["Qwen2ForCausalLM"],
-        "model_type": "qwen2",
-        "dtype": "bfloat16",
-        "max_position_embeddings": 32768,
-        "sliding_window": 32768,
-        "use_sliding_window": False,
-        "tie_word_embeddings": False,
-        **values,
-    }
-    names = (f"Qwen/Qwen1.5-{size}-Chat",)
-    return Profile(
-        name=f"qwen1.5-{size.lower()}-chat", hub_names=names, config=config, source=_SOURCE, parameters=parameters
-    )
+    return Profile(name=name.lower(), hub_names=(f"Qwen/{name}",), config=config, source=_SOURCE, parameters=parameters)
 
 
 def _qwen3(size: str, parameters: int, **values: Any) -> Profile:
@@ -164,12 +143,14 @@ _28 = {"num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads"
 _48 = {"num_hidden_layers": 48, "num_attention_heads": 40, "num_key_value_heads": 8}
 _64 = {"num_hidden_layers": 64, "num_attention_heads": 40, "num_key_value_heads": 8}
 _80 = {"num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8}
+_32_OWN = {"num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32}
+_40_OWN = {"num_hidden_layers": 40, "num_attention_heads": 40, "num_key_value_heads": 40}
 
 PROFILES = (
-    _qwen25("7B", 7_615_616_512, hidden_size=3584, intermediate_size=18944, **_28),
-    _qwen25("14B", 14_770_033_664, hidden_size=5120, intermediate_size=13824, **_48),
-    _qwen25("32B", 32_763_876_352, hidden_size=5120, intermediate_size=27648, **_64),
-    _qwen25("72B", 72_706_203_648, hidden_size=8192, intermediate_size=29568, **_80),
+    _qwen2("Qwen2.5-7B-Instruct", 7_615_616_512, hidden_size=3584, intermediate_size=18944, **_28),
+    _qwen2("Qwen2.5-14B-Instruct", 14_770_033_664, hidden_size=5120, intermediate_size=13824, **_48),
+    _qwen2("Qwen2.5-32B-Instruct", 32_763_876_352, hidden_size=5120, intermediate_size=27648, **_64),
+    _qwen2("Qwen2.5-72B-Instruct", 72_706_203_648, hidden_size=8192, intermediate_size=29568, **_80),
     Profile(
         name="qwen2.5-vl-7b-instruct",
         hub_names=("Qwen/Qwen2.5-VL-7B-Instruct",),
@@ -198,26 +179,9 @@ PROFILES = (
         source=_SOURCE,
         parameters=8_291_375_616,
     ),
-    _qwen15(
-        "7B",
-        7_721_324_544,
-        hidden_size=4096,
-        intermediate_size=11008,
-        num_hidden_layers=32,
-        num_attention_heads=32,
-        num_key_value_heads=32,
-        vocab_size=151936,
-    ),
-    _qwen15(
-        "14B",
-        14_167_290_880,
-        hidden_size=5120,
-        intermediate_size=13696,
-        num_hidden_layers=40,
-        num_attention_heads=40,
-        num_key_value_heads=40,
-        vocab_size=152064,
-    ),
+    # In Qwen1.5 every head has keys and values of its own, so that its cache is large.
+    _qwen2("Qwen1.5-7B-Chat", 7_721_324_544, hidden_size=4096, intermediate_size=11008, vocab_size=151936, **_32_OWN),
+    _qwen2("Qwen1.5-14B-Chat", 14_167_290_880, hidden_size=5120, intermediate_size=13696, **_40_OWN),
     _qwen3(
         "4B",
         4_022_468_096,
