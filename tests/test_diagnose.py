@@ -167,6 +167,23 @@ def test_ranking_of_facts_and_text(stated: dict[str, Any], symptom: str, expecte
     assert causes(judge(stated, symptom)) == expected
 
 
+NUMPY_CLASH = {"python": "3.11", "packages": {"numpy": "2.1.0"}, "requires": {"spacy": ["numpy<2"]}}
+NUMPY_DEATH = "ImportError: A module that was compiled using NumPy 1.x cannot be run in NumPy 2.1.0 as it may crash"
+
+
+@pytest.mark.parametrize(
+    ("symptom", "status"),
+    [
+        pytest.param(None, "warn", id="by the facts alone it may go well"),
+        pytest.param(NUMPY_DEATH, "fail", id="the program says that it did not"),
+        pytest.param("HTTP 502 from the proxy", "warn", id="another complaint"),
+    ],
+)
+def test_what_the_facts_warn_of_is_red_once_it_has_happened(symptom: str | None, status: str) -> None:
+    first = judge(NUMPY_CLASH, symptom).causes
+    assert next(cause.status for cause in first if cause.cause == "NUMPY2_ABI") == status
+
+
 def test_what_both_say_comes_first_of_its_certainty() -> None:
     fix = Fix(text=Text("do it"), commands=("true",))
 

@@ -12,6 +12,8 @@ from autoglm_doctor.loose.values import table, text
 from autoglm_doctor.profiles import PROFILES, find_profile
 
 #: Families whose names tell the `model_type` of their config.json, narrow patterns first.
+#: None here for models that come with code of their own or that the engines read by a config of their own: for those a
+#: transformers that does not know the type is no fault.
 _TYPES = (
     (r"qwen-?3[-_.]?vl.*\da\d+b", "qwen3_vl_moe"),
     (r"qwen-?3[-_.]?vl", "qwen3_vl"),
@@ -19,10 +21,21 @@ _TYPES = (
     (r"qwen-?2[-_.]?vl", "qwen2_vl"),
     (r"autoglm-phone|glm-?4\.1v|glm-?4\.6v-flash", "glm4v"),
     (r"glm-?4\.[56]v", "glm4v_moe"),
+    (r"glm-?5\.3.*flash", "glm5_next"),
+    (r"glm-?5(?:\.[12])?(?![\d.]|.*(?:flash|v\b))", "glm_moe_dsa"),
+    (r"glm-?4\.7-?flash", "glm4_moe_lite"),
+    (r"glm-?4\.[567](?!v|.*flash)", "glm4_moe"),
+    (r"glm-?(?:4-(?:9|32)b|z1-(?:9|32)b).*0414", "glm4"),
     (r"glm-?ocr", "glm_ocr"),
     (r"glm-?image", "glm_image"),
     (r"glm-?4v-9b|glm-?4-9b(?!.*(?:0414|hf))", "chatglm"),
-    (r"gemma-?3(?!n)", "gemma3"),
+    (r"qwen-?3-?omni", "qwen3_omni_moe"),
+    (r"qwen-?3(?:-coder)?-\d+b-a\d+b", "qwen3_moe"),
+    (r"qwen-?3-\d+(?:\.\d+)?b", "qwen3"),
+    (r"gpt-?oss-\d+b", "gpt_oss"),
+    (r"llama-?4-(?:scout|maverick)", "llama4"),
+    (r"gemma-?3n", "gemma3n"),
+    (r"gemma-?3", "gemma3"),
     (r"internvl-?[23]", "internvl_chat"),
 )
 

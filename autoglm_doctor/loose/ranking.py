@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoglm_doctor.domain.signatures import Symptom, fix_for
-from autoglm_doctor.finding import Cause, Finding, Fix, Text
+from autoglm_doctor.finding import Cause, Finding, Fix, Status, Text
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.verdict import rank
 
@@ -35,17 +35,19 @@ class Ranked:
 def merge(findings: Sequence[Finding], symptoms: Sequence[Symptom], intent: Intent, folder: str) -> tuple[Ranked, ...]:
     """One line a cause.
 
-    A red of the facts is certain, a yellow likely. A cause of which both speak leads those of its certainty, then come
-    the facts in the order of `verdict.rank`, then the text; what only follows from something else comes last.
+    Where the facts only warn and the engine's own words say that it died of that very cause, it is red. A red of the
+    facts is certain, a yellow likely. A cause of which both speak leads those of its certainty, then come the facts in
+    the order of `verdict.rank`, then the text; what only follows from something else comes last.
     """
     by_facts = rank(findings)
     told = {one.signature.cause for one in symptoms}
+    died = {s.signature.cause for s in symptoms if s.signature.sure == "certain"} - YELLOW
     entries: list[tuple[tuple[int, int, int, int], Ranked]] = []
     for place, cause in enumerate(by_facts):
         sure = 0 if cause.status == "fail" else 1
         sure = min(sure, *(_SURE[s.signature.sure] for s in symptoms if s.signature.cause == cause.cause), 2)
         key = (0, sure, 0 if cause.cause in told else 1, place)
-        entries.append((key, _of_facts(findings, cause)))
+        entries.append((key, _of_facts(findings, cause, red=cause.cause in died)))
     known = {cause.cause for cause in by_facts}
     for place, one in enumerate(s for s in symptoms if s.signature.cause not in known):
         key = (int(one.signature.consequence), _SURE[one.signature.sure], 2, place)
@@ -53,14 +55,15 @@ def merge(findings: Sequence[Finding], symptoms: Sequence[Symptom], intent: Inte
     return tuple(ranked for _, ranked in sorted(entries, key=lambda entry: entry[0]))
 
 
-def _of_facts(findings: Sequence[Finding], cause: Cause) -> Ranked:
+def _of_facts(findings: Sequence[Finding], cause: Cause, *, red: bool) -> Ranked:
     """With its way out; "it fell off the bus" is told with the GPU that it is about."""
     same = [f for f in findings if (f.code, f.cause, f.status) == (cause.check, cause.cause, cause.status)]
     subject = same[0].subject
     if subject.startswith("gpu:"):
         said = Text("{subject}: " + cause.text.template, {**cause.text.params, "subject": subject})
         cause = dataclasses.replace(cause, text=said)
-    return Ranked(cause, next((f.fixes[0] for f in same if f.fixes), None))
+    status: Status = "fail" if red else cause.status
+    return Ranked(dataclasses.replace(cause, status=status), next((f.fixes[0] for f in same if f.fixes), None))
 
 
 def _by_text(symptom: Symptom, intent: Intent, folder: str) -> Ranked:
