@@ -9,9 +9,11 @@ from typing import Protocol
 
 #: Words of a full name that tell no card from another.
 _NOISE = frozenset(
-    {"nvidia", "tesla", "quadro", "gpu", "graphics", "card", "generation", "edition"}
+    {"nvidia", "geforce", "tesla", "quadro", "gpu", "graphics", "card", "generation", "edition"}
     | {"hbm2", "hbm2e", "hbm3", "hbm3e", "pg506", "pg509"}
 )
+#: Words of a laptop's chip that, in the older generations, tell nothing of its capability.
+_LAPTOP = frozenset({"laptop", "mobile", "notebook", "with", "max", "q", "design"})
 _SIZE = re.compile(r"(\d+)(?:gib|gb|g)")
 
 
@@ -48,6 +50,12 @@ def find_row(name: str, rows: Mapping[str, Sold]) -> str | None:
     return min(best, key=lambda row: (rows[row].memory_gib, row))
 
 
+def is_called(name: str, other: str) -> bool:
+    """Two names mean the same chip, whatever its memory, in a laptop or not: for its capability alone."""
+    one, two = (_card_words(each) - _LAPTOP for each in (name, other))
+    return bool(one) and one == two
+
+
 def near_rows(name: str, rows: Iterable[str]) -> tuple[str, ...]:
     """Up to six rows that may have been meant, best first; () when nothing is near."""
     names = sorted(rows)
@@ -66,6 +74,7 @@ def _words(name: str) -> set[str]:
     """`NVIDIA A100-SXM4-80GB` is {a100, sxm, 80gb}; `RTX4070Ti` is {rtx, 4070, ti}."""
     text = re.sub(r"(\d)\s+(gib|gb)\b", r"\1\2", name.lower())
     text = re.sub(r"\b(rtx|gtx)(\d)", r"\1 \2", text)
-    text = re.sub(r"\b(\d{4})(ti|super|d|ada)", r"\1 \2 ", text)
+    text = re.sub(r"\b(\d{3,4})(ti|super|d|ada)", r"\1 \2 ", text)
+    text = re.sub(r"\b(k\d{2})[a-z]{1,2}\b", r"\1", text)  # K40c, K40m: one card, cooled in two ways
     words = (re.sub(r"^sxm\d$", "sxm", word) for word in re.split(r"[^a-z0-9.]+", text))
     return {word for word in words if word and word not in _NOISE}

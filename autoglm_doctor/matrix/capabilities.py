@@ -9,9 +9,9 @@ from functools import cached_property
 
 from packaging.version import Version
 
-from autoglm_doctor.gpunames import find_row, named_size, near_rows
+from autoglm_doctor.gpunames import find_row, is_called, named_size, near_rows
 from autoglm_doctor.matrix.drivers import Drivers
-from autoglm_doctor.matrix.numbers import capability, line
+from autoglm_doctor.matrix.numbers import capability, line, number
 from autoglm_doctor.matrix.rows import CapabilityRow, Extra, GpuModel
 
 _GIB = 1 << 30
@@ -33,6 +33,11 @@ class Capabilities(Drivers):
     def gpus(self) -> Mapping[str, GpuModel]:
         """Cards by name; a row of its own for a variant with more memory."""
         return self.rows(Mapping[str, GpuModel], "gpus")  # type: ignore[type-abstract]
+
+    @cached_property
+    def legacy_names(self) -> Mapping[str, tuple[str, ...]]:
+        """Capability -> older cards of it, of which nothing else is known."""
+        return self.rows(Mapping[str, tuple[str, ...]], "legacy_names")  # type: ignore[type-abstract]
 
     @cached_property
     def _own_code_only(self) -> tuple[str, ...]:
@@ -64,6 +69,22 @@ class Capabilities(Drivers):
         new_enough = not row.first_cuda or release >= Version(row.first_cuda)
         return new_enough and (not row.last_cuda or release <= Version(row.last_cuda))
 
+    def compiles_any_for(self, cuda: str, gpu: str) -> bool | None:
+        """A CUDA release can make code of any kind, compiled or PTX, that runs on this capability; None: not known.
+
+        CUDA 13 begins with 7.5: whatever was built with it, by whomever, holds nothing for Volta.
+        """
+        has = capability(gpu)
+        if has is None or gpu not in self.capabilities or number(cuda) is None:
+            return None
+        older = [one for one in self.capabilities if (capability(one) or has) <= has]
+        return any(self.compiles_for(cuda, one) for one in older)
+
+    def first_branch_for(self, gpu: str) -> str:
+        """The first driver branch that knows GPUs of this capability: that of the first CUDA for it; "" not known."""
+        row = self.capabilities.get(gpu)
+        return self.branch_for_cuda(row.first_cuda) if row and row.first_cuda else ""
+
     def gpu_name(self, name: str) -> str | None:
         """The row of `gpus` that a loosely written name means; None when none is or several differ."""
         return find_row(name, self.gpus)
@@ -77,6 +98,14 @@ class Capabilities(Drivers):
         if size is None or round(model.memory_gib) == size:
             return model
         return replace(model, memory_gib=size, cuda_gib=None, source="")
+
+    def capability_of(self, name: str) -> str:
+        """The capability of a loosely written name: of its card, else of an older one by name alone; "" not known."""
+        model = self.find_gpu(name)
+        if model is not None:
+            return model.capability
+        called = {one for one, names in self.legacy_names.items() if any(is_called(name, other) for other in names)}
+        return called.pop() if len(called) == 1 else ""
 
     def near_gpus(self, name: str) -> tuple[str, ...]:
         """Rows of `gpus` that may have been meant."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -11,6 +12,16 @@ from packaging.version import Version
 from autoglm_doctor.matrix.numbers import capability, line, number
 from autoglm_doctor.matrix.rows import Branch, CudaMajor, CudaRelease
 from autoglm_doctor.matrix.sections import Sections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PciRange:
+    """GPUs by their numbers on the PCI bus ("0x1340" to "0x1df6") that newer driver branches have dropped."""
+
+    first: str
+    last: str
+    last_branch: str  # the newest that drives any of them
+    what: str  # their generations, in words
 
 
 class Drivers(Sections):
@@ -35,6 +46,11 @@ class Drivers(Sections):
     def driver_branches(self) -> Mapping[str, str]:
         """Driver branch -> the newest CUDA that its libcuda knows."""
         return {name: branch.cuda for name, branch in self.branches.items()}
+
+    @cached_property
+    def pci_ids(self) -> tuple[PciRange, ...]:
+        """GPUs that were dropped, by their numbers on the PCI bus."""
+        return self.rows(tuple[PciRange, ...], "pci_ids")
 
     @cached_property
     def ptx_isa(self) -> Mapping[str, str]:
@@ -85,6 +101,25 @@ class Drivers(Sections):
         branch, has = self.branch_of(driver), capability(gpu)
         first = capability(branch.first_capability) if branch and branch.first_capability else None
         return has >= first if has and first else None
+
+    def last_branch_for(self, gpu: str) -> str:
+        """The newest branch that drives GPUs of this capability, where later ones do not; "" where none dropped it."""
+        driving = [name for name in self.branches if self.drives(name, gpu)]
+        last = max(driving, key=int, default="")
+        return "" if last == max(self.branches, key=int, default="") else last
+
+    def dropped_pci(self, device_id: str) -> PciRange | None:
+        """The dropped GPUs that a number on the PCI bus ("0x15f8") is one of; None for any other number."""
+        try:
+            found = int(device_id, 16)
+        except ValueError:
+            return None
+        return next((row for row in self.pci_ids if int(row.first, 16) <= found <= int(row.last, 16)), None)
+
+    def knows_branch(self, driver: str) -> bool:
+        """The table reaches to the branch of this driver: a later one may have dropped more."""
+        found = number(driver)
+        return found is not None and found.major <= max(map(int, self.branches), default=0)
 
     def compat_package(self, cuda: str, driver: str) -> Literal["runs", "not", "not needed"] | None:
         """Whether cuda-compat of a CUDA release runs over a driver, on a card that it is for; None: not in the table.

@@ -136,6 +136,15 @@ class TorchFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TritonPtxas:
+    """The CUDA release of the assembler in triton's wheel, from `since` until the next row."""
+
+    since: str
+    ptxas: str  # "12.8"
+    blackwell: str = ""  # of the second one, for capability 10.0 and up; "": there is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineBinary:
     """What an engine's own libraries hold, from `since` until the next row."""
 
@@ -212,6 +221,7 @@ class KnownBad:
     instead: str
     source: str
     models: tuple[str, ...] = ()
+    in_part: bool = False  # the rest of the model works
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

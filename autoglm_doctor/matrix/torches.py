@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from autoglm_doctor.matrix.capabilities import Capabilities
 from autoglm_doctor.matrix.numbers import capability, covering, line, number
-from autoglm_doctor.matrix.rows import TorchBuild, TorchCompanions, TorchFacts, TorchRelease
+from autoglm_doctor.matrix.rows import TorchBuild, TorchCompanions, TorchFacts, TorchRelease, TritonPtxas
 
 #: Builds that may not exist.
 _DOUBTED = frozenset({"contradictory", "unverified"})
@@ -31,6 +31,20 @@ class Torches(Capabilities):
     @cached_property
     def _torch_facts(self) -> tuple[TorchFacts, ...]:
         return self.rows(tuple[TorchFacts, ...], "torch_facts")
+
+    @cached_property
+    def _ptxas(self) -> tuple[TritonPtxas, ...]:
+        return self.rows(tuple[TritonPtxas, ...], "triton_ptxas")
+
+    def triton_ptxas(self, triton: str, gpu: str = "") -> str:
+        """The CUDA release of the ptxas that a triton assembles with for a capability ("12.8"); "" when not known.
+
+        Without a capability the one for GPUs before Blackwell, which is never the newer of the two.
+        """
+        row, has = covering(self._ptxas, triton), capability(gpu)
+        if row is None:
+            return ""
+        return row.blackwell if row.blackwell and has and has >= (10, 0) else row.ptxas
 
     def torch_release(self, torch: str) -> TorchRelease | None:
         """The row of exactly this release, its local part aside; None when it is not in the table."""
