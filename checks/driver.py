@@ -19,6 +19,7 @@ from autoglm_doctor.api import (
     Interpreter,
     Judgement,
     Matrix,
+    ModelFiles,
     Packages,
     PciGpu,
     Reading,
@@ -42,7 +43,7 @@ from autoglm_doctor.domain.driver.fixes import ON_CPU, REBOOT, driver_fixes, new
 NOT_FOUND, MISMATCH = 12, 18
 
 
-@check("DRV001", "driver-present", cause="DRIVER_NOT_INSTALLED", required=True, explained_by=("HST001",))
+@check("DRV001", "driver-present", cause="DRIVER_NOT_INSTALLED", required=True, explained_by=("HST001", "DRV004"))
 def driver_present(
     driver: Reading[Driver],
     gpus: Reading[tuple[Gpu, ...]],
@@ -228,7 +229,7 @@ def _reload() -> tuple[Fix, ...]:
     "driver-runs-torch-cuda",
     cause="DRIVER_TOO_OLD",
     required=True,
-    explained_by=("DRV001", "PYT001", "TOR001", "TOR003"),
+    explained_by=("DRV001", "DRV004", "PYT001", "TOR001", "TOR003"),
 )
 def driver_runs_torch_cuda(
     driver: Driver,
@@ -239,6 +240,8 @@ def driver_runs_torch_cuda(
     cuda: Cuda | None,
     environment: Environment | None,
     interpreter: Interpreter | None,
+    host: Host | None,
+    model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -281,7 +284,17 @@ def driver_runs_torch_cuda(
         taken = gpus_of(gpus, cuda, environment, intent)
         yield fail(
             Text("torch was built for CUDA {cuda}, which needs driver {minimum}; here is {driver}", facts),
-            fix=driver_fixes(driver, torch, packages, taken, matrix, interpreter.executable if interpreter else None),
+            fix=driver_fixes(
+                driver,
+                torch,
+                packages,
+                taken,
+                matrix,
+                intent=intent,
+                host=host,
+                interpreter=interpreter,
+                files=model_files,
+            ),
             observed=driver.version,
             expected=row.minimum_driver,
             threshold=threshold,

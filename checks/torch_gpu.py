@@ -26,6 +26,7 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
+from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.checks.torch import install_fix
 from autoglm_doctor.domain.conflicts import install_line
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
@@ -38,7 +39,7 @@ from autoglm_doctor.domain.wheels import capability, engine_requirement, runs_on
     "architectures",
     cause="GPU_ARCH_NOT_IN_WHEEL",
     required=True,
-    explained_by=("DRV001", "DRV002", "GPU002", "ENG004", "ENG001", "PYT001", "TOR001", "TOR003"),
+    explained_by=("DRV001", "DRV002", "DRV004", "GPU002", "ENG004", "ENG001", "PYT001", "TOR001", "TOR003"),
 )
 def architectures(
     torch: Torch,
@@ -61,6 +62,10 @@ def architectures(
     thus also on 8.9, which no list names. PTX (compute_90) is compiled on the spot for 9.0 and everything newer. Code
     for sm_90a runs on 9.0 alone. (CUDA C++ Programming Guide, binary and PTX compatibility.)
 
+    Where the list could not be read: red by what the published wheels for Linux on x86-64 hold, for a version that is
+    one of them (green by that only where there was no file to read, as with stated facts); and red where torch's CUDA
+    can make no code for the GPU, whoever built it: CUDA 13 makes none for anything before 7.5 (its release notes).
+
     ## Fix
     For a GPU that is too old: the build for CUDA 12.6, which keeps the older GPUs. For one that is too new: a newer
     release of torch, or of the engine that brings it.
@@ -71,9 +76,6 @@ def architectures(
         return
     if torch.hip:
         yield not_applicable(Text("torch {version} was built for AMD GPUs", {"version": torch.version}))
-        return
-    if torch.cuda and torch.architectures is None:
-        yield unknown(Text("the list of architectures in {folder} could not be read", {"folder": torch.location}))
         return
     taken = taken_gpus(gpus, cuda, environment, intent)
     if not taken:
@@ -100,6 +102,8 @@ def _judge_architecture(gpu: Gpu, place: _Place) -> Judgement:
     subject = f"gpu:{gpu.index}"
     if capability(gpu.compute_capability) is None:
         return unknown(Text("the compute capability of {gpu} is not known", {"gpu": gpu.name}), subject=subject)
+    if place.torch.cuda and place.torch.architectures is None:
+        return _judge_unread(gpu, place)
     how = runs_on(gpu.compute_capability, listed)
     values = {"gpu": gpu.name, "cc": gpu.compute_capability, "how": how, "torch": place.torch.version}
     if how:
@@ -115,11 +119,50 @@ def _judge_architecture(gpu: Gpu, place: _Place) -> Judgement:
     )
 
 
+def _judge_unread(gpu: Gpu, place: _Place) -> Judgement:
+    """Without the list of architectures: what its CUDA can make at all, then what the published wheels hold."""
+    torch, matrix, one = place.torch, place.matrix, gpu.compute_capability
+    subject, cuda = f"gpu:{gpu.index}", torch.cuda or ""
+    values = {"gpu": gpu.name, "cc": one, "cuda": cuda, "torch": f"torch {torch.version}" if torch.version else "torch"}
+    impossible = matrix.compiles_any_for(cuda, one) is False
+    holds = None if impossible else _wheel_holds(one, place)
+    if impossible or holds is False:
+        words = "{torch} for CUDA {cuda} has no code for {gpu} (compute capability {cc})"
+        words += ", which that CUDA has dropped" if impossible else ""
+        fixes = _architecture_fixes(gpu, place)
+        return fail(Text(words, values), fix=fixes, subject=subject, observed=one, expected=f"code for {one}")
+    if holds and not torch.location:  # a file that was there and could not be read may be anything
+        text = Text("the wheel of {torch} for CUDA {cuda} has code for {gpu} (compute capability {cc})", values)
+        return ok(text, subject=subject, observed=one, expected=f"code for {one}")
+    where = torch.location or "torch"
+    return unknown(Text("the list of architectures in {folder} could not be read", {"folder": where}), subject=subject)
+
+
+def _wheel_holds(one: str, place: _Place) -> bool | None:
+    """Whether torch's published wheel has code for a capability; None where it is no such wheel, or not known."""
+    torch, host, matrix = place.torch, place.host, place.matrix
+    tag = "cu" + (torch.cuda or "").replace(".", "")
+    if host is not None and (host.tegra or host.machine not in ("", "x86_64")):
+        return None
+    if host is not None and host.container and "+cu" not in torch.version:
+        return None  # the images of vendors hold builds of their own
+    if not torch.version:
+        answers = {
+            matrix.torch_has_code_for(line, one, tag)
+            for line in matrix.torch_builds
+            if tag in matrix.torch_builds[line]
+        }
+        return False if answers == {False} else None
+    return matrix.torch_has_code_for(torch.version, one, tag) if published(torch.version) else None
+
+
 def _architecture_fixes(gpu: Gpu, place: _Place) -> tuple[Fix, ...]:
     """The engine with its torch, then torch alone; only what has code for this GPU."""
     torch, packages, interpreter, driver, host, intent, matrix = place
     chips = [(int(e[3:-1]), int(e[-1])) for e in torch.architectures or () if re.fullmatch(r"sm_\d+", e)]
-    is_old = bool(chips) and (capability(gpu.compute_capability) or (0, 0)) < min(chips)
+    row = matrix.capabilities.get(gpu.compute_capability)
+    dropped = row is not None and bool(row.last_cuda)  # where the list was not read
+    is_old = (capability(gpu.compute_capability) or (0, 0)) < min(chips) if chips else dropped
     version = torch.version if is_old else None
     commands = torch_lines(version, interpreter, packages, driver, [gpu], host, matrix)
     other = install_fix("a build of torch that keeps old GPUs" if is_old else "a newer torch", commands)

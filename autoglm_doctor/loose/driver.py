@@ -55,7 +55,7 @@ def seen_to_work(
 
 def _branch(facts: Mapping[str, Any]) -> str:
     said = first(facts, "driver_branch", "driver")
-    match = re.search(r"\b(\d{3})\b", str(said)) if said is not None and not version(said) else None
+    match = re.search(r"\b(\d{3})(?:\.?xx)?\b", str(said)) if said is not None and not version(said) else None
     return match[1] if match else ""
 
 

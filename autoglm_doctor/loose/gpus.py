@@ -86,8 +86,7 @@ def _capability(stated: Mapping[str, Any], name: str, matrix: Matrix) -> str:
     match = re.fullmatch(r"(?:sm_|compute_)?(\d{1,2})\.?(\d)[af]?", said, re.IGNORECASE)
     if match:
         return f"{match[1]}.{match[2]}"
-    model = matrix.find_gpu(name) if name else None
-    return model.capability if model else ""
+    return matrix.capability_of(name) if name else ""
 
 
 def _total(stated: Mapping[str, Any], name: str, matrix: Matrix) -> int:

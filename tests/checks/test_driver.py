@@ -299,7 +299,7 @@ def test_another_wheel_comes_before_another_driver() -> None:
 def test_an_engine_brings_its_torch_with_it() -> None:
     packages = Packages(distributions=(Distribution(name="vllm", version="0.27.0"),))
     found = commands(driver=Driver(version="535.129.03"), torch=torch("2.13.0+cu130", "13.0"), packages=packages)
-    assert found[0] == "python3 -m pip install 'vllm<0.20'"
+    assert found[0] == "python3 -m pip install vllm==0.19.1 transformers==5.5.4"
 
 
 def test_a_new_gpu_is_not_sent_to_a_wheel_without_code_for_it() -> None:

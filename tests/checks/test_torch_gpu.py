@@ -38,6 +38,7 @@ from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
 from tests.checks.torch_cases import (
     ABSENT,
+    ARM,
     CPU_TORCH,
     INDEX,
     NEW_DRIVER,
@@ -118,7 +119,18 @@ def test_by_ptx_is_said() -> None:
 
 
 OTHERS = {
-    "a list that could not be read": (dataclasses.replace(TORCH, architectures=None), (gpu(),), "cuda", "unknown"),
+    "a list that could not be read, of a published wheel": (
+        dataclasses.replace(TORCH, architectures=None),
+        (gpu(),),
+        "cuda",
+        "pass",
+    ),
+    "a list that could not be read, of a build of one's own": (
+        dataclasses.replace(TORCH, version="2.9.1+gitabc", architectures=None),
+        (gpu(),),
+        "cuda",
+        "unknown",
+    ),
     "a build without CUDA": (CPU_TORCH, (gpu(),), "cuda", "fail"),
     "no GPU": (TORCH, (), "cuda", "not_applicable"),
     "on the CPU": (CPU_TORCH, (gpu(),), "cpu", "not_applicable"),
@@ -133,8 +145,8 @@ def test_architectures_otherwise(torch: Torch, gpus: Any, device: str, status: s
 def test_a_volta_is_sent_to_builds_that_keep_it() -> None:
     new = Torch(version="2.11.0+cu130", cuda="13.0", architectures=WHEEL[1:], location="/v/lib/torch")
     finding = one(architectures, torch=new, gpus=(gpu("7.0"),), driver=NEW_DRIVER, host=X86)
-    assert finding.fixes[0].commands == (PIP_LINE + "install --upgrade 'vllm<0.20'",)
-    assert finding.fixes[1].commands[1] == PIP_LINE + f"install {INDEX}cu126 torch==2.11.0"
+    assert finding.fixes[0].commands == (PIP_LINE + "install --upgrade vllm==0.19.1",)
+    assert finding.fixes[1].commands[1] == PIP_LINE + f"install {INDEX}cu126 torch==2.11.0+cu126"
 
 
 def test_a_second_gpu_that_is_not_taken_is_not_judged() -> None:
@@ -186,7 +198,7 @@ def test_a_blackwell_on_a_cuda_12_driver_gets_a_build_with_its_code(check: Any, 
         intent=intent(engine="transformers"),
     )
     assert finding.status == "fail"
-    assert finding.fixes[0].commands[-1] == PIP_LINE + f"install {INDEX}cu128 'torch==2.11.*'"
+    assert finding.fixes[0].commands[-1] == PIP_LINE + f"install {INDEX}cu129 torch==2.13.0+cu129"
 
 
 def test_nothing_is_offered_where_nothing_has_code() -> None:
@@ -243,3 +255,47 @@ def test_a_missing_engine_explains_the_torch_beside_it() -> None:
     facts = Facts(packages=known(packages(torch="2.9.1+cpu")), torch=known(CPU_TORCH), gpus=known((gpu(),)))
     found = run_checks([torch_cuda_build, engine_installed], facts, default_intent(), load_matrix())
     assert [(f.code, f.status) for f in found] == [("TOR003", "skipped"), ("ENG001", "fail")]
+
+
+# --- TOR005 without the list of architectures -------------------------------------------------------------------------
+
+UNREAD = [
+    pytest.param("", "13.0", "7.0", {}, "fail", id="CUDA 13 and V100: no build can"),
+    pytest.param("2.9.0a0+nv25.09", "13.0", "6.1", {}, "fail", id="CUDA 13 and P40: a vendor's build cannot either"),
+    pytest.param("2.11.0+cu128", "12.8", "7.0", {}, "fail", id="the wheel of 2.11 has dropped Volta"),
+    pytest.param("2.9.1", "12.8", "6.1", {}, "fail", id="the default wheel of 2.9 and GTX 1080"),
+    pytest.param("2.6.0+cu126", "12.6", "12.0", {}, "fail", id="RTX 5090 and 2.6"),
+    pytest.param("", "12.4", "12.0", {}, "fail", id="RTX 5090: no wheel for CUDA 12.4 has code"),
+    pytest.param("2.9.1+cu130", "13.0", "10.3", {}, "pass", id="GB300 runs the code of 10.0"),
+    pytest.param("2.9.1+cu128", "12.8", "8.9", {}, "pass", id="Ada runs the code of 8.6"),
+    pytest.param("2.9.1+cu128", "12.8", "12.1", {}, "pass", id="GB10 runs the code of 12.0"),
+    pytest.param("2.9.1+cu126", "12.6", "6.1", {}, "pass", id="GTX 1080 runs the code of 6.0"),
+    pytest.param("2.10.0", "12.8", "7.0", {}, "pass", id="2.10 still has Volta"),
+    pytest.param("", "12.8", "7.0", {}, "unknown", id="CUDA 12.8 and V100: it depends on the version"),
+    pytest.param("", "13.0", "8.6", {}, "unknown", id="CUDA 13 and RTX 3090, no version"),
+    pytest.param("2.9.0a0+nv25.09", "12.9", "7.0", {}, "unknown", id="a vendor's build"),
+    pytest.param("9.9.0", "13.0", "8.6", {}, "unknown", id="a version in no table"),
+    pytest.param("2.13.0+cu129", "12.9", "13.0", {}, "unknown", id="PTX that nobody looked for"),
+    pytest.param("2.9.1+cu130", "13.0", "10.3", {"host": ARM}, "unknown", id="wheels for Arm hold other code"),
+    pytest.param(
+        "2.11.0", "12.8", "7.0", {"host": dataclasses.replace(X86, container="docker")}, "unknown", id="an image"
+    ),
+]
+
+
+@pytest.mark.parametrize(("version", "cuda", "capability", "more", "status"), UNREAD)
+def test_without_the_list(version: str, cuda: str, capability: str, more: dict[str, Any], status: str) -> None:
+    found = one(architectures, torch=Torch(version=version, cuda=cuda), gpus=(gpu(capability),), **more)
+    assert found.status == status
+
+
+def test_without_the_list_volta_is_sent_to_a_build_that_keeps_it() -> None:
+    found = one(
+        architectures,
+        torch=Torch(version="", cuda="13.0"),
+        gpus=(gpu("7.0"),),
+        driver=NEW_DRIVER,
+        intent=intent(engine="transformers"),
+    )
+    lines = [line for fix in found.fixes for line in fix.commands]
+    assert any("https://download.pytorch.org/whl/cu126" in line for line in lines), lines

@@ -45,7 +45,7 @@ def one(check: Any, **given: Any) -> Finding:
     return finding
 
 
-INDEX = "--index-url https://download.pytorch.org/whl/"
+INDEX = "--extra-index-url https://download.pytorch.org/whl/"
 X86, ARM = (Host(system="Linux", machine=m, kernel="6") for m in ("x86_64", "aarch64"))
 
 
