@@ -64,6 +64,11 @@ class Host:
     container: str = ""  # "docker", "podman", "kubernetes", ...; "" outside of one
     cpus: int = 0  # CPUs that this process may use (affinity, not the machine's total)
     tegra: bool = False  # a Jetson: the GPU shares main memory, NVML is missing or knows little
+    memlock_bytes: int | None = None  # how much a process may lock into memory (soft limit); -1: any; None: not read
+    rdma_devices: tuple[str, ...] | None = None  # InfiniBand and RoCE adapters; None: not read
+    acs: bool | None = None  # PCIe bridges send what GPUs tell each other to the CPU first; None: not read
+    iommu: bool | None = None  # it translates the addresses of devices; None: not read
+    nvlink: bool | None = None  # the GPUs have a link of their own; None: not read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +225,20 @@ class Torch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """What kernels are built with at run time, as the deployment would find it. "" is not there, None was not read."""
+
+    cc: str | None = None  # path of $CC, gcc or clang: what Triton starts
+    cc_version: str = ""
+    nvcc: str | None = None  # path; under $CUDA_HOME or $CUDA_PATH alone where one is set, as FlashInfer looks
+    nvcc_version: str = ""  # "12.8"
+    nvcc_in_packages: str | None = None  # of the package nvidia-cuda-nvcc, which not every engine looks for
+    cuda_home: str = ""  # folder of the toolkit that the nvcc belongs to, or that a variable names
+    python_headers: bool | None = None  # Python.h of the deployment's Python
+    ninja: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Main memory, as the kernel and as our control group see it."""
 
@@ -337,10 +356,19 @@ class Inference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderLibrary:
+    """A CUDA library in a folder of LD_LIBRARY_PATH or of cuda-compat."""
+
+    path: str  # under the name that programs ask for, "/usr/local/cuda/lib64/libcudart.so.12"
+    version: str  # in the name of the file that it links to, "12.4.127"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """The variables of the deployment that checks look at; secrets are never collected."""
 
     variables: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[LoaderLibrary, ...] | None = None  # None: nobody looked
 
 
 def _not_run() -> Reading[Any]:
@@ -362,6 +390,7 @@ class Facts:
     packages: Reading[Packages] = field(default_factory=_not_run)
     torch: Reading[Torch] = field(default_factory=_not_run)
     torch_run: Reading[TorchRun] = field(default_factory=_not_run)
+    toolchain: Reading[Toolchain] = field(default_factory=_not_run)
     memory: Reading[Memory] = field(default_factory=_not_run)
     shared_memory: Reading[SharedMemory] = field(default_factory=_not_run)
     storage: Reading[Storage] = field(default_factory=_not_run)

@@ -103,6 +103,7 @@ _DOING = {
     "model": "reading the model's headers",
     "interpreter": "asking the target interpreter",
     "packages": "reading the installed packages",
+    "toolchain": "looking for compilers",
     "cuda": "importing torch, starting CUDA",
     "disk": "measuring the disk",
     "load": "running a model",

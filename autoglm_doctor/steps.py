@@ -81,6 +81,15 @@ def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Readi
     return {"sys_path": list(target.value.sys_path), "torch_folder": target.value.torch_folder}
 
 
+def _toolchain(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Reading[Any]:
+    target = facts.interpreter.value
+    if target is None:  # perhaps since PATH leads through a mount that hangs: it would hang here as well
+        return _without_interpreter(facts)
+    if target.implementation != "cpython":
+        return {}
+    return {"base_prefix": target.base_prefix, "version": target.version, "sys_path": list(target.sys_path)}
+
+
 def _cuda(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     if facts.interpreter.value is None:
         return _without_interpreter(facts)
@@ -188,6 +197,11 @@ STEPS: tuple[Step, ...] = (
     Step(
         probe=_probe("packages", module="autoglm_doctor.probes.packages", gives=("packages", "torch")),
         arguments=_packages,
+        needs=("interpreter",),
+    ),
+    Step(
+        probe=_probe("toolchain", module="autoglm_doctor.probes.toolchain", gives=("toolchain",)),
+        arguments=_toolchain,
         needs=("interpreter",),
     ),
     Step(

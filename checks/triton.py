@@ -1,10 +1,16 @@
-"""PKG: triton belongs to this torch."""
+"""PKG: triton belongs to this torch, and what it compiles loads on the driver."""
 
 from __future__ import annotations
 
+from packaging.version import Version
+
 from autoglm_doctor.api import (
+    Cuda,
+    Driver,
+    Environment,
     Findings,
     Fix,
+    Gpu,
     Host,
     Intent,
     Interpreter,
@@ -19,9 +25,18 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.checks.engine_pins import published, requires
+from autoglm_doctor.checks.engine_pins import as_specifier, published, requires
 from autoglm_doctor.domain.conflicts import install_line, installed_version
-from autoglm_doctor.domain.wheels import line
+from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu, variables_of
+from autoglm_doctor.domain.driver.ways import newer_driver
+from autoglm_doctor.domain.wheels import capability, driver_cuda, line, number
+
+#: The assembler of this CUDA release is the first whose code no CUDA 11 driver was seen to load (triton 2.2); that of
+#: 12.1 loaded on some (pytorch issue 119054, triton issues 2971 and 1955, vllm issue 5713).
+NEVER_ON_11 = Version("12.3")
+
+#: From this capability on triton uses its second assembler (get_ptxas in triton/backends/nvidia/compiler.py).
+BLACKWELL = (10, 0)
 
 
 @check(
@@ -57,10 +72,10 @@ def triton_matches(
         yield not_applicable(Text("torch {torch} with triton {triton}: not both are wheels of PyPI for Linux", values))
     elif row is None or not row.triton:
         yield unknown(Text("which triton belongs to torch {torch} is in no table of ours", values))
-    elif line(triton) == line(row.triton):
+    elif line(triton) == line(row.triton.lstrip("~=")):
         yield ok(Text("triton {triton} belongs to torch {torch}", values), observed=triton, expected=row.triton)
     else:
-        wanted = f"triton=={row.triton}"
+        wanted = f"triton{as_specifier(row.triton)}"
         python = interpreter.executable if interpreter else None
         say = fail if intent.engine in matrix.engines else warn
         yield say(
@@ -75,3 +90,103 @@ def triton_matches(
             expected=row.triton,
             threshold=Threshold(value=row.triton, unit="version", source="Requires-Dist of torch's wheel on PyPI"),
         )
+
+
+@check(
+    "PKG006",
+    "triton-code-loads",
+    cause="TRITON_PTXAS_NEWER_THAN_DRIVER",
+    explained_by=("DRV001", "DRV002", "DRV003", "GPU002", "PYT001", "TOR001", "TOR003"),
+)
+def triton_code_loads(
+    packages: Packages,
+    driver: Driver,
+    gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
+    interpreter: Interpreter | None,
+    host: Host | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """What triton compiles loads on this driver.
+
+    triton brings an assembler of its own (ptxas), whatever CUDA torch was built with: a torch for CUDA 11.8 has one of
+    CUDA 12. Code of a newer CUDA major than the driver's does not load: "Triton Error [CUDA]: device kernel image is
+    invalid". Within a major it does. From capability 10.0 on a second assembler is used, of CUDA 13 since triton 3.7:
+    torch 2.12 computes with driver 575, and torch.compile does not.
+
+    Measured by comparing the CUDA release of the assembler, which was read from triton's wheels, with the newest one
+    that the driver knows. Red for vLLM and SGLang, which start triton's code in any case; yellow for plain transformers
+    and for the assemblers of CUDA 12.0 and 12.1 on a driver of CUDA 11, which some kernels got past. Nothing is said
+    where TRITON_PTXAS_PATH names another assembler.
+
+    ## Fix
+    The assembler of the driver's own CUDA major, or a newer driver.
+    """
+    why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    triton, torch = _triton(packages, matrix), installed_version(packages, "torch")
+    if why_not or triton is None or (host is not None and host.system != "Linux"):
+        yield not_applicable(Text(why_not or "triton is not known to be installed"))
+        return
+    cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment, intent) or ()]
+    gpu = max(cards, key=lambda one: capability(one) or (0, 0), default="")
+    blackwell = (capability(gpu) or (0, 0)) >= BLACKWELL
+    variable = "TRITON_PTXAS_BLACKWELL_PATH" if blackwell else "TRITON_PTXAS_PATH"
+    if variables_of(environment, intent).get(variable):
+        yield not_applicable(Text("{variable} names another assembler", {"variable": variable}))
+        return
+    has, knows = number(matrix.triton_ptxas(triton, gpu)), number(driver_cuda(driver, matrix))
+    said = {"triton": triton, "ptxas": str(has), "driver": driver.version or "?", "cuda": str(knows)}
+    if has is None or knows is None or not published(triton):
+        yield unknown(Text("which CUDA triton {triton} assembles for, or the driver knows, is not known", said))
+    elif has.major <= knows.major:
+        text = Text("triton {triton} assembles for CUDA {ptxas}, driver {driver} knows CUDA {cuda}", said)
+        yield ok(text, observed=str(has), expected=f"CUDA {knows.major}")
+    else:
+        # Alone, without the torch that brings it along, triton is there to be used.
+        is_used = intent.engine in matrix.engines or torch is None
+        say = fail if is_used and not (knows.major == 11 and has < NEVER_ON_11) else warn
+        yield say(
+            Text(
+                "triton {triton} assembles for CUDA {ptxas}, and driver {driver} loads nothing newer than its {cuda}",
+                said,
+            ),
+            fix=(
+                _assembler(variable, knows.major, interpreter, packages),
+                newer_driver(
+                    matrix.cuda_majors[str(has.major)].minimum_driver
+                    if str(has.major) in matrix.cuda_majors
+                    else "580",
+                    ", which loads what triton assembles",
+                    wsl=host is not None and host.wsl,
+                ),
+            ),
+            subject="triton",
+            observed=f"CUDA {has}",
+            expected=f"CUDA {knows.major}",
+            threshold=Threshold(value=str(knows), unit="CUDA", source="CUDA compatibility guide: one major"),
+        )
+
+
+def _triton(packages: Packages, matrix: Matrix) -> str | None:
+    """The installed triton; that of torch's default wheel where only torch is stated, and its metadata was not read."""
+    found, torch = installed_version(packages, "triton"), installed_version(packages, "torch")
+    if found or torch is None or any(one.requires for one in packages.distributions if one.name.lower() == "torch"):
+        return found
+    row = matrix.torch_release(torch) if not torch.partition("+")[2].startswith(("cpu", "rocm", "xpu")) else None
+    return row.triton or None if row else None
+
+
+def _assembler(variable: str, major: int, interpreter: Interpreter | None, packages: Packages) -> Fix:
+    """ptxas out of NVIDIA's own package; CUDA 11 and 12 have one each."""
+    python = interpreter.executable if interpreter else "python3"
+    folder = f"$({python} -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
+    return Fix(
+        text=Text("give triton an assembler of the driver's own CUDA major, in the shell that starts the server"),
+        commands=(
+            install_line(python if interpreter else None, [f"nvidia-cuda-nvcc-cu{major}"], packages),
+            f'export {variable}="{folder}/nvidia/cuda_nvcc/bin/ptxas"',
+        ),
+        effort="install",
+    )

@@ -61,13 +61,12 @@ def folder_complete(files: ModelFiles | None) -> bool:
 
 def quantization_of(intent: Intent, files: ModelFiles | None) -> str:
     """How the checkpoint itself is quantized, by its config; "" when it is not."""
-    said = _quantization(intent, files)
+    said = quantization_config(model_config(intent, files) or {})
     return str(said.get("quant_method", "unknown")) if said is not None else ""
 
 
-def _quantization(intent: Intent, files: ModelFiles | None) -> Mapping[str, Any] | None:
-    """`quantization_config` of the model or of its decoder."""
-    config = model_config(intent, files) or {}
+def quantization_config(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What a config.json, or that of its decoder, says of its quantization; None where it says nothing."""
     text = config.get("text_config")
     for part in (config, text if isinstance(text, Mapping) else {}):
         for name in ("quantization_config", "compression_config"):
@@ -106,7 +105,12 @@ def checkpoint_bytes(intent: Intent, files: ModelFiles | None) -> int | None:
     shape = model_shape(intent, files)
     if shape is None or shape.parameters is None:
         return None
-    return _derived(shape, _own_bytes(intent, files), quantization_of(intent, files), _quantization(intent, files))
+    return _derived(
+        shape,
+        _own_bytes(intent, files),
+        quantization_of(intent, files),
+        quantization_config(model_config(intent, files) or {}),
+    )
 
 
 def weight_bytes(intent: Intent, files: ModelFiles | None) -> int | None:
@@ -128,7 +132,9 @@ def weight_bytes(intent: Intent, files: ModelFiles | None) -> int | None:
         return _loaded_bytes(files, element_bytes(intent, files), bool(stored))
     if shape is None or not derived:
         return None
-    return _derived(shape, element_bytes(intent, files), stored or asked, _quantization(intent, files))
+    return _derived(
+        shape, element_bytes(intent, files), stored or asked, quantization_config(model_config(intent, files) or {})
+    )
 
 
 def _loaded_bytes(files: ModelFiles, target: float, quantized: bool) -> int:

@@ -83,7 +83,10 @@ def _engine(facts: Mapping[str, Any]) -> Engine:
 
 def _device(facts: Mapping[str, Any], engine: Engine) -> Device:
     """A GPU, as soon as anything speaks of one; plain transformers also runs on a machine without."""
-    speaks = ("gpus", "gpu", "driver_version", "driver_branch", "driver", "cuda_driver_version", "torch_cuda")
+    speaks = (
+        *("gpus", "gpu", "driver_version", "driver_branch", "driver", "cuda_driver_version", "torch_cuda"),
+        *("nvidia_module_found_for", "driver_source", "kernel_driver", "kernel_driver_in_use", "gpu_kernel_driver"),
+    )
     is_gpu = engine in ("vllm", "sglang") or any(facts.get(key) is not None for key in speaks)
     return "cuda" if is_gpu else "auto"
 

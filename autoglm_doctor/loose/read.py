@@ -15,8 +15,10 @@ from autoglm_doctor.loose.gpus import MOST, read_gpus
 from autoglm_doctor.loose.host import read_host, read_interpreter
 from autoglm_doctor.loose.memory import read_memory, read_shared_memory
 from autoglm_doctor.loose.model_files import read_model_files
+from autoglm_doctor.loose.module import read_module, read_pci
 from autoglm_doctor.loose.packages import read_packages
 from autoglm_doctor.loose.storage import read_disk_speed, read_download, read_storage
+from autoglm_doctor.loose.toolchain import read_toolchain
 from autoglm_doctor.loose.torch import read_torch, read_torch_run
 from autoglm_doctor.matrix import Matrix
 
@@ -28,10 +30,11 @@ def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
     intent = read_intent(stated)
     host = read_host(stated, matrix)
     torch, run = read_torch(stated, host.value if host else None, matrix), read_torch_run(stated)
-    driver = read_driver(stated, matrix)
+    driver = read_driver(stated, matrix) or read_module(stated)
     found: dict[str, Reading[Any] | None] = {
         "host": host,
         "environment": read_environment(stated),
+        "pci_gpus": read_pci(stated),
         "driver": seen_to_work(driver, torch.value if torch else None, run.value if run else None, matrix),
         "gpus": _as_many_as_taken(read_gpus(stated, matrix), intent),
         "cuda": read_cuda(stated),
@@ -39,6 +42,7 @@ def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
         "packages": read_packages(stated),
         "torch": torch,
         "torch_run": run,
+        "toolchain": read_toolchain(stated),
         "memory": read_memory(stated),
         "shared_memory": read_shared_memory(stated),
         "storage": read_storage(stated),

@@ -25,6 +25,8 @@ CASES = [
     pytest.param("2.9.0a0+nv25.10", "3.4.0", "vllm", "not_applicable", id="a vendor's torch"),
     pytest.param("2.9.0", "3.4.0+git12", "vllm", "not_applicable", id="a triton of one's own"),
     pytest.param("9.9.0", "3.4.0", "vllm", "unknown", id="a torch that no table has"),
+    pytest.param("2.14.0", "3.8.2", "vllm", "pass", id="torch asks for a line, not for a release"),
+    pytest.param("2.14.0", "3.7.1", "vllm", "fail", id="and that is another line"),
 ]
 
 

@@ -1,0 +1,40 @@
+"""`nvidia_module_found_for`, `kernel_driver`, `nouveau_blacklisted` -> why no NVIDIA driver answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from autoglm_doctor.facts import Driver, PciGpu, Reading, known
+from autoglm_doctor.loose.values import answer, first, text
+
+#: nvmlInit where the kernel module is not loaded (nvml.h, NVML_ERROR_DRIVER_NOT_LOADED).
+_NOT_LOADED = 9
+
+#: The free drivers, as `lspci -k` and lsmod name them.
+_FREE = re.compile(r"nouveau|nova[-_]core", re.IGNORECASE)
+
+
+def read_module(facts: Mapping[str, Any]) -> Reading[Driver] | None:
+    """A driver whose kernel module cannot load, for one that nothing else is said of; None where nothing tells it."""
+    built, kernel = text(facts.get("nvidia_module_found_for")), text(facts.get("kernel"))
+    if built and kernel and built != kernel:
+        said = f"the module is built for {built}, {kernel} runs"
+        return known(Driver(version=None, nvml_code=_NOT_LOADED, nvml_error=said), source="stated")
+    if read_pci(facts) is not None:
+        return Reading(outcome="absent", why="another driver holds the GPU", source="stated")
+    return None
+
+
+def read_pci(facts: Mapping[str, Any]) -> Reading[tuple[PciGpu, ...]] | None:
+    """The GPU and the free driver that holds it; None where neither is stated.
+
+    One that nobody keeps away is bound before an NVIDIA driver that was only installed: where such a one is spoken of.
+    """
+    bound = _FREE.search(text(first(facts, "kernel_driver", "kernel_driver_in_use", "gpu_kernel_driver")))
+    free = answer(facts.get("nouveau_blacklisted")) is False and text(facts.get("driver_source"))
+    if not bound and not free:
+        return None
+    name = bound[0].lower() if bound else "nouveau"
+    return known((PciGpu(address="?", device_id="", driver=name),), source="stated")

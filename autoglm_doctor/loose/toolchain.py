@@ -1,0 +1,43 @@
+"""`gcc`, `nvcc`, `cuda_toolkit`, `python_headers`, `cuda_home`, `ninja` -> the compilers of the deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autoglm_doctor.facts import Reading, Toolchain, known
+from autoglm_doctor.loose.values import answer, first, text, version
+
+
+def read_toolchain(facts: Mapping[str, Any]) -> Reading[Toolchain] | None:
+    """What is stated to be there, or not to be; None when nothing is said of compilers.
+
+    A stated CUDA toolkit brings its nvcc; "11.8" beside `cuda_toolkit` may also be torch's, and proves none missing.
+    """
+    compiler = first(facts, "gcc", "cc", "c_compiler", "compiler")
+    cuda = first(facts, "nvcc", "cuda_toolkit")
+    headers = answer(first(facts, "python_headers", "python_dev", "python_h", "python3_dev"))
+    cc, nvcc, ninja = _tool(compiler, "gcc"), _tool(cuda, "nvcc"), _tool(facts.get("ninja"), "ninja")
+    if (cc, nvcc, ninja, headers) == (None, None, None, None):
+        return None
+    tools = Toolchain(
+        cc=cc,
+        cc_version=version(compiler),
+        nvcc=nvcc,
+        nvcc_version=version(cuda),
+        cuda_home=text(facts.get("cuda_home")),
+        python_headers=headers,
+        ninja=ninja,
+    )
+    return known(tools, source="stated")
+
+
+def _tool(said: Any, name: str) -> str | None:
+    """Its name or path where it is there, "" where it is said not to be, None where nothing clear is said."""
+    found = answer(said)
+    if found is False:
+        return ""
+    if found or version(said):
+        return name
+    words = text(said)
+    return words if words.startswith("/") else None

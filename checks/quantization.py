@@ -1,0 +1,156 @@
+"""CFG: the GPUs can compute with the quantized weights."""
+
+from __future__ import annotations
+
+from autoglm_doctor.api import (
+    Cuda,
+    Driver,
+    Environment,
+    Findings,
+    Fix,
+    Gpu,
+    Intent,
+    Interpreter,
+    Judgement,
+    Matrix,
+    ModelFiles,
+    Packages,
+    Text,
+    Threshold,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+    warn,
+)
+from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.domain.conflicts import install_line
+from autoglm_doctor.domain.deployment import engine_version, runs_on_cpu, taken_gpus
+from autoglm_doctor.domain.driver.ways import NEWER_GPU
+from autoglm_doctor.domain.launch_line import changed, line
+from autoglm_doctor.domain.model import model_config
+from autoglm_doctor.domain.quantized import Support, answers, form_of, rows_of
+from autoglm_doctor.domain.wheels import capability
+
+_SOURCE = "get_min_capability() in the engine's wheels"
+
+
+@check(
+    "CFG007",
+    "quantization-runs",
+    cause="QUANT_UNSUPPORTED_GPU",
+    explained_by=("DRV001", "DRV002", "GPU002", "ENG004"),
+)
+def quantization_runs(
+    gpus: tuple[Gpu, ...],
+    model_files: ModelFiles | None,
+    packages: Packages | None,
+    environment: Environment | None,
+    cuda: Cuda | None,
+    driver: Driver | None,
+    interpreter: Interpreter | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The GPUs can compute with the quantized weights.
+
+    Each form of quantization has kernels of its own, and the engine refuses GPUs that they were not written for: "The
+    quantization method awq is not supported for the current GPU. Minimum capability: 75". FP8 and FP4 are multiplied by
+    the GPU itself from capability 8.9 and 10.0 on; on older ones newer releases unpack the weights first (Marlin),
+    which saves memory and no time.
+
+    Measured by comparing the compute capability of each GPU that the deployment takes with what the installed release
+    asks for, by quantization_config and `--quantization`. Red where it refuses; yellow where it unpacks, and where
+    releases differ and the installed one is not known. Forms that are not in the table are not judged.
+
+    ## Fix
+    A release that unpacks the weights, another form of the same model, or a newer GPU.
+    """
+    why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    form = form_of(model_config(intent, model_files), intent.launch.quantization)
+    if why_not or not form or not rows_of(intent.engine, form):
+        yield not_applicable(Text(why_not or "no quantization that a table of ours is about"))
+        return
+    taken = [one.gpu for one in taken_gpus(gpus, cuda, environment, intent)]
+    numbers = [capability(gpu.compute_capability) for gpu in taken]
+    if not taken or None in numbers:
+        yield unknown(Text("the compute capability of the GPUs that the deployment takes is not known"))
+        return
+    oldest = min(taken, key=lambda gpu: capability(gpu.compute_capability) or (0, 0))
+    version = engine_version(packages, intent)
+    yield _judge(oldest, form, version, intent, interpreter, packages, matrix)
+
+
+def _judge(
+    gpu: Gpu,
+    form: str,
+    version: str | None,
+    intent: Intent,
+    interpreter: Interpreter | None,
+    packages: Packages | None,
+    matrix: Matrix,
+) -> Judgement:
+    found = answers(intent.engine, version, form, gpu.compute_capability)
+    said = {
+        "engine": " ".join(filter(None, (NAMES[intent.engine], version))),
+        "form": form.replace("_", " "),
+        "gpu": gpu.name or f"GPU {gpu.index}",
+        "capability": gpu.compute_capability,
+    }
+    subject = f"gpu:{gpu.index}"
+    if not found:
+        return unknown(Text("what {engine} does with {form} is in no table of ours", said), subject=subject)
+    if found == {"runs"}:
+        text = Text("{engine} computes with {form} on {gpu} (capability {capability})", said)
+        return ok(text, observed=gpu.compute_capability, subject=subject)
+    words = "some releases of {engine} refuse {form} on {gpu} (capability {capability}), others unpack it first"
+    if found == {"refused"}:
+        words = "{engine} refuses {form} on {gpu}: it has capability {capability}"
+    elif found == {"slower"}:
+        words = "{gpu} (capability {capability}) cannot multiply {form}: {engine} unpacks the weights first"
+    elif "slower" not in found:
+        words = "some releases of {engine} refuse {form} on {gpu} (capability {capability})"
+    rows = rows_of(intent.engine, form)
+    return (fail if found == {"refused"} else warn)(
+        Text(words, said),
+        fix=_fixes(gpu, rows, version, intent, interpreter, packages, matrix),
+        observed=gpu.compute_capability,
+        expected=rows[-1].native or rows[-1].least,
+        threshold=Threshold(value=rows[-1].least, unit="compute capability", source=_SOURCE),
+        subject=subject,
+    )
+
+
+def _fixes(
+    gpu: Gpu,
+    rows: tuple[Support, ...],
+    version: str | None,
+    intent: Intent,
+    interpreter: Interpreter | None,
+    packages: Packages | None,
+    matrix: Matrix,
+) -> tuple[Fix, ...]:
+    has = capability(gpu.compute_capability) or (0, 0)
+    taking = next((row for row in rows if (capability(row.least) or (0, 0)) <= has), None)
+    newest = matrix.engine_release(intent.engine, None)
+    refused = "refused" in answers(intent.engine, version, rows[0].form, gpu.compute_capability)
+    fixes = []
+    if refused and taking and newest and (capability(newest.minimum_capability) or (0, 0)) <= has:
+        wanted = f"{intent.engine}>={taking.since}"
+        fixes.append(
+            Fix(
+                text=Text("take a release that unpacks these weights ({wanted})", {"wanted": wanted}),
+                commands=(install_line(interpreter.executable if interpreter else None, [wanted], packages),),
+                effort="install",
+            )
+        )
+    others = "an AWQ or GPTQ checkpoint" if has >= (7, 5) else "a GPTQ checkpoint"
+    fixes.append(
+        Fix(
+            text=Text("take another checkpoint (put its name): unquantized where it fits, or " + others),
+            commands=(line(changed(intent, {"quantization": None})).replace(intent.model, "OTHER-CHECKPOINT"),),
+            effort="flag",
+        )
+    )
+    return (*fixes, NEWER_GPU)

@@ -1,0 +1,196 @@
+"""PKG: compilers for what is compiled when the server starts."""
+
+from __future__ import annotations
+
+import re
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from autoglm_doctor.api import (
+    Cuda,
+    Driver,
+    Environment,
+    Findings,
+    Fix,
+    Gpu,
+    Host,
+    Intent,
+    Judgement,
+    Packages,
+    Text,
+    Toolchain,
+    Torch,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+    warn,
+)
+from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.domain.deployment import engine_version, gpus_of, runs_on_cpu, variables_of
+from autoglm_doctor.domain.jit import SAMPLER, Need, nvcc_need
+from autoglm_doctor.domain.launch_line import line
+from autoglm_doctor.domain.wheels import number
+
+#: vLLM's second engine, which compiles the model at its start, is the default from this release on (release notes).
+VLLM_COMPILES = Version("0.8")
+
+_RPM = re.compile(r"red hat|rhel|centos|fedora|rocky|alma|amazon|oracle|anolis|openeuler|tencentos", re.IGNORECASE)
+_SUSE = re.compile(r"suse|sles", re.IGNORECASE)
+_ROOTS = ("HST001", "PYT001", "ENG001", "ENG003", "ENG004")
+
+
+@check("PKG007", "c-compiler", cause="COMPILER_OR_HEADERS_MISSING", explained_by=_ROOTS)
+def c_compiler(
+    toolchain: Toolchain | None,
+    host: Host | None,
+    packages: Packages | None,
+    environment: Environment | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    intent: Intent,
+) -> Findings:
+    """A C compiler and Python's headers are there for triton.
+
+    Before its first kernel triton compiles a small C library against Python.h, and one more for every kernel. Without a
+    compiler that ends with "Failed to find C compiler", without headers with "Python.h: No such file or directory".
+    vLLM and SGLang run triton kernels when they start; slim container images and cloud machines have no compiler.
+
+    Measured by looking for $CC, gcc and clang, as triton does, and for Python.h in the include folder of the
+    deployment's Python. Red for SGLang and for vLLM from 0.8 on; yellow for earlier releases and for `--enforce-eager`,
+    where it depends on the model. Kernels that an earlier run left in triton's cache are not looked for.
+
+    ## Fix
+    The compiler and the headers of the distribution. uv's own Pythons bring their headers along.
+    """
+    why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    if why_not or intent.engine not in ("vllm", "sglang") or (host is not None and host.system != "Linux"):
+        yield not_applicable(Text(why_not or "no engine is run here that starts triton's kernels in any case"))
+        return
+    if toolchain is None:
+        yield unknown(Text("which compilers are there was not read"))
+        return
+    missing = [
+        name
+        for name, gone in (("a C compiler", toolchain.cc == ""), ("Python.h", toolchain.python_headers is False))
+        if gone
+    ]
+    said = {"engine": NAMES[intent.engine], "missing": " and ".join(missing), "cc": toolchain.cc}
+    if missing:
+        certain = intent.engine == "sglang" or _compiles(intent, engine_version(packages, intent))
+        words = "{engine} compiles with triton when it starts, and {missing} is not there"
+        yield (fail if certain else warn)(
+            Text(words if certain else "{missing} is not there; {engine} needs it where the model uses triton", said),
+            fix=_packages_of(host, compiler=toolchain.cc == "", headers=toolchain.python_headers is False),
+            observed=f"no {missing[0]}",
+            expected="gcc or clang, and Python.h",
+        )
+    elif toolchain.cc is None or toolchain.python_headers is None:
+        yield unknown(Text("whether a C compiler and Python's headers are there is only known in part"))
+    else:
+        yield ok(Text("{cc} and Python.h are there for triton", said), observed=toolchain.cc)
+
+
+def _compiles(intent: Intent, version: str | None) -> bool:
+    """vLLM compiles at its start; one whose version is not known is one of the last eighteen months."""
+    found = number(version)
+    return not intent.launch.enforce_eager and (found is None or found >= VLLM_COMPILES)
+
+
+def _packages_of(host: Host | None, *, compiler: bool, headers: bool) -> Fix:
+    """Of the distribution, in a container without sudo: there it belongs into the image."""
+    name = host.distribution if host else ""
+    inside = host is not None and bool(host.container)
+    if _RPM.search(name):
+        start, names = "dnf install -y", ("gcc", "python3-devel")
+    elif _SUSE.search(name):
+        start, names = "zypper install -y", ("gcc", "python3-devel")
+    else:
+        start, names = "apt-get install -y", ("gcc libc6-dev", "python3-dev")
+    wanted = " ".join(one for one, gone in zip(names, (compiler, headers), strict=True) if gone)
+    words = "install it into the image" if inside else "install it"
+    if headers:
+        words += "; for a Python that is not the distribution's own, the headers of that one"
+    return Fix(
+        text=Text(words),
+        commands=(f"{'' if inside else 'sudo '}{start} {wanted}",),
+        effort="install",
+        needs_root=True,
+    )
+
+
+@check("PKG008", "cuda-compiler", cause="NVCC_MISSING_FOR_JIT", explained_by=_ROOTS)
+def cuda_compiler(
+    toolchain: Toolchain | None,
+    host: Host | None,
+    packages: Packages | None,
+    torch: Torch | None,
+    environment: Environment | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    intent: Intent,
+) -> Findings:
+    """nvcc is there where the engine compiles CUDA code at its start.
+
+    PyPI's wheels bring the CUDA libraries and no compiler. vLLM from 0.21 on samples with FlashInfer, SGLang from
+    0.5.9 on has kernels of its own; both are compiled while the server starts, which ends with "Could not find nvcc" or
+    "nvcc: not found". The engines' own container images hold a compiler.
+
+    Measured by looking where FlashInfer does: under $CUDA_HOME or $CUDA_PATH alone where one is set, else on PATH and
+    in /usr/local/cuda. Which release compiles what was read from the wheels of both engines. Red where the server does
+    not start without; yellow where it depends on the attention, or on a release that is not known. Quiet with
+    flashinfer-jit-cache or VLLM_USE_FLASHINFER_SAMPLER=0.
+
+    ## Fix
+    For vLLM, its own sampler. Else the CUDA toolkit of torch's CUDA release, or the engine's container image.
+    """
+    cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment, intent) or ()]
+    version = engine_version(packages, intent)
+    installed = {str(canonicalize_name(d.name)): d.version for d in packages.distributions} if packages else {}
+    need = nvcc_need(intent, version, installed, variables_of(environment, intent), cards)
+    why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    if why_not or need is None or (host is not None and host.system != "Linux"):
+        yield not_applicable(Text(why_not or "nothing here is known to compile CUDA code at its start"))
+    elif toolchain is None or toolchain.nvcc is None:
+        yield unknown(Text("whether nvcc is there is not known"))
+    elif toolchain.nvcc:
+        said = {"nvcc": toolchain.nvcc, "version": toolchain.nvcc_version or "?"}
+        yield ok(Text("{nvcc} of CUDA {version} is there", said), observed=toolchain.nvcc)
+    elif toolchain.nvcc_in_packages:
+        said = {"nvcc": toolchain.nvcc_in_packages}
+        yield unknown(Text("nvcc is only in a Python package ({nvcc}), where not every engine finds it", said))
+    else:
+        yield _without(need, version, toolchain, torch.cuda if torch else None, intent)
+
+
+def _without(need: Need, version: str | None, toolchain: Toolchain, cuda: str | None, intent: Intent) -> Judgement:
+    said = {"version": version or "", "folder": toolchain.cuda_home}
+    where = "in {folder}, which a variable names, is no nvcc" if toolchain.cuda_home else "there is no nvcc"
+    release = cuda or "13.0"
+    dashed = release.replace(".", "-")
+    toolkit = Fix(
+        text=Text(
+            "install the compiler of torch's CUDA release ({release}) from NVIDIA's packages", {"release": release}
+        ),
+        commands=(
+            f"sudo apt-get install -y cuda-nvcc-{dashed} cuda-cudart-dev-{dashed}",
+            f"export CUDA_HOME=/usr/local/cuda-{release}",
+        ),
+        effort="install",
+        needs_root=True,
+    )
+    own = Fix(
+        text=Text("let vLLM sample by itself, which compiles nothing with nvcc"),
+        commands=(f"{SAMPLER}=0 {line(intent)}",),
+        effort="setting",
+    )
+    return (fail if need.certain else warn)(
+        Text(need.what + ", and " + where, said),
+        fix=(own, toolkit) if need.way_out == "sampler" else (toolkit,),
+        observed="no nvcc",
+        expected="nvcc",
+    )

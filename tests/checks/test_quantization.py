@@ -1,0 +1,134 @@
+"""CFG007: quantized weights on GPUs of all ages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.quantization import quantization_runs
+from autoglm_doctor.domain.quantized import SUPPORT, answers, form_of
+from autoglm_doctor.facts import Distribution, Gpu, ModelFiles, Packages
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent, Launch
+from autoglm_doctor.testing import judge
+
+FP8: dict[str, Any] = {"quant_method": "fp8"}
+BLOCK: dict[str, Any] = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+AWQ: dict[str, Any] = {"quant_method": "awq", "bits": 4}
+GPTQ: dict[str, Any] = {"quant_method": "gptq", "bits": 4}
+NVFP4: dict[str, Any] = {"quant_method": "modelopt", "quant_algo": "NVFP4"}
+MXFP4: dict[str, Any] = {"quant_method": "mxfp4"}
+
+
+def compressed(bits: int, kind: str, activations: bool, **more: Any) -> dict[str, Any]:
+    group = {"weights": {"num_bits": bits, "type": kind, **more}}
+    if activations:
+        group["input_activations"] = {"num_bits": bits, "type": kind}
+    return {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}
+
+
+def ask(
+    said: dict[str, Any] | None,
+    gpu: str,
+    version: str | None,
+    *,
+    engine: Any = "vllm",
+    flag: str | None = None,
+    n: int = 1,
+) -> Finding:
+    config = {"model_type": "llama"} | ({"quantization_config": said} if said else {})
+    cards = (Gpu(index=0, name="card", compute_capability=gpu, total_bytes=1 << 34, free_bytes=1 << 34),)
+    packages = Packages(distributions=(Distribution(name=engine, version=version),) if version else ())
+    (finding,) = judge(
+        quantization_runs,
+        gpus=cards,
+        model_files=ModelFiles(path="/models/m", config=config),
+        packages=packages,
+        intent=Intent(model="/models/m", engine=engine, device="cuda", launch=Launch(quantization=flag)),
+    )
+    return finding
+
+
+ILL = [
+    pytest.param(AWQ, "7.0", "0.4.0.post1", "fail", id="AWQ on a V100"),
+    pytest.param(AWQ, "7.0", None, "fail", id="which no release does"),
+    pytest.param(FP8, "8.6", "0.5.0", "fail", id="FP8 on Ampere before Marlin"),
+    pytest.param(FP8, "8.6", "0.11.0", "warn", id="FP8 on Ampere with Marlin"),
+    pytest.param(FP8, "8.6", None, "warn", id="FP8 on Ampere, release unknown"),
+    pytest.param(FP8, "7.5", "0.11.0", "fail", id="FP8 on Turing before 0.14"),
+    pytest.param(FP8, "7.5", "0.14.0", "warn", id="FP8 on Turing from 0.14 on"),
+    pytest.param(FP8, "7.0", "0.14.0", "fail", id="FP8 on Volta"),
+    pytest.param(BLOCK, "8.0", "0.8.5", "fail", id="DeepSeek's FP8 on Ampere before 0.9"),
+    pytest.param(BLOCK, "8.0", "0.9.0", "warn", id="DeepSeek's FP8 on Ampere from 0.9 on"),
+    pytest.param(NVFP4, "8.9", "0.8.5", "fail", id="NVFP4 on Ada before 0.9"),
+    pytest.param(NVFP4, "9.0", "0.12.0", "warn", id="NVFP4 on Hopper"),
+    pytest.param(MXFP4, "7.5", "0.15.0", "fail", id="MXFP4 on Turing"),
+    pytest.param(compressed(4, "int", False), "7.5", "0.11.0", "fail", id="W4A16 on Turing before 0.12"),
+    pytest.param(compressed(8, "float", True), "8.0", "0.12.0", "warn", id="FP8 of compressed-tensors on Ampere"),
+    pytest.param(compressed(8, "int", True), "7.0", "0.12.0", "fail", id="INT8 on Volta"),
+]
+
+HEALTHY = [
+    pytest.param(None, "7.0", "0.8.5", "not_applicable", id="not quantized"),
+    pytest.param(AWQ, "7.5", "0.8.5", "pass", id="AWQ on Turing"),
+    pytest.param(AWQ, "12.0", "0.25.0", "pass", id="AWQ on Blackwell"),
+    pytest.param(GPTQ, "7.0", "0.8.5", "pass", id="GPTQ on Volta"),
+    pytest.param(FP8, "8.9", "0.11.0", "pass", id="FP8 on Ada"),
+    pytest.param(FP8, "9.0", None, "pass", id="FP8 on Hopper, release unknown"),
+    pytest.param(BLOCK, "8.9", "0.8.5", "pass", id="DeepSeek's FP8 on Ada"),
+    pytest.param(NVFP4, "12.0", "0.14.0", "pass", id="NVFP4 on Blackwell"),
+    pytest.param(MXFP4, "8.0", "0.11.0", "pass", id="MXFP4 on Ampere"),
+    pytest.param(compressed(4, "int", False), "8.6", "0.8.5", "pass", id="W4A16 on Ampere"),
+    pytest.param({"quant_method": "quark"}, "7.0", "0.8.5", "not_applicable", id="a form of which nothing is known"),
+    pytest.param(
+        {"quant_method": "compressed-tensors"}, "7.0", "0.8.5", "not_applicable", id="groups that say nothing"
+    ),
+    pytest.param(AWQ, "", "0.8.5", "unknown", id="a GPU of which nothing is known"),
+    pytest.param({}, "7.0", "0.8.5", "not_applicable", id="an empty configuration"),
+]
+
+
+@pytest.mark.parametrize(("said", "gpu", "version", "status"), [*ILL, *HEALTHY])
+def test_forms(said: dict[str, Any] | None, gpu: str, version: str | None, status: str) -> None:
+    finding = ask(said, gpu, version)
+    assert finding.status == status
+    assert bool(finding.fixes) == (status in ("fail", "warn"))
+
+
+def test_the_flag_quantizes_a_plain_checkpoint() -> None:
+    assert ask(None, "8.0", "0.5.0", flag="fp8").status == "fail"
+    assert ask(None, "8.9", "0.5.0", flag="fp8").status == "pass"
+
+
+def test_the_flag_chooses_the_kernel() -> None:
+    assert ask(AWQ, "7.5", "0.8.5", flag="awq_marlin").status == "fail"
+    assert ask(AWQ, "7.5", "0.8.5", flag="awq").status == "pass"
+
+
+def test_sglang_has_rows_of_its_own() -> None:
+    assert ask(BLOCK, "8.0", "0.4.10", engine="sglang").status == "fail"
+    assert ask(BLOCK, "8.0", "0.5.9", engine="sglang").status == "warn"
+
+
+def test_transformers_is_not_judged() -> None:
+    assert ask(FP8, "7.0", None, engine="transformers").status == "not_applicable"
+
+
+def test_a_release_that_takes_it_is_named() -> None:
+    """A newer vLLM for Ampere; for Volta, which newer ones dropped, none."""
+    ampere, volta = ask(FP8, "8.6", "0.5.0"), ask(AWQ, "7.0", "0.8.5")
+    assert "vllm>=0.5.1" in ampere.fixes[0].commands[0]
+    assert not any("vllm>=" in command for fix in volta.fixes for command in fix.commands)
+
+
+def test_a_newer_release_never_refuses_more() -> None:
+    for row in SUPPORT:
+        later = [one for one in SUPPORT if (one.engine, one.form) == (row.engine, row.form)]
+        assert [float(one.least) for one in later] == sorted((float(one.least) for one in later), reverse=True)
+
+
+def test_decoder_of_a_vision_model() -> None:
+    assert form_of({"text_config": {"quantization_config": AWQ}}, None) == "awq"
+    assert answers("vllm", "0.8.5", "awq", "7.0") == {"refused"}
+    assert answers("vllm", "0.8.5", "nothing", "7.0") == frozenset()
