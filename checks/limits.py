@@ -1,4 +1,4 @@
-"""Limits of the kernel and of the container: shared memory."""
+"""Limits of the kernel and of the container: shared memory, and memory that may be locked."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from autoglm_doctor.api import (
     fail,
     not_applicable,
     ok,
+    unknown,
     warn,
 )
 
 GIB = 2**30
+#: NCCL registers 4 MiB a channel and neighbour with the adapter, and up to 32 channels.
+MEMLOCK_BYTES = 1 * GIB
 RED_BYTES, YELLOW_BYTES = 1 * GIB, 8 * GIB
 
 
@@ -76,3 +79,79 @@ def _fix(host: Host | None) -> tuple[Fix, ...]:
         needs_root=True,
     )
     return (remount,)
+
+
+@check("LIM002", "locked-memory", cause="MEMLOCK_LIMIT_LOW")
+def locked_memory_unlimited(host: Host, intent: Intent) -> Findings:
+    """A process may lock as much memory as an RDMA adapter wants.
+
+    InfiniBand and RoCE adapters work on memory that is locked in place, and what they register counts against
+    RLIMIT_MEMLOCK (`ulimit -l`). With the usual 8 MiB, NCCL and UCX end with "Cannot allocate memory" or warn that the
+    limit is to be unlimited. A container inherits the limit of the daemon that starts it, not of your shell. GPUs
+    within one machine and its pinned memory do not need it: the driver locks that by itself.
+
+    Judged where there is an RDMA adapter and the model is on several GPUs, and where only the limit is known. Yellow
+    below 1 GiB (ours), never red.
+
+    ## Fix
+
+    `--ulimit memlock=-1` for a container, LimitMEMLOCK=infinity for a service, limits.conf for a login.
+    """
+    ranks = intent.launch.tensor_parallel * intent.launch.pipeline_parallel
+    limit, adapters = host.memlock_bytes, host.rdma_devices
+    said = {"limit": max(limit or 0, 0), "adapters": ", ".join(adapters or ())}
+    if adapters is not None and (not adapters or ranks < 2):
+        yield not_applicable(Text("no RDMA adapter" if not adapters else "the model is on one GPU"))
+    elif limit is None:
+        yield (
+            not_applicable(Text("nothing is known of RDMA here"))
+            if adapters is None
+            else unknown(Text("the limit of locked memory was not read"))
+        )
+    elif limit < 0 or limit >= MEMLOCK_BYTES:
+        yield ok(Text("enough memory may be locked"), observed=limit)
+    else:
+        of = " for {adapters}" if adapters else " for an RDMA adapter"
+        yield warn(
+            Text("a process may lock {limit:MiB} of memory, too little" + of, said),
+            fix=_memlock_fixes(host),
+            observed=limit,
+            expected="unlimited",
+            threshold=Threshold(value=MEMLOCK_BYTES, unit="bytes", source="our own number"),
+        )
+
+
+def _memlock_fixes(host: Host) -> tuple[Fix, ...]:
+    docker = Fix(
+        text=Text("start the container without that limit"),
+        commands=("docker run --gpus all --ulimit memlock=-1 --ulimit stack=67108864 IMAGE",),
+        effort="restart",
+    )
+    if host.container == "podman":
+        docker = Fix(
+            text=Text("start the container without that limit (rootless: raise your own first)"),
+            commands=("podman run --device nvidia.com/gpu=all --ulimit memlock=-1 IMAGE",),
+            effort="restart",
+        )
+    service = "containerd" if host.container == "kubernetes" else "docker"
+    folder = f"/etc/systemd/system/{service}.service.d"
+    lift = Fix(
+        text=Text("lift it for the service that starts the deployment (on the host)"),
+        commands=(
+            f"sudo mkdir -p {folder}",
+            f"printf '[Service]\\nLimitMEMLOCK=infinity\\n' | sudo tee {folder}/memlock.conf",
+            "sudo systemctl daemon-reload",
+            f"sudo systemctl restart {service}",
+        ),
+        effort="restart",
+        needs_root=True,
+    )
+    login = Fix(
+        text=Text("lift it for logins, then log in again"),
+        commands=("printf '* - memlock unlimited\\n' | sudo tee /etc/security/limits.d/90-memlock.conf",),
+        effort="restart",
+        needs_root=True,
+    )
+    if host.container == "kubernetes":
+        return (lift,)
+    return (docker, lift) if host.container else (login,)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from autoglm_doctor.facts import Environment, Reading, known
 from autoglm_doctor.loose.container import required_cuda
 from autoglm_doctor.loose.values import table
+
+#: Set to nothing, or to something that is not told.
+_NOTHING = ("unset", "not set", "set", "not stated", "value not stated")
+#: "1 (in the compose file)": what stands in brackets at the end is about the value.
+_REMARK = re.compile(r"\s+\([^()]*\)\s*$")
 
 
 def read_environment(facts: Mapping[str, Any]) -> Reading[Environment] | None:
@@ -18,9 +24,9 @@ def read_environment(facts: Mapping[str, Any]) -> Reading[Environment] | None:
     """
     stated = facts.get("env") if isinstance(facts.get("env"), dict) else facts.get("environment")
     found = {
-        str(name): str(value)
+        str(name): _REMARK.sub("", str(value))
         for name, value in table(stated).items()
-        if value is not None and str(value).strip().lower() not in ("unset", "not set")
+        if value is not None and str(value).strip().lower() not in _NOTHING
     }
     needed = required_cuda(facts.get("container"))
     if needed:

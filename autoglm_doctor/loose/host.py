@@ -8,10 +8,14 @@ from typing import Any
 
 from autoglm_doctor.facts import Host, Interpreter, Reading, known
 from autoglm_doctor.loose.container import kind_of
-from autoglm_doctor.loose.values import first, text, version
+from autoglm_doctor.loose.values import answer, first, number, text, version
 from autoglm_doctor.matrix import Matrix
 
 _LINUX = re.compile(r"linux|wsl|docker|ubuntu|debian|centos|rhel|fedora", re.IGNORECASE)
+#: Bits of the ACS control register (pci_regs.h): requests and completions are redirected, or forwarded upstream.
+_REDIRECTS = 0x04 | 0x08 | 0x10
+#: An IOMMU that leaves the addresses of devices alone.
+_PASSES = re.compile(r"\bpt\b|pass-?through", re.IGNORECASE)
 _MACHINES = {"amd64": "x86_64", "x86-64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
 
@@ -21,7 +25,8 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
     container = kind_of(facts.get("container"))
     machine = text(first(facts, "arch", "machine")).lower()
     libc = first(facts, "glibc", "libc")
-    if not (said or kernel or container or machine or libc):
+    memlock, links = _memlock(facts), _links(facts)
+    if not (said or kernel or container or machine or libc or memlock or links):
         return None
     host = Host(
         system=_system(said, container),
@@ -31,8 +36,38 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
         glibc=version(libc) or (None if container else _glibc(said, matrix)),
         wsl=bool(re.search(r"\bwsl", said, re.IGNORECASE)) or "microsoft" in kernel.lower(),
         container=container,
+        memlock_bytes=memlock,
+        acs=links.get("acs"),
+        iommu=links.get("iommu"),
+        nvlink=links.get("nvlink"),
     )
     return known(host, source="stated")
+
+
+def _memlock(facts: Mapping[str, Any]) -> int | None:
+    """`ulimit_memlock_kib`, as `ulimit -l` prints it; -1 of "unlimited", None when not stated."""
+    stated = first(facts, "ulimit_memlock_kib", "ulimit_memlock", "memlock_kib")
+    if text(stated).lower() in ("unlimited", "infinity", "-1"):
+        return -1
+    kib = number(stated)
+    return None if kib is None else int(kib * 1024)
+
+
+def _links(facts: Mapping[str, Any]) -> dict[str, bool]:
+    """`acs`, `acs_ctl`, `iommu`, `nvlink`, `topology`: how the GPUs reach each other, as far as it is stated."""
+    control = re.search(r"0x([0-9a-f]{1,4})\b", text(facts.get("acs_ctl")), re.IGNORECASE)
+    topology = text(facts.get("topology"))
+    stated = {
+        "acs": bool(int(control[1], 16) & _REDIRECTS) if control else answer(facts.get("acs")),
+        "iommu": False if _PASSES.search(text(facts.get("iommu"))) else answer(facts.get("iommu")),
+        "nvlink": answer(facts.get("nvlink")),
+    }
+    if stated["nvlink"] is None and topology:
+        is_without = re.search(r"\b(?:no|without|kein) nvlink", topology, re.IGNORECASE)
+        stated["nvlink"] = (
+            False if is_without else True if re.search(r"nvlink|\bNV\d+\b|nvswitch", topology, re.I) else None
+        )
+    return {name: value for name, value in stated.items() if value is not None}
 
 
 def _glibc(said: str, matrix: Matrix) -> str | None:

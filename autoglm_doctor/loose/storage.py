@@ -22,6 +22,7 @@ _CUT_OFF = (
 #: A file system in words -> its type. "network" stands for those of which only that is said.
 _KINDS = (
     (r"\b(nfs4?|cifs|smb3?|ceph|lustre|glusterfs|beegfs|gpfs|9p|drvfs|virtiofs)\b", ""),
+    (r"\b(fuse\.[\w-]+|sshfs|s3fs|gcsfuse|juicefs|goofys|geesefs|rclone|blobfuse2?|ossfs|cosfs)\b", ""),
     (r"wsl file ?system|windows drive|host folder", "9p"),
     (r"network|distributed|remote|shared storage", "network"),
 )

@@ -26,7 +26,7 @@ def probe(arguments: dict[str, Any]) -> Answers:
     environ = {**os.environ, **variables}
     inherited = _inherited(arguments.get("pythonpath"))
     yield "host", _guarded(lambda: read_host(root, environ), "the operating system")
-    yield "environment", _guarded(lambda: read_environment(inherited, variables), "the environment")
+    yield "environment", _guarded(lambda: read_environment(inherited, variables, root), "the environment")
     yield "pci_gpus", _guarded(lambda: read_pci_gpus(root), "the PCI bus", "/sys/bus/pci")
     yield "memory", _guarded(lambda: read_memory(root), "main memory", "/proc/meminfo, control groups")
     yield "shared_memory", _shared_memory(root)

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from autoglm_doctor.facts import Environment, Host
+from autoglm_doctor.probes.loader import look_for_libraries
 
 #: Nothing else is ever collected.
 _NAMES = frozenset(
@@ -22,6 +23,8 @@ _NAMES = frozenset(
         "LD_PRELOAD",
         "CUDA_HOME",
         "CUDA_PATH",
+        "TRITON_PTXAS_PATH",
+        "TRITON_PTXAS_BLACKWELL_PATH",
         "HF_HOME",
         "HF_HUB_CACHE",
         "HF_ENDPOINT",
@@ -39,16 +42,24 @@ _NAMES = frozenset(
         "CONDA_PREFIX",
         "TMPDIR",
         "OMP_NUM_THREADS",
+        "CUDA_LAUNCH_BLOCKING",
+        "CUDA_DEVICE_MAX_CONNECTIONS",
+        "PYTORCH_NO_CUDA_MEMORY_CACHING",
+        "BNB_CUDA_VERSION",
     }
 )
 _PREFIXES = ("VLLM_", "NCCL_", "SGLANG_")
 _SECRET = re.compile(r"key|token|secret|password|passwd|auth|credential", re.IGNORECASE)
 
 
-def read_environment(environ: Mapping[str, str], overrides: Mapping[str, str]) -> Environment:
-    """The variables on the list, without secrets, the overrides over them."""
+def read_environment(environ: Mapping[str, str], overrides: Mapping[str, str], root: Path | None = None) -> Environment:
+    """The variables on the list, without secrets, the overrides over them; with `root`, the libraries that they name.
+
+    LD_LIBRARY_PATH and its kind name folders as the deployment sees them; they are looked for under `root`.
+    """
     merged = {**environ, **overrides}
-    return Environment(variables={k: _without_credentials(v) for k, v in sorted(merged.items()) if _is_wanted(k)})
+    wanted = {k: _without_credentials(v) for k, v in sorted(merged.items()) if _is_wanted(k)}
+    return Environment(variables=wanted, libraries=None if root is None else look_for_libraries(merged, root))
 
 
 def _is_wanted(name: str) -> bool:
@@ -77,7 +88,27 @@ def read_host(root: Path, environ: Mapping[str, str]) -> Host:
         wsl="microsoft" in _read(root / "proc/version").lower(),
         container=_container(root, environ),
         cpus=_cpus(),
+        memlock_bytes=_memlock(),
+        rdma_devices=_rdma_devices(root),
     )
+
+
+def _memlock() -> int | None:
+    """The soft limit, which a server inherits as this process did; -1 where there is none."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    return -1 if limit == resource.RLIM_INFINITY else limit
+
+
+def _rdma_devices(root: Path) -> tuple[str, ...]:
+    """Names of the adapters ("mlx5_0"). What is closed to us is closed to NCCL as well."""
+    try:
+        return tuple(sorted(os.listdir(root / "sys/class/infiniband")))
+    except OSError:
+        return ()
 
 
 def _read(path: Path) -> str:

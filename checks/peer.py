@@ -1,0 +1,65 @@
+"""MGP: GPUs that talk to each other directly."""
+
+from __future__ import annotations
+
+import re
+
+from autoglm_doctor.api import Findings, Fix, Gpu, Host, Intent, Text, check, not_applicable, ok, unknown, warn
+
+#: Cards that come with NVLink between them.
+_LINKED = re.compile(r"\bSXM\d?\b|\bNVL\b|\bHGX\b|\bGH200\b|\bGB[23]00\b", re.IGNORECASE)
+
+_SOURCE = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html"
+
+
+@check("MGP001", "peer-to-peer-path", cause="P2P_BROKEN_ACS_IOMMU", explained_by=("DRV001", "GPU001", "GPU002"))
+def peer_to_peer_path(host: Host, gpus: tuple[Gpu, ...] | None, intent: Intent) -> Findings:
+    """Nothing stands between GPUs that copy to each other over PCIe.
+
+    With ACS switched on in the PCIe bridges, or an IOMMU that translates, what one GPU sends to another takes the way
+    over the CPU. NCCL then gets slow, hangs in its first all-reduce, or reads wrong data. GPUs with NVLink do not use
+    that path, and inside a virtual machine ACS has to be on.
+
+    Judged by what is stated of ACS, IOMMU and NVLink: on this machine they are not read (the registers of the bridges
+    are open to root only). Yellow, never red: many machines work with it.
+
+    ## Fix
+
+    Switch ACS off in the BIOS or with setpci; until then NCCL_P2P_DISABLE=1. Source: NCCL's guide, Troubleshooting.
+    """
+    ranks = intent.launch.tensor_parallel * intent.launch.pipeline_parallel
+    several = len(gpus) > 1 if gpus is not None else None
+    linked = host.nvlink is True or any(_LINKED.search(gpu.name) for gpu in gpus or ())
+    if (host.acs is None and host.iommu is None and ranks < 2) or several is False:
+        yield not_applicable(Text("the model is on one GPU"))
+    elif linked:
+        yield not_applicable(Text("the GPUs have NVLink and need no path over PCIe"))
+    elif host.acs or (host.iommu and several and host.acs is None):
+        said = {"what": "ACS is on in the PCIe bridges" if host.acs else "the IOMMU translates addresses"}
+        yield warn(
+            Text("{what}: copies between the GPUs go over the CPU, and NCCL may hang or be slow", said),
+            fix=_fixes(),
+            observed="ACS" if host.acs else "IOMMU",
+        )
+    elif host.acs is None:
+        yield unknown(Text("whether the PCIe bridges send copies between GPUs over the CPU (ACS) was not read"))
+    else:
+        yield ok(Text("ACS is off in the PCIe bridges"), observed=False)
+
+
+def _fixes() -> tuple[Fix, ...]:
+    return (
+        Fix(
+            text=Text("let NCCL go through main memory: slower and safe"),
+            commands=("export NCCL_P2P_DISABLE=1",),
+            url=_SOURCE,
+        ),
+        Fix(
+            text=Text("see which bridges have it on (SrcValid+, ReqRedir+), then switch ACS off in the BIOS"),
+            commands=("sudo lspci -vvv | grep -E '^[0-9a-f:.]+ PCI bridge|ACSCtl'",),
+            effort="reboot",
+            needs_root=True,
+            reboot=True,
+            url=_SOURCE,
+        ),
+    )
