@@ -43,7 +43,7 @@ TERMS = 256
     "cuda-initialises",
     cause="CUDA_INIT_FAILED",
     required=True,
-    explained_by=("DRV001", "DRV002", "GPU002", "PYT001"),
+    explained_by=("DRV001", "DRV002", "DRV004", "GPU002", "PYT001"),
 )
 def cuda_initialises(
     cuda: Reading[Cuda],
@@ -117,7 +117,7 @@ def _red(fault: InitFault, cuda: Cuda | None, end: str = "") -> Judgement:
     "CUD002",
     "gpus-compute",
     cause="GPU_COMPUTE_FAILED",
-    explained_by=("DRV003", "GPU002", "CUD001", "GPU001", "VRM001", "TOR001", "TOR002", "TOR003", "TOR005"),
+    explained_by=("DRV003", "GPU002", "CUD001", "CUD003", "GPU001", "VRM001", "TOR001", "TOR002", "TOR003", "TOR005"),
 )
 def gpus_compute(
     torch_run: TorchRun,

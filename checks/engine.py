@@ -29,23 +29,19 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
     unknown,
+    warn,
 )
 from autoglm_doctor.checks.package_metadata import concerns
-from autoglm_doctor.domain.conflicts import demand, install_line, installed_version, satisfiable
+from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
-from autoglm_doctor.domain.driver.fixes import NEWER_DRIVER, WITH_TRANSFORMERS
-from autoglm_doctor.domain.wheels import engine_requirement, engine_rows, number
+from autoglm_doctor.domain.resolve.fixes import GOOD_PYTHON, fresh_fix, install_fixes
+from autoglm_doctor.domain.resolve.site import SMOKE_TYPE, Site
+from autoglm_doctor.domain.wheels import engine_rows, number
 from autoglm_doctor.matrix import ModelSupport
 from autoglm_doctor.profiles import find_profile
 
 #: How the engines write themselves.
 NAMES = {"vllm": "vLLM", "sglang": "SGLang", "transformers": "transformers"}
-
-#: The model that the doctor makes for its own final stage has this type.
-SMOKE_TYPE = "glm4v"
-
-#: What the fix offers where the Python is of no use to the engine: the middle of what all releases take.
-GOOD_PYTHON = "3.12"
 
 
 def model_type(model_files: ModelFiles | None, intent: Intent) -> str:
@@ -57,27 +53,6 @@ def model_type(model_files: ModelFiles | None, intent: Intent) -> str:
         if config and isinstance(config.get("model_type"), str):
             return str(config["model_type"])
     return ""
-
-
-def engine_install(
-    intent: Intent,
-    interpreter: Interpreter | None,
-    packages: Packages | None,
-    driver: Driver | None,
-    gpus: tuple[Gpu, ...] | None,
-    matrix: Matrix,
-    *,
-    upgrade: bool = False,
-) -> str:
-    """The line that installs the newest release of the engine that this machine can run; "" when none can."""
-    wanted = engine_requirement(intent.engine, driver, gpus, matrix)
-    if wanted is None:
-        return ""
-    support = matrix.models.get(SMOKE_TYPE) if intent.model == SMOKE else None
-    if intent.engine == "transformers":
-        wanted = f"transformers>={support.transformers}" if support else "transformers"
-    executable = interpreter.executable if interpreter else None
-    return install_line(executable, [wanted], packages, ["--upgrade"] if upgrade else [])
 
 
 @check(
@@ -94,6 +69,8 @@ def engine_installed(
     gpus: tuple[Gpu, ...] | None,
     cuda: Cuda | None,
     environment: Environment | None,
+    host: Host | None,
+    model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -116,12 +93,8 @@ def engine_installed(
     if version is not None:
         yield ok(Text("{engine} {version} is installed", {"engine": name, "version": version}), observed=version)
         return
-    line = engine_install(intent, interpreter, packages, driver, gpus_of(gpus, cuda, environment, intent), matrix)
-    install = Fix(
-        text=Text("install {engine} into the Python that the deployment uses", {"engine": name}),
-        commands=(line,),
-        effort="install",
-    )
+    taken = gpus_of(gpus, cuda, environment, intent)
+    site = Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)
     elsewhere = Fix(
         text=Text("point to the environment that holds it"),
         commands=("autoglm-doctor check --python PATH_OF_ENVIRONMENT",),
@@ -133,15 +106,11 @@ def engine_installed(
         words = "the installation of {engine} for {python} is damaged, so it does not count as installed: {damage}"
     yield fail(
         Text(words, {"engine": name, "python": where, "damage": damage}),
-        fix=(install, elsewhere) if line else _NO_RELEASE,
+        fix=(*install_fixes(site), elsewhere),
         observed="not installed",
         expected=intent.engine,
         evidence={"chosen_by": interpreter.chosen_by if interpreter else ""},
     )
-
-
-#: No release goes with this driver and GPU: installing one would not help.
-_NO_RELEASE = (WITH_TRANSFORMERS, NEWER_DRIVER)
 
 
 @check("ENG002", "engine-knows-model", cause="TRANSFORMERS_TOO_OLD_FOR_MODEL", required=True, explained_by=("ENG001",))
@@ -160,7 +129,8 @@ def engine_knows_model(
     """The engine and transformers know this type of model.
 
     A release from before the model ends with "model type `glm4v` is not recognized" or "architectures are not
-    supported"; some releases know the type and are broken for it (transformers 4.53.0 and 4.53.1 for GLM-4.1V).
+    supported". Some releases know the type and are broken for it, as transformers 4.53.0 and 4.53.1 are for videos of
+    GLM-4.1V: red for an engine, which shows the model one when it starts; yellow for plain transformers.
 
     Measured by comparing the installed versions with the first release that contains the model's code, by
     config.json's `model_type` (of the model's folder, else of the known profile). The numbers come from the files
@@ -169,7 +139,7 @@ def engine_knows_model(
     where the engine's release has code for its architecture.
 
     ## Fix
-    A newer transformers, within what the engine allows; where the engine forbids it, a newer engine.
+    A newer transformers, within what the engine allows; where the engine forbids it, the newest set that runs here.
     """
     kind = model_type(model_files, intent)
     support = _support(kind, matrix)
@@ -186,16 +156,12 @@ def engine_knows_model(
         yield unknown(text, subject=intent.engine if transformers else "")
         if not transformers:
             return
-    limit = demand(packages, "transformers", interpreter.version if interpreter else "3.12", host)
     taken = gpus_of(gpus, cuda, environment, intent)
-    lines = _Lines(
-        newer_engine=engine_install(intent, interpreter, packages, driver, taken, matrix, upgrade=True),
-        transformers=_transformers_line(support, limit, interpreter, packages),
-    )
+    site = Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)
     reason = "" if kind in matrix.models else _may_know_it_all_the_same(model_files, support, intent, engine, matrix)
-    yield _judge_transformers(transformers, kind, support, lines, reason)
+    yield _judge_transformers(transformers, kind, support, site, reason)
     if intent.engine != "transformers" and engine is not None:
-        yield from _judge_engine(engine, kind, support, intent, lines)
+        yield from _judge_engine(engine, kind, support, site)
 
 
 #: The table of model types begins here: what is older may know a type as well.
@@ -225,48 +191,27 @@ def _may_know_it_all_the_same(
     return f"{NAMES[intent.engine]} has code of its own for it" if known else ""
 
 
-class _Lines:
-    """The two lines that a fix is made of; the one for transformers is "" where the engine forbids it."""
-
-    def __init__(self, *, newer_engine: str, transformers: str) -> None:
-        self.newer_engine = newer_engine
-        self.transformers = transformers
-
-    def fixes(self, engine: str) -> tuple[Fix, ...]:
-        newer = WITH_TRANSFORMERS  # where no release of the engine goes with this machine
-        if self.newer_engine:
-            newer = Fix(
-                text=Text("a newer {engine}, which brings a transformers that fits", {"engine": engine}),
-                commands=(self.newer_engine,),
-                effort="install",
-            )
-        if not self.transformers:
-            return (newer,)
-        text = Text("a transformers that knows the model, within what the other packages allow")
-        return Fix(text=text, commands=(self.transformers,), effort="install"), newer
-
-
-def _transformers_line(support: ModelSupport, limit: str, interpreter: Interpreter | None, packages: Packages) -> str:
-    specifier = ",".join(part for part in (f">={support.transformers}", limit) if part)
-    if not satisfiable(specifier):
-        return ""
-    executable = interpreter.executable if interpreter else None
-    return install_line(executable, [f"transformers{specifier}"], packages)
+def _fixes(site: Site) -> tuple[Fix, ...]:
+    """By `resolve`; for an engine that is no Python package, those of transformers."""
+    return install_fixes(site) or install_fixes(site, "transformers")
 
 
 def _judge_transformers(
-    version: str | None, kind: str, support: ModelSupport, lines: _Lines, no_proof: str = ""
+    version: str | None, kind: str, support: ModelSupport, site: Site, no_proof: str = ""
 ) -> Judgement:
     found, first = number(version), Version(support.transformers)
     threshold = Threshold(value=support.transformers, unit="version", source=support.source)
     values = {"version": version, "type": kind, "first": support.transformers}
     if found is None:
         return unknown(Text("the version of transformers is not known"), subject="transformers")
-    if version in support.bad_transformers:
-        return fail(
-            Text("transformers {version} is known to fail with {type} models; {first} works", values),
+    bad = site.matrix.is_known_bad("transformers", version or "", kind)
+    if bad is not None:
+        # Engines run every part of a model when they start; transformers runs what a request asks for.
+        judge = warn if bad.in_part and site.intent.engine == "transformers" else fail
+        return judge(
+            Text("transformers {version} and {type} models: {what}; {first} works", {**values, "what": bad.what}),
             cause="KNOWN_BAD_RELEASE",
-            fix=lines.fixes("engine"),
+            fix=_fixes(site),
             subject="transformers",
             observed=version,
             expected=f">={support.transformers}",
@@ -279,7 +224,7 @@ def _judge_transformers(
     if found < first and not _source_build(found, first):
         return fail(
             Text("transformers {version} does not know {type} models, which need {first}", values),
-            fix=lines.fixes("engine"),
+            fix=_fixes(site),
             subject="transformers",
             observed=version,
             expected=f">={support.transformers}",
@@ -299,9 +244,8 @@ def _source_build(found: Version, first: Version) -> bool:
     return found.is_devrelease and Version(found.base_version) >= first
 
 
-def _judge_engine(
-    version: str | None, kind: str, support: ModelSupport, intent: Intent, lines: _Lines
-) -> Iterator[Judgement]:
+def _judge_engine(version: str | None, kind: str, support: ModelSupport, site: Site) -> Iterator[Judgement]:
+    intent = site.intent
     name = NAMES[intent.engine]
     needed = support.vllm if intent.engine == "vllm" else support.sglang
     found = number(version)
@@ -318,7 +262,7 @@ def _judge_engine(
         yield fail(
             Text("{engine} {version} does not know {type} models, which need {first}", values),
             cause="ENGINE_TOO_OLD_FOR_MODEL",
-            fix=lines.fixes(name)[-1],
+            fix=_fixes(site),
             subject=intent.engine,
             observed=version,
             expected=f">={needed}",
@@ -338,6 +282,7 @@ def engine_python(
     gpus: tuple[Gpu, ...] | None,
     cuda: Cuda | None,
     environment: Environment | None,
+    host: Host | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -369,17 +314,14 @@ def engine_python(
         text = Text("{engine} can be installed for Python {python}", values)
         yield ok(text, observed=interpreter.version, expected=fitting[-1].python)
         return
-    wanted = engine_requirement(intent.engine, driver, taken, matrix)
-    if wanted is None:
+    site = Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)
+    fresh = fresh_fix(site, intent.engine, Text("make an environment with Python {version}", {"version": GOOD_PYTHON}))
+    if fresh is None:
         yield unknown(Text("no release of {engine} goes with this driver and GPU, whatever the Python", values))
         return
     yield fail(
         Text("{engine} has no release for Python {python}; it needs {needed}", values),
-        fix=Fix(
-            text=Text("make an environment with Python {version}", {"version": GOOD_PYTHON}),
-            commands=(f"uv venv --python {GOOD_PYTHON} serve", f"uv pip install --python serve/bin/python '{wanted}'"),
-            effort="install",
-        ),
+        fix=fresh,
         observed=interpreter.version,
         expected=new_enough[-1].python,
         threshold=Threshold(value=new_enough[-1].python, unit="Python", source=new_enough[-1].source),

@@ -7,13 +7,17 @@ import re
 from packaging.version import Version
 
 from autoglm_doctor.api import (
+    Cuda,
     Driver,
+    Environment,
     Findings,
     Fix,
     Gpu,
+    Host,
     Intent,
     Interpreter,
     Matrix,
+    ModelFiles,
     Packages,
     Text,
     Torch,
@@ -25,7 +29,10 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import install_line, installed_version
-from autoglm_doctor.domain.wheels import driver_major, engine_requirement, number
+from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.resolve.fixes import fresh_fix, install_fixes
+from autoglm_doctor.domain.resolve.site import Site
+from autoglm_doctor.domain.wheels import driver_major, number
 
 #: vLLM's wheels on PyPI were built for CUDA 12 from here on; the table of its releases begins later. Release notes.
 _CUDA_12 = Version("0.2.2")
@@ -43,6 +50,10 @@ def engine_cuda(
     interpreter: Interpreter | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
+    host: Host | None,
+    model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -68,17 +79,25 @@ def engine_cuda(
     values = {"version": version, "needs": needs, "torch": torch.version, "cuda": torch.cuda}
     if needs is None:
         yield unknown(Text("which CUDA vLLM {version} was built for is in no table of ours", values), subject="torch")
+    elif has.major < needs and not cuda_was_read(torch):
+        yield unknown(Text("of torch's CUDA only that it is {cuda} or newer is known", values), subject="torch")
     elif has.major == needs:
         text = Text("vLLM {version} and torch {torch} were both built for CUDA {needs}", values)
         yield ok(text, subject="torch", observed=torch.cuda, expected=f"CUDA {needs}")
     else:
+        taken = gpus_of(gpus, cuda, environment, intent)
         yield fail(
             Text("vLLM {version} was built for CUDA {needs}, torch {torch} for CUDA {cuda}", values),
-            fix=_fixes(version, needs, packages, interpreter, driver, gpus, matrix),
+            fix=_fixes(version, needs, Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)),
             subject="torch",
             observed=torch.cuda,
             expected=f"CUDA {needs}",
         )
+
+
+def cuda_was_read(torch: Torch) -> bool:
+    """Is the CUDA of this torch known, and not only the oldest one that its architectures allow (loose facts)?"""
+    return bool(torch.location) or torch.architectures is None or "+" in torch.version
 
 
 def _major(version: str | None, matrix: Matrix) -> int | None:
@@ -95,36 +114,21 @@ def _major(version: str | None, matrix: Matrix) -> int | None:
     return row.cuda_major if row else 12 if found >= _CUDA_12 else None
 
 
-def _fixes(
-    version: str,
-    needs: int,
-    packages: Packages,
-    interpreter: Interpreter | None,
-    driver: Driver | None,
-    gpus: tuple[Gpu, ...] | None,
-    matrix: Matrix,
-) -> tuple[Fix, ...]:
-    python, major = interpreter.executable if interpreter else None, driver_major(driver, matrix)
+def _fixes(version: str, needs: int, site: Site) -> tuple[Fix, ...]:
+    """The torch of this vLLM where the driver runs it; else the newest set that runs here."""
     # Without the tag: pip would look for a wheel on PyPI that only the project's own pages have.
-    same = Version(version).public
-    row = matrix.engine_release("vllm", same)
-    pins = [f"torch=={row.torch}"] if row and row.torch else ["torch"]
-    index = matrix.torch_cuda(row.torch) if row and row.torch else ""
-    if index and int(index.split(".")[0]) != needs:
-        return (_other(driver, gpus, matrix),)
+    same, major = Version(version).public, driver_major(site.driver, site.matrix)
+    row = site.matrix.engine_release("vllm", same)
+    torch = row.torch if row else ""
+    fresh = fresh_fix(site, "vllm", Text("a vLLM that runs here, with the torch that it brings, in a new environment"))
+    others = (fresh,) if fresh else install_fixes(site)
+    is_default = not torch or site.matrix.torch_cuda(torch).split(".")[0] == str(needs)
+    if not is_default or (major is not None and major < needs):
+        return others
+    wanted = [f"vllm=={same}", f"torch=={torch}" if torch else "torch"]
     again = Fix(
         text=Text("put torch's build for CUDA {needs} in its place, as PyPI has it", {"needs": needs}),
-        commands=(install_line(python, [f"vllm=={same}", *pins], packages, ["--force-reinstall"]),),
+        commands=(install_line(site.python, wanted, site.packages, ["--force-reinstall"]),),
         effort="install",
     )
-    other = _other(driver, gpus, matrix)
-    return (again, other) if major is None or major >= needs else (other, again)
-
-
-def _other(driver: Driver | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix) -> Fix:
-    wanted = engine_requirement("vllm", driver, gpus, matrix) or "vllm"
-    return Fix(
-        text=Text("a vLLM that the driver runs, with the torch that it brings, in a new environment"),
-        commands=("uv venv --python 3.12 serve", f"uv pip install --python serve/bin/python '{wanted}'"),
-        effort="install",
-    )
+    return (again, *others)

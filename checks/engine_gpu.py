@@ -7,12 +7,13 @@ from autoglm_doctor.api import (
     Driver,
     Environment,
     Findings,
-    Fix,
     Gpu,
+    Host,
     Intent,
     Interpreter,
     Judgement,
     Matrix,
+    ModelFiles,
     Packages,
     Text,
     Threshold,
@@ -23,10 +24,12 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.checks.engine import NAMES
-from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import Taken, runs_on_cpu, taken_gpus
-from autoglm_doctor.domain.driver.fixes import NEWER_GPU, WITH_TRANSFORMERS
-from autoglm_doctor.domain.wheels import capability, engine_requirement
+from autoglm_doctor.domain.driver.fixes import NEWER_GPU
+from autoglm_doctor.domain.resolve.fixes import install_fixes
+from autoglm_doctor.domain.resolve.site import Site
+from autoglm_doctor.domain.wheels import capability
 from autoglm_doctor.matrix import EngineRelease
 
 
@@ -43,6 +46,8 @@ def engine_supports_gpu(
     environment: Environment | None,
     driver: Driver | None,
     interpreter: Interpreter | None,
+    host: Host | None,
+    model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -70,9 +75,8 @@ def engine_supports_gpu(
     if not taken:
         yield unknown(Text("which GPU the deployment sees is not known"))
     for one in taken:
-        yield _judge_gpu(
-            one, row, engine_requirement(intent.engine, driver, [one.gpu], matrix), intent, interpreter, packages
-        )
+        site = Site(matrix, intent, driver, (one.gpu,), host, interpreter, packages, model_files)
+        yield _judge_gpu(one, row, site)
 
 
 def _release(version: str | None, intent: Intent, matrix: Matrix) -> EngineRelease | None:
@@ -82,14 +86,8 @@ def _release(version: str | None, intent: Intent, matrix: Matrix) -> EngineRelea
     return min(rows, key=lambda row: capability(row.minimum_capability) or (0, 0), default=None)
 
 
-def _judge_gpu(
-    one: Taken,
-    row: EngineRelease,
-    wanted: str | None,
-    intent: Intent,
-    interpreter: Interpreter | None,
-    packages: Packages | None,
-) -> Judgement:
+def _judge_gpu(one: Taken, row: EngineRelease, site: Site) -> Judgement:
+    intent, packages = site.intent, site.packages
     has, needs = capability(one.gpu.compute_capability), capability(row.minimum_capability)
     version = installed_version(packages, intent.engine) if packages else None
     values = {
@@ -114,15 +112,9 @@ def _judge_gpu(
         words = (
             "no release of {engine} has code for {gpu} (compute capability {cc}); the least that one needs is {needed}"
         )
-    executable = interpreter.executable if interpreter else None
-    earlier = Fix(
-        text=Text("the newest {engine} that supports the GPU", {"engine": NAMES[intent.engine]}),
-        commands=(install_line(executable, [wanted or intent.engine], packages),),
-        effort="install",
-    )
     return fail(
         Text(words, values),
-        fix=(earlier, NEWER_GPU) if wanted else (WITH_TRANSFORMERS, NEWER_GPU),
+        fix=(*(fix for fix in install_fixes(site) if fix != NEWER_GPU), NEWER_GPU),
         subject=one.subject,
         observed=seen,
         expected=f">={row.minimum_capability}",

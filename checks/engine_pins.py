@@ -9,14 +9,17 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from autoglm_doctor.api import (
+    Cuda,
     Driver,
+    Environment,
     Findings,
-    Fix,
     Gpu,
+    Host,
     Intent,
     Interpreter,
     Judgement,
     Matrix,
+    ModelFiles,
     Packages,
     Text,
     Threshold,
@@ -26,8 +29,11 @@ from autoglm_doctor.api import (
     ok,
 )
 from autoglm_doctor.checks.engine import NAMES
-from autoglm_doctor.domain.conflicts import excluded_by_name, install_line, installed_version, too_new
-from autoglm_doctor.domain.wheels import engine_rows, line, number
+from autoglm_doctor.domain.conflicts import excluded_by_name, installed_version, too_new
+from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.resolve.fixes import install_fixes
+from autoglm_doctor.domain.resolve.site import Site
+from autoglm_doctor.domain.wheels import line, number
 from autoglm_doctor.matrix import EngineRelease
 
 #: Local parts of what the projects publish themselves; any other is a build of one's own or of a vendor.
@@ -60,6 +66,10 @@ def engine_pins(
     interpreter: Interpreter | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
+    host: Host | None,
+    model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -76,82 +86,42 @@ def engine_pins(
     torch is judged for published wheels of vLLM alone, since other builds may be made for another one.
 
     ## Fix
-    Let pip bring what the engine needs, or take a release of the engine that goes with what is installed.
+    The one package that has to change where the engine runs here; else the newest set that does, by `resolve`.
     """
     name = NAMES.get(intent.engine, intent.engine)
     version = installed_version(packages, intent.engine) if intent.engine in matrix.engines else None
     if version is None:
         yield not_applicable(Text("no release of vLLM or SGLang is known to be installed for this deployment"))
         return
-    found = [
-        judged
-        for package in ("transformers", "torch")
-        for judged in _judge(package, version, packages, _Fixes(packages, interpreter, driver, gpus, intent, matrix))
-    ]
+    taken = gpus_of(gpus, cuda, environment, intent)
+    site = Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)
+    found = [judged for package in ("transformers", "torch") for judged in _judge(package, version, packages, site)]
     yield from found
     if not found:
         yield not_applicable(Text("{engine} {version}: nothing to compare here", {"engine": name, "version": version}))
 
 
-class _Fixes:
-    """What all judgements of one engine share."""
-
-    def __init__(
-        self,
-        packages: Packages,
-        interpreter: Interpreter | None,
-        driver: Driver | None,
-        gpus: tuple[Gpu, ...] | None,
-        intent: Intent,
-        matrix: Matrix,
-    ) -> None:
-        self.engine, self.matrix = intent.engine, matrix
-        self.packages = packages
-        self.python = interpreter.executable if interpreter else None
-        self.runs_here = engine_rows(intent.engine, driver, gpus, matrix)
-
-    def line(self, *wanted: str) -> tuple[str, ...]:
-        return (install_line(self.python, wanted, self.packages),)
-
-    def all(self, package: str, installed: str, wanted: str, version: str) -> tuple[Fix, ...]:
-        """The least change first: the package within what the engine takes, else an engine that takes the package."""
-        engine = f"{self.engine}=={Version(version).public}"
-        found = []
-        if package == "torch" and published(version):
-            text = Text("let pip bring the torch that {engine} was compiled for", {"engine": engine})
-            found.append(Fix(text=text, commands=self.line(engine), effort="install"))
-        elif wanted:
-            text = Text("install a {name} that the engine takes", {"name": package})
-            found.append(Fix(text=text, commands=self.line(f"{package}{wanted}"), effort="install"))
-        newer = self._newer(installed) if package == "transformers" else ""
-        if newer:
-            text = Text("a release of the engine that takes {name} {version}", {"name": package, "version": installed})
-            found.append(Fix(text=text, commands=self.line(newer), effort="install"))
-        return tuple(found)
-
-    def _newer(self, transformers: str) -> str:
-        fitting = self.matrix.engines_for_transformers(self.engine, transformers)
-        here = [row for row in fitting if row in self.runs_here]
-        return f"{self.engine}=={here[-1].since}" if here else ""
-
-
-def _judge(package: str, version: str, packages: Packages, fixes: _Fixes) -> Iterator[Judgement]:
+def _judge(package: str, version: str, packages: Packages, site: Site) -> Iterator[Judgement]:
     installed = installed_version(packages, package)
     if installed is None or number(installed) is None:
         return
-    pair = _known_pair(package, installed, version, fixes)
+    pair = _known_pair(package, installed, version, site)
     if pair is not None:
         yield pair
         return
-    rows = _rows(version, fixes)
-    if not rows or requires(packages, fixes.engine, package) or (package == "torch" and not _bound(version, installed)):
+    rows = _rows(version, site)
+    if (
+        not rows
+        or requires(packages, site.intent.engine, package)
+        or (package == "torch" and not _bound(version, installed))
+    ):
         return
-    if package == "torch" and fixes.engine != "vllm":  # its kernels are a package of their own, built for several
+    if package == "torch" and site.intent.engine != "vllm":  # its kernels are a package of their own, built for several
         return
     wanted = [_wanted(row, package) for row in rows]
-    refused = [one for one in wanted if one and not _takes(one, installed)]
+    refused = [one for one in wanted if one and not takes(one, installed)]
     values = {
-        "engine": NAMES[fixes.engine],
+        "engine": NAMES[site.intent.engine],
         "version": version,
         "name": package,
         "wanted": f"{package}{refused[0] if refused else wanted[0]}",
@@ -166,7 +136,7 @@ def _judge(package: str, version: str, packages: Packages, fixes: _Fixes) -> Ite
     yield fail(
         Text("{engine} {version} wants {wanted}; {installed} is installed", values),
         cause=_cause(package, refused[0], installed),
-        fix=fixes.all(package, installed, refused[0], version),
+        fix=install_fixes(site),
         subject=package,
         observed=installed,
         expected=refused[0],
@@ -174,22 +144,22 @@ def _judge(package: str, version: str, packages: Packages, fixes: _Fixes) -> Ite
     )
 
 
-def _known_pair(package: str, installed: str, version: str, fixes: _Fixes) -> Judgement | None:
+def _known_pair(package: str, installed: str, version: str, site: Site) -> Judgement | None:
     """A pair of this engine and this package that is known to fail, whatever the metadata says."""
-    both = {fixes.engine: version, package: installed}
+    both = {site.intent.engine: version, package: installed}
     # A development version between two releases is judged by both of them, see `_rows`.
     dev = (number(version) or Version("0")).is_devrelease
-    row = next((row for row in fixes.matrix.bad_pairs(both) if set(row.packages) == set(both) and not dev), None)
+    row = next((row for row in site.matrix.bad_pairs(both) if set(row.packages) == set(both) and not dev), None)
     if row is None:
         return None
-    wanted = _wanted(fixes.matrix.engine_release(fixes.engine, version), package)
-    if not wanted or _takes(wanted, installed):
+    wanted = _wanted(site.matrix.engine_release(site.intent.engine, version), package)
+    if not wanted or takes(wanted, installed):
         wanted = "<5" if package == "transformers" else ""
-    values = {"engine": NAMES[fixes.engine], "version": version, "name": package, "installed": installed}
+    values = {"engine": NAMES[site.intent.engine], "version": version, "name": package, "installed": installed}
     return fail(
         Text("{engine} {version} does not go with {name} {installed}: {what}", {**values, "what": row.what}),
         cause=_cause(package, wanted, installed),
-        fix=fixes.all(package, installed, wanted, version),
+        fix=install_fixes(site),
         subject=package,
         observed=installed,
         expected=row.instead,
@@ -197,10 +167,10 @@ def _known_pair(package: str, installed: str, version: str, fixes: _Fixes) -> Ju
     )
 
 
-def _rows(version: str, fixes: _Fixes) -> tuple[EngineRelease, ...]:
+def _rows(version: str, site: Site) -> tuple[EngineRelease, ...]:
     """The release itself; of a development version those around it; () for a build whose number says nothing."""
-    found, rows = number(version), fixes.matrix.engines[fixes.engine]
-    row = fixes.matrix.engine_release(fixes.engine, version)
+    found, rows = number(version), site.matrix.engines[site.intent.engine]
+    row = site.matrix.engine_release(site.intent.engine, version)
     if found is None or row is None or (found.local and _PUBLISHED.fullmatch(found.local) is None):
         return ()
     if not found.is_prerelease:
@@ -214,12 +184,15 @@ def _bound(version: str, torch: str) -> bool:
 
 
 def _wanted(row: EngineRelease | None, package: str) -> str:
-    """As a specifier; a pin to one release as well ("==4.57.1")."""
-    said = str(getattr(row, package)) if row else ""
+    return as_specifier(str(getattr(row, package))) if row else ""
+
+
+def as_specifier(said: str) -> str:
+    """A range as it is; a pin to one release as "==4.57.1"."""
     return f"=={said}" if said[:1].isdigit() else said
 
 
-def _takes(wanted: str, installed: str) -> bool:
+def takes(wanted: str, installed: str) -> bool:
     """Within the specifier, or of the very line that a pin names."""
     found = number(installed)
     if wanted.startswith("==") and "," not in wanted and line(wanted[2:]) == line(installed):

@@ -21,6 +21,7 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
 )
+from autoglm_doctor.checks.engine_cuda import cuda_was_read
 from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.wheels import line, number
@@ -62,7 +63,7 @@ def extensions_match(
     if version is None or not marked:
         yield not_applicable(Text("no compiled package here says for which torch it was built"))
         return
-    cuda = (torch.cuda if torch else None) or _tag_cuda(version)
+    cuda = (torch.cuda if torch and cuda_was_read(torch) else None) or _tag_cuda(version)
     is_wheel = _is_wheel(version, packages)
     if not published(version):
         yield not_applicable(Text("torch {torch} is a build that nobody published", {"torch": version}))

@@ -28,6 +28,7 @@ from autoglm_doctor.domain.signatures import Signature, download_command, fix_fo
 ROOTS = (
     "CUD001",
     "CUD002",
+    "CUD003",
     "TOR001",
     "TOR002",
     "TOR003",

@@ -36,11 +36,13 @@ NAMES = {"vllm": "vLLM", "sglang": "SGLang", "transformers": "transformers serve
 
 #: Checks whose red makes a server fail: of the machine, the packages, the model, the flags and the memory.
 ROOTS = (
-    *("DRV001", "DRV002", "DRV003", "GPU001", "GPU002", "CUD001", "CUD002", "HST001", "HST002"),
-    *("PYT001", "PKG001", "PKG002", "TOR001", "TOR002", "TOR003", "TOR004", "TOR005"),
-    *("ENG001", "ENG002", "ENG003", "ENG004", "ENG005"),
-    *("MDL001", "MDL002", "CFG001", "CFG002", "CFG003"),
-    *("VRM001", "VRM002", "VRM003", "MEM001", "LIM001", "DSK001"),
+    *("DRV001", "DRV002", "DRV003", "DRV004", "DRV005", "DRV006", "GPU001", "GPU002"),
+    *("CUD001", "CUD002", "CUD003", "CUD004", "HST001", "HST002", "HST003"),
+    *("PYT001", "PKG001", "PKG002", "PKG003", "PKG004", "PKG005", "PKG006", "PKG007", "PKG008"),
+    *("TOR001", "TOR002", "TOR003", "TOR004", "TOR005", "TOR006"),
+    *("ENG001", "ENG002", "ENG003", "ENG004", "ENG005", "ENG006"),
+    *("MDL001", "MDL002", "CFG001", "CFG002", "CFG003", "CFG006", "CFG007"),
+    *("VRM001", "VRM002", "VRM003", "MEM001", "LIM001", "LIM002", "DSK001"),
 )
 
 #: What a cause that the log names can follow from, by a piece of its name; the first that matches. Others follow from
@@ -48,10 +50,11 @@ ROOTS = (
 _FOLLOWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("RAM_TOO_SMALL|CGROUP_MEMORY", ("MEM001", "LIM001")),
     ("DISK_FULL|PERMITTED", ("DSK001",)),
-    ("SHM|NOFILE|MEMLOCK", ("LIM001",)),
+    ("SHM|NOFILE|MEMLOCK", ("LIM",)),
     ("KV_CACHE|VRAM|MEMORY_TAKEN|ENCODER_BUDGET|TOO_SHORT_FOR_IMAGE", ("VRM", "CFG")),
     ("CONTEXT_TOO_LONG|FLAG|DIVIDE|QUANTIZATION_CONFLICT|BATCH_SMALLER|TOO_FEW_GPUS", ("CFG", "ENG", "GPU", "MDL002")),
     ("MODEL_|SAFETENSORS|CHAT_TEMPLATE|HUB_", ("MDL",)),
+    ("BF16|QUANT_UNSUPPORTED", ("CFG", "ENG", "GPU")),
     ("FOR_MODEL|FOR_ENGINE|BAD_RELEASE", ("ENG", "PKG", "TOR", "MDL002", "PYT", "GPU")),
     (
         "TORCH|CUDA|ABI|PACKAGE|CONFLICT|NUMPY|TRITON|PYTHON|INSTALLED|COMPILER|NVCC|CUDNN|KERNEL|LIBSTD|GLIBC|LIBCUDA",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from packaging.version import Version
+
 from autoglm_doctor.api import (
     SMOKE,
     Cuda,
@@ -35,7 +37,9 @@ from autoglm_doctor.domain.conflicts import disagreement, install_line, installe
 from autoglm_doctor.domain.deaths import MEMORY_SHORT, OLD_CPU, has_died, how, where_it_hangs
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
 from autoglm_doctor.domain.driver.fixes import NEWER_GPU
-from autoglm_doctor.domain.wheels import line, torch_lines
+from autoglm_doctor.domain.resolve.fixes import install_fixes
+from autoglm_doctor.domain.resolve.site import Site
+from autoglm_doctor.domain.wheels import line, number, torch_choice, torch_lines
 
 #: What the text of a failed import says about its cause; the first that matches.
 IMPORT_CAUSES = (
@@ -116,7 +120,7 @@ def _where(interpreter: Interpreter | None) -> str:
     "torch-imports",
     cause="TORCH_IMPORT_FAILED",
     required=True,
-    explained_by=("PYT001", "TOR001", "ENG001", "HST002", "PKG002"),
+    explained_by=("PYT001", "TOR001", "ENG001", "HST002", "PKG002", "CUD003"),
     left_open_by=("CUD001",),
 )
 def torch_imports(
@@ -223,6 +227,7 @@ def torch_cuda_build(
     cuda: Cuda | None,
     environment: Environment | None,
     host: Host | None,
+    model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -234,8 +239,8 @@ def torch_cuda_build(
     Measured by reading `cuda` in torch/version.py; the version in pip's list may hide it.
 
     ## Fix
-    The same version of torch, built for the newest CUDA that the driver runs. The default index is used where its
-    build runs; otherwise the line names torch's own index for that CUDA.
+    The same version of torch (or the one that the engine pins), built for the newest CUDA that the driver runs. The
+    default index is used where its build runs; otherwise the line names torch's own index for that CUDA beside yours.
     """
     on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if on_cpu:
@@ -247,14 +252,26 @@ def torch_cuda_build(
         yield not_applicable(Text("torch {version} was built for AMD GPUs", {"version": torch.version}))
     else:
         taken = gpus_of(gpus, cuda, environment, intent)
-        commands = torch_lines(torch.version, interpreter, packages, driver, taken, host, matrix)
         yield fail(
             Text("torch {version} was built without CUDA and cannot use an NVIDIA GPU", {"version": torch.version}),
-            fix=install_fix("put the CUDA build in its place", commands),
+            fix=_cuda_fixes(torch, Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)),
             observed="CPU build" if not torch.hip else "ROCm build",
             expected="CUDA build",
             evidence={"folder": torch.location},
         )
+
+
+def _cuda_fixes(torch: Torch, site: Site) -> tuple[Fix, ...]:
+    """The CUDA build of the torch that the engine pins; where that needs another driver, the set that runs here."""
+    version = site.version(site.intent.engine)
+    row = site.matrix.engine_release(site.intent.engine, version) if version else None
+    wanted = row.torch if row and row.torch else torch.version
+    place = (site.driver, site.gpus, site.host, site.matrix)
+    choice = torch_choice(wanted, *place)
+    if row and choice and choice.cuda and int(choice.cuda.split(".")[0]) != row.cuda_major:
+        return install_fixes(site, with_driver=True)
+    commands = torch_lines(wanted, site.interpreter, site.packages, *place)
+    return (install_fix("put the CUDA build in its place", commands),)
 
 
 @check(
@@ -269,6 +286,8 @@ def torchvision_matches(
     model_files: ModelFiles | None,
     interpreter: Interpreter | None,
     host: Host | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -286,6 +305,7 @@ def torchvision_matches(
     version = installed_version(packages, "torchvision")
     row = matrix.torchvision_for(torch.version)
     wanted = f"torchvision=={row.torchvision}.*" if row else "torchvision"
+    lines = torch_lines_of(version, matrix) if version else ()
     executable = interpreter.executable if interpreter else None
     listed = installed_version(packages, "torch") or torch.version.split("+")[0]  # as pip knows it
     fix = Fix(
@@ -300,9 +320,9 @@ def torchvision_matches(
             yield warn(text, fix=fix, observed="not installed", expected=wanted)
         else:
             yield not_applicable(Text("torchvision is not installed"))
-    elif row is None:
-        yield unknown(Text("which torchvision belongs to torch {torch} is in no table of ours", values))
-    elif line(version) == row.torchvision:
+    elif row is None or not lines:
+        yield unknown(Text("whether torchvision {version} belongs to torch {torch} is in no table of ours", values))
+    elif line(torch.version) in lines:
         text = Text("torchvision {version} belongs to torch {torch}", values)
         yield ok(text, observed=version, expected=f"{row.torchvision}.*")
     else:
@@ -317,12 +337,36 @@ def torchvision_matches(
         )
         yield fail(
             Text("torchvision {version} was not built for torch {torch}, which goes with {wanted}", values),
-            fix=by_engine if pinned else fix,
+            fix=by_engine
+            if pinned
+            else _torch_of_engine(Site(matrix, intent, driver, gpus, host, interpreter, packages)) or fix,
             subject=pinned.name if pinned else "torchvision",
             observed=version,
             expected=f"{row.torchvision}.*",
             threshold=Threshold(value=row.torchvision, unit="version", source=row.source),
         )
+
+
+def _torch_of_engine(site: Site) -> tuple[Fix, ...]:
+    """Where the engine is known to have been built for another torch: what puts that right. () where it was not."""
+    version, torch = site.version(site.intent.engine), site.version("torch")
+    row = site.matrix.engine_release(site.intent.engine, version) if version else None
+    moved = row is not None and row.torch and torch is not None and line(row.torch) != line(torch)
+    return install_fixes(site) if moved else ()
+
+
+def torch_lines_of(torchvision: str, matrix: Matrix) -> tuple[str, ...]:
+    """The lines of torch that a torchvision goes with, by its metadata; () for one that is newer than the table.
+
+    One release may serve two lines (0.29.2 asks for torch>=2.14), and another of its line only the older (0.29.0).
+    """
+    rows = [row for row in matrix.torch.values() if row.torchvision]
+    exact = [row for row in rows if row.torchvision == torchvision.partition("+")[0]]
+    same = exact or [row for row in rows if line(row.torchvision) == line(torchvision)]
+    found, newest = number(torchvision), max((Version(row.torchvision) for row in rows), default=None)
+    if not same and found is not None and newest is not None and found < newest:
+        return ("older than the table",)
+    return tuple(dict.fromkeys(line(row.version) for row in same))
 
 
 def _sees(model_files: ModelFiles | None, intent: Intent) -> bool:

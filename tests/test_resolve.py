@@ -57,6 +57,28 @@ def test_nothing_runs_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert {one["rule"] for one in data["refused"]} == {"capability"}
 
 
+def test_without_a_server_from_another_index(capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = answer(capsys, **described("580.95.05", "V100", engine="transformers"))
+    assert code == 0
+    assert data["answer"]["index"] == "https://download.pytorch.org/whl/cu126"
+    assert "--extra-index-url" in data["answer"]["pip"]
+    assert "--torch-backend cu126" in data["answer"]["uv"]
+    assert data["answer"]["cuda"] == "12.6"
+    assert resolve(Request(**described("580.95.05", "V100", engine="transformers"))) == 0
+    assert "torch from https://download.pytorch.org/whl/cu126" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_newer_driver_is_the_last_word(capsys: pytest.CaptureFixture[str]) -> None:
+    _, data = answer(capsys, **described("570.26", "RTX 4090"))
+    assert data["with_newer_driver"]["driver"] == "580.65.06"
+    assert data["with_newer_driver"]["reboot"]
+    assert resolve(Request(**described("570.26", "RTX 4090"))) == 0
+    said = capsys.readouterr().out
+    assert said.index("Why nothing newer") < said.index("With a newer driver  from 580.65.06 on: vllm 0.33.0")
+    _, newest = answer(capsys, **described("615.10", "H100"))
+    assert newest["with_newer_driver"] is None
+
+
 def test_what_is_not_known_is_no_plain_yes(capsys: pytest.CaptureFixture[str]) -> None:
     code, data = answer(capsys, driver="580.95.05")
     assert code == 4

@@ -11,7 +11,7 @@ import typer
 def resolve(
     model: Annotated[str | None, typer.Option(help="Hub name or folder of the model.")] = None,
     profile: Annotated[str, typer.Option(help="A known deployment, without --model.")] = "autoglm-phone-9b",
-    engine: Annotated[str, typer.Option(help="vllm or sglang.")] = "vllm",
+    engine: Annotated[str, typer.Option(help="vllm, sglang or transformers.")] = "vllm",
     driver: Annotated[str | None, typer.Option(help="A driver that need not be here: 570.26.")] = None,
     gpu: Annotated[str | None, typer.Option(help='A GPU that need not be here: "RTX 4090".')] = None,
     python_version: Annotated[str | None, typer.Option(help="Python of the deployment: 3.12.")] = None,

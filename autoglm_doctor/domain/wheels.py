@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -12,41 +12,21 @@ from autoglm_doctor.domain.conflicts import install_line
 from autoglm_doctor.facts import Driver, Gpu, Host, Interpreter, Packages
 from autoglm_doctor.matrix import EngineRelease, Matrix
 
-#: CUDA releases that torch is built for on Linux x86-64, the one that a plain `pip install torch` takes last.
-#: From the local versions of its published wheels and the CUDA runtime that the default wheel requires.
-TORCH_BUILDS: Mapping[str, tuple[str, ...]] = {
-    "2.3": ("11.8", "12.1"),
-    "2.4": ("11.8", "12.4", "12.1"),
-    "2.5": ("11.8", "12.1", "12.4"),
-    "2.6": ("11.8", "12.6", "12.4"),
-    "2.7": ("11.8", "12.8", "12.6"),
-    "2.8": ("12.6", "12.9", "12.8"),
-    "2.9": ("12.6", "13.0", "12.8"),
-    "2.10": ("12.6", "13.0", "12.8"),
-    "2.11": ("12.6", "12.8", "12.9", "13.0"),
-    "2.12": ("12.6", "13.2", "13.0"),
-    "2.13": ("12.6", "13.2", "13.0"),
-    "2.14": ("12.6", "13.2", "13.0"),
-    "2.15": ("13.0", "13.2"),
-}
+#: Where torch's project keeps its builds for other CUDA releases than the default index has.
+_INDEX = "https://download.pytorch.org/whl/{}"
 
-#: GPUs older than this have lost their code in builds for CUDA 12.8 and newer; those for 12.6 keep it.
-_OLD_GPU = (7, 5)
-#: GPUs from Blackwell on have no code in builds for less than CUDA 12.8.
-_NEW_GPU, _NEW_CUDA = (10, 0), Version("12.8")
-#: Older ones (Kepler) have lost their code in every build of the table: torch's builds for CUDA 11.8 begin with sm_50.
-_OLDEST_GPU = (5, 0)
-
-_INDEX = "https://download.pytorch.org/whl/cu{}"
+#: From this release on the default index has a CUDA build for Arm as well (files on PyPI).
+_CUDA_ON_ARM = Version("2.11")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TorchChoice:
     """A requirement and the options that pip needs to find the right build of it."""
 
-    requirement: str  # "torch==2.9.1"
-    options: tuple[str, ...]  # () or ("--index-url", "...")
+    requirement: str  # "torch==2.9.1"; of another index with its local part, "torch==2.9.1+cu126"
+    options: tuple[str, ...]  # () or ("--extra-index-url", "..."): beside the indexes that the user has set up
     cuda: str  # "" when not known
+    version: str = ""  # "2.9.1"; "" when not known
 
 
 def number(version: str | None) -> Version | None:
@@ -106,60 +86,155 @@ def torch_choice(
     gpus: Iterable[Gpu] | None,
     host: Host | None,
     matrix: Matrix,
+    python: str = "",
 ) -> TorchChoice | None:
     """The build of a torch version (None: the newest) for this machine; None when no build of any version runs.
 
     The default build is taken wherever it runs; another index is named only where it must be.
     """
-    gpus = tuple(gpus or ())
-    wanted = version.split("+")[0] if version else None
-    builds = TORCH_BUILDS.get(line(wanted)) if wanted else TORCH_BUILDS[max(TORCH_BUILDS, key=Version)]
-    requirement = f"torch=={wanted}" if wanted else "torch"
-    if not builds:
-        return TorchChoice(requirement=requirement, options=(), cuda="")
-    cuda = _build(builds, driver, gpus, matrix)
-    if cuda is None:  # nothing of this version runs here: the newest line that has a build for it
-        return _older_torch(driver, gpus, matrix)
-    default_is_cpu = (
-        host is not None and host.machine == "aarch64" and bool(wanted) and Version(wanted or "0") < Version("2.11")
+    cards = tuple(gpu.compute_capability for gpu in gpus or ())
+    target = Target(
+        major=driver_major(driver, matrix),
+        cuda=driver_cuda(driver, matrix) or "",
+        capabilities=cards,
+        machine=host.machine if host else "",
+        python=line(python),
+        driver=(driver.version if driver else "") or "",
     )
-    if cuda == builds[-1] and not default_is_cpu:
-        return TorchChoice(requirement=requirement, options=(), cuda=cuda)
-    return TorchChoice(requirement=requirement, options=_index(cuda), cuda=cuda)
+    return build_for(version, target, matrix)
 
 
-def _build(builds: tuple[str, ...], driver: Driver | None, gpus: Iterable[Gpu], matrix: Matrix) -> str | None:
-    """The default build where it runs, else the newest within the driver's own CUDA, else the oldest of its major."""
-    major, cards = driver_major(driver, matrix), capabilities(gpus)
-    fitting = [cuda for cuda in builds if _runs(Version(cuda), major, cards)]
-    if builds[-1] in fitting:
-        return builds[-1]
-    known = Version(driver_cuda(driver, matrix) or "0")
-    within = [cuda for cuda in fitting if Version(cuda) <= known]
-    return max(within, key=Version, default=min(fitting, key=Version, default=None))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a build of torch must run on; None, "" and () where it is not known, which rules out nothing."""
+
+    major: int | None = None  # the newest CUDA major all of whose releases run on the driver
+    cuda: str = ""  # the newest CUDA that the driver knows, "12.8"
+    capabilities: tuple[str, ...] = ()
+    machine: str = ""
+    python: str = ""  # "3.12"
+    driver: str = ""  # its version
 
 
-def _runs(cuda: Version, major: int | None, cards: Sequence[tuple[int, int]]) -> bool:
-    """A build for this CUDA runs on the driver and has code for every GPU, as far as they are known."""
-    if major is not None and cuda.major > major:
-        return False
-    if not cards:
-        return True
-    too_old = cards[0] < _OLDEST_GPU or (cards[0] < _OLD_GPU and cuda >= _NEW_CUDA)
-    return not too_old and (cards[-1] < _NEW_GPU or cuda >= _NEW_CUDA)
-
-
-def _older_torch(driver: Driver | None, gpus: Iterable[Gpu], matrix: Matrix) -> TorchChoice | None:
-    for name in sorted(TORCH_BUILDS, key=Version, reverse=True):
-        cuda = _build(TORCH_BUILDS[name], driver, gpus, matrix)
-        if cuda is not None:
-            is_default = cuda == TORCH_BUILDS[name][-1]
-            return TorchChoice(requirement=f"torch=={name}.*", options=() if is_default else _index(cuda), cuda=cuda)
+def build_for(version: str | None, target: Target, matrix: Matrix) -> TorchChoice | None:
+    """`torch_choice` for a machine that need not be this one."""
+    wanted = version.split("+")[0] if version else _newest(target, matrix)
+    if not matrix.torch_variants(wanted):  # a line that the table does not know
+        return TorchChoice(requirement=f"torch=={wanted}", options=(), cuda="", version=wanted)
+    tag = _build(wanted, target, matrix)
+    if tag:
+        return _choice(wanted, tag, target, matrix, pinned=version is not None)
+    # Nothing of this version runs here: the newest release that has a build for it.
+    for other in sorted(matrix.torch, key=Version, reverse=True):
+        tag = _build(other, target, matrix) if _for_python(other, target, matrix) else ""
+        if tag:
+            return _choice(other, tag, target, matrix, pinned=True)
     return None
 
 
-def _index(cuda: str) -> tuple[str, ...]:
-    return "--index-url", _INDEX.format(cuda.replace(".", ""))
+def _newest(target: Target, matrix: Matrix) -> str:
+    fitting = [one for one in matrix.torch if _for_python(one, target, matrix)]
+    return max(fitting or matrix.torch, key=Version)
+
+
+def _for_python(version: str, target: Target, matrix: Matrix) -> bool:
+    pythons = matrix.torch_pythons(version)
+    return not target.python or not pythons or "cp" + target.python.replace(".", "") in pythons
+
+
+def _choice(version: str, tag: str, target: Target, matrix: Matrix, *, pinned: bool) -> TorchChoice:
+    cuda = _cuda(tag)
+    if tag == default_build(version, target.machine, matrix):
+        return TorchChoice(
+            requirement=f"torch=={version}" if pinned else "torch", options=(), cuda=cuda, version=version
+        )
+    return TorchChoice(requirement=f"torch=={version}+{tag}", options=index_of(tag), cuda=cuda, version=version)
+
+
+def default_build(version: str, machine: str, matrix: Matrix) -> str:
+    """The tag of the wheel that the default index has for a machine, "cu128"; "cpu" on Arm for older releases."""
+    found = number(version)
+    if machine == "aarch64" and found is not None and found < _CUDA_ON_ARM:
+        return "cpu"
+    return _default(version, matrix)
+
+
+def _default(version: str, matrix: Matrix) -> str:
+    """The CUDA build of the default index on x86-64; of a release that is not in the table, that of its line."""
+    same = [one for one in matrix.torch if line(one) == line(version)]
+    cuda = matrix.torch_cuda(version) or (matrix.torch_cuda(same[-1]) if same else "")
+    return "cu" + cuda.replace(".", "")
+
+
+def _build(version: str, target: Target, matrix: Matrix) -> str:
+    """The default build where it runs, else the newest within the driver's own CUDA, else the oldest of its major."""
+    fitting = [tag for tag in matrix.torch_variants(version) if _runs(version, tag, target, matrix)]
+    default = _default(version, matrix)
+    if default in fitting:
+        return default
+    known = number(target.cuda) or Version("0")
+    within = [tag for tag in fitting if Version(_cuda(tag)) <= known]
+    return within[-1] if within else next(iter(fitting), "")
+
+
+def _runs(version: str, tag: str, target: Target, matrix: Matrix) -> bool:
+    """A build runs on the driver and has code for every GPU, as far as they are known."""
+    if target.major is not None and Version(_cuda(tag)).major > target.major:
+        return False
+    if any(matrix.drives(target.driver, card) is False for card in target.capabilities):
+        return False
+    return all(matrix.torch_has_code_for(version, card, tag) is not False for card in target.capabilities)
+
+
+def _cuda(tag: str) -> str:
+    """ "cu128" is "12.8"."""
+    digits = tag.removeprefix("cu")
+    return f"{digits[:-1]}.{digits[-1]}"
+
+
+def index_of(tag: str) -> tuple[str, ...]:
+    """The options for a build of torch's own index; a mirror that the user has set up stays in force beside it."""
+    return "--extra-index-url", _INDEX.format(tag)
+
+
+def torch_line(
+    executable: str | None, requirements: Iterable[str], packages: Packages | None, options: tuple[str, ...] = ()
+) -> str:
+    """`install_line` for a choice of torch: uv has an option of its own, which leaves all else to the user's index."""
+    said = install_line(executable, requirements, packages, options)
+    return _by_uv(said) if said.startswith("uv ") else said
+
+
+def _by_uv(said: str) -> str:
+    return re.sub(r"--extra-index-url \S+/whl/(\w+)", r"--torch-backend \1", said)
+
+
+def companion(version: str, options: tuple[str, ...], matrix: Matrix) -> str:
+    """The torchvision of a torch release, of the same index: "torchvision==0.28.0+cu126"; "torchvision" if unknown."""
+    row = matrix.torch_release(version)
+    if row is None or not row.torchvision or (options and not _has_own_torchvision(version, matrix)):
+        return "torchvision"
+    return f"torchvision=={row.torchvision}" + (f"+{options[-1].rpartition('/')[2]}" if options else "")
+
+
+def _has_own_torchvision(version: str, matrix: Matrix) -> bool:
+    """One that was made with this line of torch, and so for the same releases of CUDA."""
+    row = matrix.torch_release(version)
+    others = (one for one in matrix.torch.values() if line(one.version) != line(version))
+    return row is not None and all(one.torchvision != row.torchvision for one in others)
+
+
+def with_companion(choice: TorchChoice, matrix: Matrix) -> TorchChoice:
+    """On another index: the newest release of the line that has a torchvision of its own there."""
+    if not choice.options or _has_own_torchvision(choice.version, matrix):
+        return choice
+    same = [one for one in matrix.torch if line(one) == line(choice.version) and _has_own_torchvision(one, matrix)]
+    if not same:
+        return choice
+    tag = choice.options[-1].rpartition("/")[2]
+    return TorchChoice(
+        requirement=f"torch=={same[-1]}+{tag}", options=choice.options, cuda=choice.cuda, version=same[-1]
+    )
 
 
 def engine_rows(
@@ -180,7 +255,7 @@ def _below(card: tuple[int, int], row: EngineRelease) -> bool:
 
 
 def engine_requirement(engine: str, driver: Driver | None, gpus: Iterable[Gpu] | None, matrix: Matrix) -> str | None:
-    """The newest release of an engine that runs here, as pip takes it: "vllm" or "vllm<0.20"; None: no release does."""
+    """The newest release of an engine that runs here, as pip takes it: "vllm" or "vllm==0.19.1"; None: none does."""
     rows = matrix.engines.get(engine, ())
     if not rows:
         return engine
@@ -189,8 +264,7 @@ def engine_requirement(engine: str, driver: Driver | None, gpus: Iterable[Gpu] |
         return None
     if allowed[-1] == rows[-1]:
         return engine
-    first_too_new = rows[rows.index(allowed[-1]) + 1].since
-    return f"{engine}<{first_too_new.removesuffix('.0')}"
+    return f"{engine}=={allowed[-1].since}"
 
 
 def torch_lines(
@@ -203,11 +277,11 @@ def torch_lines(
     matrix: Matrix,
 ) -> tuple[str, ...]:
     """The lines that put the right build of torch in the place of the one that is there; () when none would run."""
-    choice = torch_choice(version, driver, gpus, host, matrix)
+    choice = torch_choice(version, driver, gpus, host, matrix, interpreter.version if interpreter else "")
     if choice is None:
         return ()
     executable = interpreter.executable if interpreter else None
-    install = install_line(executable, [choice.requirement], packages, choice.options)
+    install = torch_line(executable, [choice.requirement], packages, choice.options)
     remove = install_line(executable, ["torch"], packages).replace(" install ", " uninstall ", 1)
     if version is None:
         return (install,)

@@ -8,7 +8,8 @@ from typing import Any
 
 from autoglm_doctor.domain.resolve.choose import Answer, reasons
 from autoglm_doctor.domain.resolve.lines import pip_line, uv_line
-from autoglm_doctor.domain.resolve.releases import Model, Place
+from autoglm_doctor.domain.resolve.plan import Plan
+from autoglm_doctor.domain.resolve.releases import Model, Place, Release
 from autoglm_doctor.redact import Redactor
 from autoglm_doctor.report.plan_page import Page
 from autoglm_doctor.wording import render as words
@@ -24,7 +25,7 @@ class Resolved:
     model: Model
     place: Place
     python: str  # the interpreter that the lines are for; "": the active one
-    answer: Answer
+    plan: Plan
     matrix_date: str
 
 
@@ -33,23 +34,50 @@ def render_text(resolved: Resolved, *, redactor: Redactor | None, width: int, co
     page = Page(redactor=redactor, width=width, color=color)
     page.hanging("", f"{resolved.engine} for {resolved.model.name} on {_place(resolved.place)}")
     page.line()
-    release = resolved.answer.release
+    release = resolved.plan.answer.release
     if release is None:
         page.line(f"No release of {resolved.engine} runs there.", "red")
     else:
-        cuda = f", CUDA {release.cuda}" if release.cuda else ""
-        torch = f" (torch {release.torch}{cuda})" if release.torch else ""
-        library = f" with transformers {resolved.answer.transformers}" if resolved.answer.transformers else ""
-        page.line(f"{release.engine} {release.version}{torch}{library}", "green")
+        page.line(_set(resolved.plan, release), "green")
         page.line()
-        page.line("  " + page.clean(pip_line(resolved.answer, resolved.python or "python3")), "bold")
-        page.line("  " + page.clean(uv_line(resolved.answer, resolved.python)), "bold")
-        if release.transformers:
+        page.line("  " + page.clean(pip_line(resolved.plan, resolved.python or "python3")), "bold")
+        page.line("  " + page.clean(uv_line(resolved.plan, resolved.python)), "bold")
+        if release.engine != "transformers" and release.transformers:
             page.hanging("  ", f"its metadata takes transformers {release.transformers}", style="dim")
-    _why(page, resolved.answer)
+    _why(page, resolved.plan.answer)
+    _better(page, resolved)
     page.line()
-    page.hanging("", f"matrix of {resolved.matrix_date}; the default index, {resolved.place.machine}", style="dim")
+    page.hanging(
+        "", f"matrix of {resolved.matrix_date}; {_index(resolved.plan)}, {resolved.place.machine}", style="dim"
+    )
     return page.text()
+
+
+def _set(plan: Plan, release: Release) -> str:
+    """ "vllm 0.19.1 (torch 2.10.0, CUDA 12.8) with transformers 5.5.4"."""
+    number, cuda = (plan.torch.version, plan.torch.cuda) if plan.torch else (release.torch, release.cuda)
+    torch = f" (torch {number}{f', CUDA {cuda}' if cuda else ''})" if number else ""
+    library = f" with transformers {plan.answer.transformers}" if plan.answer.transformers else ""
+    return f"{release.engine} {release.version}{torch}{library}"
+
+
+def _index(plan: Plan) -> str:
+    """Where the packages come from."""
+    return f"the default index, and torch from {plan.options[-1]}" if plan.options else "the default index"
+
+
+def _better(page: Page, resolved: Resolved) -> None:
+    """The last way out: it takes root and a reboot."""
+    better = resolved.plan.better
+    if better is None or better.answer.release is None:
+        return
+    release = better.answer.release
+    library = f" with transformers {better.answer.transformers}" if better.answer.transformers else ""
+    page.line()
+    page.hanging(
+        "With a newer driver  ",
+        f"from {better.driver} on: {release.engine} {release.version}{library} (takes root and a reboot)",
+    )
 
 
 def _why(page: Page, answer: Answer) -> None:
@@ -79,7 +107,8 @@ def _place(place: Place) -> str:
 
 def render_json(resolved: Resolved, *, redactor: Redactor | None) -> str:
     """One JSON object."""
-    answer, place, release = resolved.answer, resolved.place, resolved.answer.release
+    plan, place = resolved.plan, resolved.place
+    answer, release, better = plan.answer, plan.answer.release, plan.better
     data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "engine": resolved.engine,
@@ -94,14 +123,24 @@ def render_json(resolved: Resolved, *, redactor: Redactor | None) -> str:
         },
         "answer": {
             "version": release.version,
-            "torch": release.torch or None,
-            "cuda": release.cuda or None,
-            "transformers": answer.transformers or None,
+            "torch": (plan.torch.version if plan.torch else release.torch) or None,
+            "cuda": (plan.torch.cuda if plan.torch else release.cuda) or None,
+            "transformers": answer.transformers or (release.version if release.engine == "transformers" else None),
             "transformers_range": release.transformers or None,
-            "pip": pip_line(answer, resolved.python or "python3"),
-            "uv": uv_line(answer, resolved.python),
+            "index": plan.options[-1] if plan.options else None,
+            "pip": pip_line(plan, resolved.python or "python3"),
+            "uv": uv_line(plan, resolved.python),
         }
         if release
+        else None,
+        "with_newer_driver": {
+            "driver": better.driver,
+            "version": better.answer.release.version,
+            "transformers": better.answer.transformers or None,
+            "needs_root": True,
+            "reboot": True,
+        }
+        if better and better.answer.release
         else None,
         "refused": [
             {"newest": one.newest, "oldest": one.oldest, "rule": one.rule, "why": words(one.text)}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from autoglm_doctor.capacity.deliver import deliver_text
 from autoglm_doctor.console import columns, takes_colour
 from autoglm_doctor.domain.model import model_config
-from autoglm_doctor.domain.resolve.choose import choose
+from autoglm_doctor.domain.resolve.plan import plan_for
 from autoglm_doctor.domain.resolve.releases import Model
-from autoglm_doctor.domain.resolve.shelf import model_of, shelf_of
+from autoglm_doctor.domain.resolve.shelf import model_of
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.intent import Engine, Intent
 from autoglm_doctor.launch import intent_from_options
@@ -19,6 +20,8 @@ from autoglm_doctor.redact import Redactor
 from autoglm_doctor.report.resolve_report import Resolved, render_json, render_text
 from autoglm_doctor.resolution.read import read_place
 from autoglm_doctor.resolution.request import Request, validate
+
+_ENGINES: Mapping[str, Engine] = {"vllm": "vllm", "sglang": "sglang", "transformers": "transformers"}
 
 
 def resolve(request: Request) -> int:
@@ -29,7 +32,7 @@ def resolve(request: Request) -> int:
     """
     validate(request)
     matrix = load_matrix()
-    engine: Engine = "sglang" if request.engine == "sglang" else "vllm"
+    engine = _ENGINES[request.engine]
     intent = intent_from_options(model=request.model, engine=engine, overrides={}, profile=request.profile)
     place, python = read_place(request, intent, matrix)
     model = _model(matrix, intent, engine)
@@ -38,7 +41,7 @@ def resolve(request: Request) -> int:
         model=model,
         place=place,
         python=python,
-        answer=choose(shelf_of(matrix, engine), place, model),
+        plan=plan_for(matrix, engine, place, model),
         matrix_date=matrix.generated,
     )
     redactor = Redactor() if request.redact else None
@@ -47,9 +50,9 @@ def resolve(request: Request) -> int:
     else:
         text = render_text(resolved, redactor=redactor, width=columns(sys.stdout, 100), color=takes_colour(sys.stdout))
     deliver_text(text, None)
-    if resolved.answer.release is None:
+    if resolved.plan.answer.release is None:
         return 1
-    return 4 if resolved.answer.doubts else 0
+    return 4 if resolved.plan.answer.doubts else 0
 
 
 def _model(matrix: Matrix, intent: Intent, engine: str) -> Model:

@@ -9,6 +9,7 @@ from typing import Any
 from autoglm_doctor.capacity.cards import find_card
 from autoglm_doctor.domain.deployment import gpus_of
 from autoglm_doctor.domain.resolve.releases import Place
+from autoglm_doctor.domain.resolve.site import driver_text
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import Facts
 from autoglm_doctor.intent import Intent
@@ -37,7 +38,7 @@ def read_place(request: Request, intent: Intent, matrix: Matrix) -> tuple[Place,
         )
         return place, ""
     facts = load_reading(request.facts).facts if request.facts else _gather(request, intent)
-    return _of(facts, request, intent), _interpreter(facts, request)
+    return _of(facts, request, intent, matrix), _interpreter(facts, request)
 
 
 def _line(version: str) -> str:
@@ -45,11 +46,11 @@ def _line(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def _of(facts: Facts, request: Request, intent: Intent) -> Place:
+def _of(facts: Facts, request: Request, intent: Intent, matrix: Matrix) -> Place:
     host, driver, python = facts.host.value, facts.driver.value, facts.interpreter.value
     gpus = gpus_of(facts.gpus.value, facts.cuda.value, facts.environment.value, intent) or ()
     return Place(
-        driver=(driver.version or "") if driver else "",
+        driver=driver_text(driver, matrix),
         capabilities=tuple(dict.fromkeys(gpu.compute_capability for gpu in gpus if gpu.compute_capability)),
         python=_line(request.python_version or (python.version if python else "")),
         glibc=request.glibc or (host.glibc or "" if host else ""),

@@ -43,14 +43,20 @@ def one(check: Any, **given: Any) -> Finding:
 
 
 LINES = {
-    "vLLM on a CUDA 13 driver": ("vllm", D580, "8.9", "install vllm"),
-    "vLLM on a CUDA 12 driver": ("vllm", D570, "8.9", "install 'vllm<0.20'"),
-    "vLLM just below": ("vllm", Driver(version="580.65.05"), "8.9", "install 'vllm<0.20'"),
-    "vLLM on a Volta": ("vllm", D580, "7.0", "install 'vllm<0.20'"),
-    "vLLM on an unknown driver": ("vllm", None, "8.9", "install vllm"),
-    "SGLang on a CUDA 12 driver": ("sglang", D570, "8.9", "install 'sglang<0.5.11'"),
-    "SGLang on a CUDA 13 driver": ("sglang", D580, "8.9", "install sglang"),
-    "transformers": ("transformers", D570, "8.9", "install transformers"),
+    "vLLM on a CUDA 13 driver": ("vllm", D580, "8.9", "install vllm==0.33.0 transformers==5.20.2"),
+    "vLLM on a CUDA 12 driver": ("vllm", D570, "8.9", "install vllm==0.19.1 transformers==5.5.4"),
+    "vLLM just below": ("vllm", Driver(version="580.65.05"), "8.9", "install vllm==0.19.1 transformers==5.5.4"),
+    "vLLM on a Volta": ("vllm", D580, "7.0", "install vllm==0.19.1 transformers==5.5.4"),
+    "vLLM on an unknown driver": ("vllm", None, "8.9", "install vllm==0.33.0 transformers==5.20.2"),
+    "SGLang on a CUDA 12 driver": ("sglang", D570, "8.9", "install sglang==0.5.10.post1 transformers==5.3.0"),
+    "SGLang on a CUDA 13 driver": ("sglang", D580, "8.9", "install sglang==0.5.23 transformers==5.19.0"),
+    "transformers": (
+        "transformers",
+        D570,
+        "8.9",
+        "install --extra-index-url https://download.pytorch.org/whl/cu126 "
+        "transformers==5.23.0 torch==2.14.0+cu126 torchvision==0.29.0+cu126",
+    ),
 }
 
 
@@ -81,7 +87,7 @@ def test_an_installed_engine() -> None:
 
 def test_the_smoke_model_asks_for_a_transformers_that_can_make_it() -> None:
     finding = one(engine_installed, packages=installed(), intent=intent("transformers", SMOKE))
-    assert finding.fixes[0].commands == (PIP + "install 'transformers>=4.53.2'",)
+    assert finding.fixes[0].commands == (PIP + "install transformers==5.23.0 torch==2.15.0 torchvision==0.29.2",)
 
 
 KNOWS = {
@@ -119,14 +125,30 @@ def test_engine_knows_model(versions: dict[str, str], statuses: list[str], cause
     assert [f.cause for f in found] == causes
 
 
+@pytest.mark.parametrize(
+    ("engine", "version", "status"),
+    [
+        pytest.param("vllm", "4.53.1", "fail", id="an engine shows the model a video when it starts"),
+        pytest.param("transformers", "4.53.1", "warn", id="transformers answers to pictures all the same"),
+        pytest.param("transformers", "4.53.2", "pass", id="mended"),
+    ],
+)
+def test_a_release_that_is_broken_in_part(engine: str, version: str, status: str) -> None:
+    versions = {"vllm": "0.9.2", "transformers": version}
+    packages = installed(**(versions if engine == "vllm" else {"transformers": version}))
+    found = judge(engine_knows_model, packages=packages, interpreter=PYTHON, driver=D570, intent=intent(engine))
+    assert found[0].status == status
+    assert found[0].cause == ("" if status == "pass" else "KNOWN_BAD_RELEASE")
+
+
 def test_the_fix_stays_within_what_the_engine_allows() -> None:
     old = {"vllm": "0.12.0", "transformers": "4.51.3"}
     allowed, _ = judge(engine_knows_model, packages=installed(("transformers<5,>=4.50",), **old), interpreter=PYTHON)
-    assert allowed.fixes[0].commands == (PIP + "install 'transformers>=4.53.2,<5,>=4.50'",)
+    assert allowed.fixes[0].commands == (PIP + "install transformers==4.57.3",)
     forbidden, _ = judge(
         engine_knows_model, packages=installed(("transformers<4.52",), **old), interpreter=PYTHON, driver=D570
     )
-    assert forbidden.fixes[0].commands == (PIP + "install --upgrade 'vllm<0.20'",)
+    assert forbidden.fixes[0].commands == (PIP + "install vllm==0.19.1 transformers==5.5.4",)
 
 
 def test_the_models_own_config_comes_before_the_profile() -> None:
@@ -166,7 +188,7 @@ def test_python(version: str, driver: Driver, status: str) -> None:
     assert finding.status == status
     if status == "fail":
         assert finding.cause == "PYTHON_UNSUPPORTED"
-        assert finding.fixes[0].commands[1].endswith("'vllm<0.20'")
+        assert finding.fixes[0].commands[1].endswith(" vllm==0.19.1 transformers==5.5.4")
 
 
 def test_python_is_no_question_once_the_engine_is_there() -> None:
@@ -195,7 +217,7 @@ def test_one_root_cause_gives_one_red() -> None:
 SUPPORTS = {
     "a card of today": ("8.9", "0.33.0", "vllm", "pass", None),
     "a Volta on an old release": ("7.0", "0.19.1", "vllm", "pass", None),
-    "a Volta on a new release": ("7.0", "0.27.0", "vllm", "fail", PIP + "install 'vllm<0.20'"),
+    "a Volta on a new release": ("7.0", "0.27.0", "vllm", "fail", PIP + "install vllm==0.19.1 transformers==5.5.4"),
     "a Pascal, installed": ("6.1", "0.8.5", "vllm", "fail", "autoglm-doctor check --engine transformers"),
     "a Pascal, nothing installed": ("6.1", None, "vllm", "fail", "autoglm-doctor check --engine transformers"),
     "a Volta, nothing installed": ("7.0", None, "vllm", "pass", None),
@@ -233,7 +255,7 @@ def test_a_card_for_no_release_is_one_red_and_no_line_installs_the_engine() -> N
 def test_only_the_gpus_that_are_taken_choose_the_release() -> None:
     gpus = (gpu("8.9"), Gpu(index=1, name="old", compute_capability="7.0", total_bytes=1, free_bytes=1))
     finding = one(engine_installed, packages=installed(), gpus=gpus, driver=D580)
-    assert finding.fixes[0].commands == (PIP + "install vllm",)
+    assert finding.fixes[0].commands == (PIP + "install vllm==0.33.0 transformers==5.20.2",)
 
 
 TYPES = [

@@ -39,6 +39,22 @@ def test_cuda(vllm: str, cuda: str | None, status: str) -> None:
     assert bool(finding.fixes) == (status == "fail")
 
 
+LOOSE = [
+    pytest.param("2.11.0", "12.8", "", "unknown", id="the oldest CUDA that the architectures allow"),
+    pytest.param("2.9.0", "13.0", "", "fail", id="newer than vLLM's is newer than vLLM's"),
+    pytest.param("2.11.0+cu128", "12.8", "", "fail", id="torch's own tag tells it"),
+    pytest.param("2.11.0", "12.8", "/env/torch", "fail", id="read from torch's files"),
+]
+
+
+@pytest.mark.parametrize(("version", "cuda", "location", "status"), LOOSE)
+def test_a_cuda_that_was_concluded_is_a_lower_bound(version: str, cuda: str, location: str, status: str) -> None:
+    torch = Torch(version=version, cuda=cuda, architectures=("sm_80", "sm_120"), location=location)
+    vllm = "0.12.0" if cuda == "13.0" else "0.25.0"
+    (finding,) = judge(engine_cuda, packages=installed(vllm=vllm), torch=torch)
+    assert finding.status == status
+
+
 def test_sglang_is_not_judged() -> None:
     intent: Any = Intent(model="m", engine="sglang")
     torch = Torch(version="2.9.1+cu130", cuda="13.0")

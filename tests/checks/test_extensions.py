@@ -41,3 +41,10 @@ def test_a_torch_of_conda_has_the_new_abi() -> None:
     flash = Distribution(name="flash-attn", version="2.5.5+cu118torch2.2cxx11abiTRUE")
     (finding,) = judge(extensions_match, packages=Packages(distributions=(torch, flash)))
     assert finding.status == "pass"
+
+
+def test_a_cuda_that_was_concluded_from_architectures_refuses_no_package() -> None:
+    torch = Torch(version="2.6.0", cuda="11.8", architectures=("sm_80", "sm_90"))
+    flash = Distribution(name="flash-attn", version="2.7.4+cu12torch2.6cxx11abiFALSE")
+    (finding,) = judge(extensions_match, packages=Packages(distributions=(flash,)), torch=torch)
+    assert finding.status == "pass"

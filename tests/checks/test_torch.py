@@ -206,7 +206,7 @@ BUILDS = {
         OLD_DRIVER,
         X86,
         gpu(),
-        f"install {INDEX}cu126 torch==2.13.0",
+        f"install {INDEX}cu126 torch==2.13.0+cu126",
     ),
     "a CUDA 13 default on its driver": ("2.13.0+cpu", NEW_DRIVER, X86, gpu(), "install torch==2.13.0"),
     "Blackwell needs 12.8 at least": (
@@ -214,17 +214,17 @@ BUILDS = {
         Driver(version="570.1", cuda_version="12.8"),
         X86,
         gpu("12.0"),
-        f"install {INDEX}cu128 torch==2.11.0",
+        f"install {INDEX}cu128 torch==2.11.0+cu128",
     ),
-    "a Volta": ("2.11.0+cpu", NEW_DRIVER, X86, gpu("7.0"), f"install {INDEX}cu126 torch==2.11.0"),
+    "a Volta": ("2.11.0+cpu", NEW_DRIVER, X86, gpu("7.0"), f"install {INDEX}cu126 torch==2.11.0+cu126"),
     "a driver for CUDA 11": (
         "2.9.1+cpu",
         Driver(version="470.82.01"),
         X86,
         gpu(),
-        f"install {INDEX}cu118 'torch==2.7.*'",
+        f"install {INDEX}cu118 torch==2.7.1+cu118",
     ),
-    "an Arm machine": ("2.9.1", NEW_DRIVER, ARM, gpu("9.0"), f"install {INDEX}cu128 torch==2.9.1"),
+    "an Arm machine": ("2.9.1", NEW_DRIVER, ARM, gpu("9.0"), f"install {INDEX}cu128 torch==2.9.1+cu128"),
     "no driver known": ("2.9.1+cpu", None, X86, gpu(), "install torch==2.9.1"),
     "a line that no table knows": ("3.1.0+cpu", NEW_DRIVER, X86, gpu(), "install torch==3.1.0"),
 }
@@ -273,6 +273,9 @@ PAIRS = {
     "one too old": ("0.23.0", "2.9.1+cu128", "fail"),
     "one too new": ("0.25.0", "2.9.1+cu128", "fail"),
     "a torch that no table knows": ("0.99.0", "3.7.0", "unknown"),
+    "one that is newer than the table": ("0.99.0", "2.15.0", "unknown"),
+    "of a line that goes with two torches": ("0.29.2", "2.15.0", "pass"),
+    "the first of that line goes with one": ("0.29.0", "2.15.0", "fail"),
 }
 
 
@@ -284,8 +287,9 @@ def test_torchvision(vision: str, torch: str, status: str) -> None:
     if status == "fail":
         assert finding.cause == "TORCH_COMPANION_MISMATCH"
         (line,) = finding.fixes[0].commands
-        assert "'torchvision==0.24.*' torch==2.9.1+cu128" in line
-        assert "whl/cu128" in line
+        assert f" torch=={torch}" in line
+        assert "'torchvision==0." in line
+        assert ("whl/cu128" in line) is ("+cu128" in torch)
 
 
 def test_a_torch_that_pip_lists_plainly_is_not_fetched_again() -> None:

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_doctor.domain.resolve.choose import Answer, choose, reasons
-from autoglm_doctor.domain.resolve.lines import pip_line, uv_line
-from autoglm_doctor.domain.resolve.obstacles import RULES, older
+from autoglm_doctor.domain.resolve.lines import pip_line, requirements, uv_line
+from autoglm_doctor.domain.resolve.obstacles import RULES, obstacle, older
+from autoglm_doctor.domain.resolve.plan import Plan, plan_for
 from autoglm_doctor.domain.resolve.releases import Library, Model, Place, Release, Shelf
+from autoglm_doctor.domain.resolve.shelf import model_of
+from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.wording import render
 
 OLD = Release(
@@ -126,11 +129,78 @@ def test_reasons_are_told_for_rows_of_releases() -> None:
 
 
 def test_lines() -> None:
-    answer = choose(SHELF, GOOD, GLM)
-    assert pip_line(answer, "/venv/bin/python") == ("/venv/bin/python -m pip install vllm==0.20.0 transformers==5.23.0")
-    assert uv_line(answer) == "uv pip install vllm==0.20.0 transformers==5.23.0"
-    nothing = Answer(release=None, transformers="", refused=(), doubts=())
+    plan = Plan(answer=choose(SHELF, GOOD, GLM), requirements=("vllm==0.20.0", "transformers==5.23.0"))
+    assert requirements(plan.answer) == plan.requirements
+    assert pip_line(plan, "/venv/bin/python") == "/venv/bin/python -m pip install vllm==0.20.0 transformers==5.23.0"
+    assert uv_line(plan) == "uv pip install vllm==0.20.0 transformers==5.23.0"
+    nothing = Plan(answer=Answer(release=None, transformers="", refused=(), doubts=()))
     assert (pip_line(nothing), uv_line(nothing)) == ("", "")
+
+
+def test_lines_for_another_index() -> None:
+    index = ("--extra-index-url", "https://download.pytorch.org/whl/cu126")
+    plan = Plan(answer=choose(SHELF, GOOD, GLM), requirements=("torch==2.14.0+cu126",), options=index)
+    assert pip_line(plan) == f"python3 -m pip install {' '.join(index)} torch==2.14.0+cu126"
+    assert uv_line(plan, "/v/python") == ("uv pip install --python /v/python --torch-backend cu126 torch==2.14.0+cu126")
+
+
+MATRIX = load_matrix()
+PHONE = model_of(MATRIX, "vllm", "autoglm", {"model_type": "glm4v"})
+BETTER = [
+    pytest.param("535.1", "8.9", "0.19.1", ("580.65.06", "0.33.0"), id="CUDA 13"),
+    pytest.param("570.26", "12.0", "0.11.2", ("580.65.06", "0.33.0"), id="past the one for PTX, to the newest"),
+    pytest.param("580.95.05", "8.9", "0.33.0", None, id="nothing newer is there"),
+    pytest.param("535.1", "7.0", "0.19.1", None, id="the GPU stands in the way, not the driver"),
+    pytest.param("450.80.02", "7.0", None, ("525.60.13", "0.19.1"), id="the oldest driver that is enough"),
+    pytest.param("", "8.9", "0.33.0", None, id="no driver known, none asked for"),
+]
+
+
+@pytest.mark.parametrize(("driver", "capability", "now", "then"), BETTER)
+def test_what_a_newer_driver_would_run(
+    driver: str, capability: str, now: str | None, then: tuple[str, str] | None
+) -> None:
+    where = Place(driver=driver, capabilities=(capability,), python="3.12", glibc="2.39")
+    plan = plan_for(MATRIX, "vllm", where, PHONE)
+    assert (plan.answer.release.version if plan.answer.release else None) == now
+    better = plan.better
+    assert (better and better.answer.release and (better.driver, better.answer.release.version)) == then
+
+
+WITHOUT_A_SERVER = [
+    pytest.param("580.95.05", "8.9", "2.15.0", "", id="the default index"),
+    pytest.param("535.1", "8.9", "2.14.0", "cu126", id="a CUDA 12 driver"),
+    pytest.param("580.95.05", "6.1", "2.14.0", "cu126", id="a GPU that only this build keeps"),
+    pytest.param("570.26", "12.0", "2.13.0", "cu129", id="a GPU that needs a newer one"),
+    pytest.param("470.82.01", "8.0", "2.7.1", "cu118", id="a CUDA 11 driver"),
+    pytest.param("390.1", "8.0", None, "", id="no build runs"),
+]
+
+
+@pytest.mark.parametrize(("driver", "capability", "torch", "index"), WITHOUT_A_SERVER)
+def test_transformers_without_a_server(driver: str, capability: str, torch: str | None, index: str) -> None:
+    where = Place(driver=driver, capabilities=(capability,), python="3.12", glibc="2.39")
+    model = model_of(MATRIX, "transformers", "autoglm", {"model_type": "glm4v"})
+    plan = plan_for(MATRIX, "transformers", where, model)
+    assert (plan.torch.version if plan.torch else None) == torch
+    assert (plan.options[-1].rpartition("/")[2] if plan.options else "") == index
+    assert bool(plan.requirements) is bool(torch)
+
+
+def test_transformers_and_torch_go_together() -> None:
+    """An old torch takes an old transformers, and the reason is told."""
+    where = Place(driver="580.95.05", capabilities=("8.9",), python="3.10", torch="2.2.0")
+    plan = plan_for(MATRIX, "transformers", where, Model(name="m"))
+    assert plan.answer.release is not None
+    assert "torch" in {one.rule for one in plan.answer.refused}
+    assert not any(one.startswith("torch") for one in plan.requirements)
+
+
+def test_arm_names_the_index_of_torch() -> None:
+    where = Place(driver="570.26", capabilities=("9.0",), python="3.12", machine="aarch64")
+    plan = plan_for(MATRIX, "vllm", where, PHONE)
+    assert plan.options[-1].endswith("/whl/cu128")
+    assert "torch==2.10.0+cu128" in plan.requirements
 
 
 DRIVERS = ["450.80.02", "525.60.13", "535.1", "570.26", "575.51", "580.65.06", "615.1"]
@@ -156,7 +226,15 @@ def test_a_newer_driver_never_gives_an_older_engine(
 
 
 def test_every_rule_has_refused_something_above() -> None:
-    assert set(RULES) == {"capability", "python", "glibc", "driver", "ptx", "model"}
+    assert set(RULES) == {"capability", "python", "glibc", "driver", "ptx", "torch", "bad", "model"}
+
+
+def test_a_transformers_that_is_known_to_fail_is_left_out() -> None:
+    model = model_of(MATRIX, "transformers", "autoglm", {"model_type": "glm4v"})
+    release = Release(engine="transformers", version="4.53.1")
+    found = obstacle(release, Place(), model)
+    assert found is not None
+    assert found[0] == "bad"
 
 
 def test_the_transformers_of_the_engine_s_own_days() -> None:

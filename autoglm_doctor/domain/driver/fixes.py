@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 from contextlib import suppress
 
 from packaging.version import InvalidVersion, Version
 
-from autoglm_doctor.domain.conflicts import install_line
-from autoglm_doctor.domain.wheels import engine_requirement, torch_choice
-from autoglm_doctor.facts import Driver, Gpu, Packages, Torch
+from autoglm_doctor.domain.conflicts import installed_version
+from autoglm_doctor.domain.driver.ways import DRIVER_BRANCH as DRIVER_BRANCH
+from autoglm_doctor.domain.driver.ways import INSTALL_DRIVER as INSTALL_DRIVER
+from autoglm_doctor.domain.driver.ways import NEWER_DRIVER as NEWER_DRIVER
+from autoglm_doctor.domain.driver.ways import NEWER_GPU as NEWER_GPU
+from autoglm_doctor.domain.driver.ways import ON_WINDOWS as ON_WINDOWS
+from autoglm_doctor.domain.driver.ways import WITH_TRANSFORMERS as WITH_TRANSFORMERS
+from autoglm_doctor.domain.resolve.fixes import install_fixes
+from autoglm_doctor.domain.resolve.site import Site
+from autoglm_doctor.domain.wheels import companion, torch_choice, torch_line
+from autoglm_doctor.facts import Driver, Gpu, Host, Interpreter, ModelFiles, Packages, Torch
 from autoglm_doctor.finding import Fix, Text
+from autoglm_doctor.intent import Engine, Intent
 from autoglm_doctor.matrix import Matrix
 
-Line = Callable[..., str]
-
-#: The newest branch that still knows every GPU since Maxwell, and old enough to be in every distribution: enough for
-#: CUDA 11, 12 and 13 (590 drops Maxwell, Pascal and Volta; see compat_matrix.yaml for the minimums).
-DRIVER_BRANCH = "580"
-
-INSTALL_DRIVER = Fix(
-    text=Text("install the NVIDIA driver and reboot"),
-    commands=(f"sudo apt-get install -y nvidia-driver-{DRIVER_BRANCH}", "sudo reboot"),
-    effort="reboot",
-    needs_root=True,
-    reboot=True,
-)
 REBOOT = Fix(
     text=Text("reboot, so that the kernel module of the installed driver is loaded"),
     commands=("sudo reboot",),
@@ -119,29 +115,12 @@ LOAD_MODULE = Fix(
     effort="install",
     needs_root=True,
 )
-ON_WINDOWS = Fix(
-    text=Text("install the driver in Windows (never inside WSL), then restart WSL"),
-    commands=("wsl.exe --update", "wsl.exe --shutdown"),
-    effort="install",
-)
 USE_GPU_MACHINE = Fix(
     text=Text("use a machine with an NVIDIA GPU, or judge for the CPU"),
     commands=("lspci -d 10de:", "autoglm-doctor check --device cpu"),
     effort="hardware",
 )
 
-NEWER_DRIVER = Fix(
-    text=Text("install a newer driver (on the host, not in a container) and reboot"),
-    commands=INSTALL_DRIVER.commands,
-    effort="reboot",
-    needs_root=True,
-    reboot=True,
-)
-NEWER_GPU = Fix(
-    text=Text("use a machine with a newer GPU, or judge for the CPU"),
-    commands=("nvidia-smi --query-gpu=name,compute_cap --format=csv", "autoglm-doctor check --device cpu"),
-    effort="hardware",
-)
 #: Without persistence mode every program starts each GPU anew: 20 s were seen on eight of them.
 PATIENCE = Fix(
     text=Text("if the driver is only slow: keep it loaded (persistence mode) and ask again with longer time limits"),
@@ -152,11 +131,6 @@ PATIENCE = Fix(
 ON_CPU = Fix(
     text=Text("leave the GPU alone, and judge for the CPU"),
     commands=("autoglm-doctor check --device cpu",),
-    effort="flag",
-)
-WITH_TRANSFORMERS = Fix(
-    text=Text("serve with transformers, which runs wherever torch does"),
-    commands=("autoglm-doctor check --engine transformers",),
     effort="flag",
 )
 
@@ -211,39 +185,54 @@ def driver_fixes(
     gpus: tuple[Gpu, ...] | None,
     matrix: Matrix,
     executable: str | None = None,
+    *,
+    intent: Intent | None = None,
+    host: Host | None = None,
+    interpreter: Interpreter | None = None,
+    files: ModelFiles | None = None,
 ) -> tuple[Fix, ...]:
-    """What makes this driver and torch fit, the least invasive first; installs go into `executable`'s environment."""
+    """What makes this driver and torch fit, the least invasive first; installs go into `executable`'s environment.
 
-    def line(requirements: list[str], options: tuple[str, ...] = ()) -> str:
-        return install_line(executable, requirements, packages, options)
+    With the intent, the host and the interpreter the sets also suit the model, the glibc and the Python.
+    """
+    python = interpreter or (Interpreter(executable=executable, version="") if executable else None)
+    found: tuple[Fix, ...] = ()
+    engine = _engine(packages, intent)
+    if engine is not None:  # it pins its torch: another CUDA means another release of it, not another torch beside it
+        asked = dataclasses.replace(intent or Intent(model=""), engine=engine)
+        site = Site(matrix, asked, driver, gpus, host, python, packages, files)
+        found = tuple(one for one in install_fixes(site) if not one.reboot)
+    if not any(one.effort == "install" for one in found):
+        wheel = _wheel_fix(driver, torch, packages, gpus, host, python, matrix)
+        found = (*found, wheel) if wheel else found
+    return (*found, NEWER_DRIVER)
 
-    older = _engine_fix(driver, packages, gpus, matrix, line) or _wheel_fix(driver, torch, gpus, matrix, line)
-    return (older, NEWER_DRIVER) if older else (NEWER_DRIVER,)
+
+def _engine(packages: Packages | None, intent: Intent | None) -> Engine | None:
+    """The installed engine, the intended one first."""
+    names: tuple[Engine, ...] = ("vllm", "sglang")
+    first: tuple[Engine, ...] = (intent.engine,) if intent and intent.engine in names else ()
+    there = (name for name in (*first, *names) if packages and installed_version(packages, name))
+    return next(there, None)
 
 
-def _engine_fix(
-    driver: Driver, packages: Packages | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix, line: Line
+def _wheel_fix(
+    driver: Driver,
+    torch: Torch,
+    packages: Packages | None,
+    gpus: tuple[Gpu, ...] | None,
+    host: Host | None,
+    python: Interpreter | None,
+    matrix: Matrix,
 ) -> Fix | None:
-    """An engine pins its torch: the way to another CUDA is an earlier engine, not another torch beside it."""
-    installed = {d.name.lower() for d in packages.distributions} if packages else set()
-    for name in matrix.engines:
-        requirement = engine_requirement(name, driver, gpus, matrix)
-        if name in installed and requirement not in (name, None):
-            return Fix(
-                text=Text("take the newest {engine} whose CUDA the driver runs", {"engine": name}),
-                commands=(line([requirement]),),
-                effort="install",
-            )
-    return None
-
-
-def _wheel_fix(driver: Driver, torch: Torch, gpus: tuple[Gpu, ...] | None, matrix: Matrix, line: Line) -> Fix | None:
-    choice = torch_choice(torch.version, driver, gpus, None, matrix)
+    choice = torch_choice(torch.version, driver, gpus, host, matrix, python.version if python else "")
     row = matrix.minimum_driver(choice.cuda) if choice and choice.cuda else None
     if choice is None or row is None or not new_enough(driver, choice.cuda, row.minimum_driver):
         return None
+    wanted = [choice.requirement, companion(choice.version, choice.options, matrix)]
+    options = ("--force-reinstall", *choice.options)
     return Fix(
         text=Text("install torch built for CUDA {cuda}", {"cuda": choice.cuda}),
-        commands=(line([choice.requirement, "torchvision"], ("--force-reinstall", *choice.options)),),
+        commands=(torch_line(python.executable if python else None, wanted, packages, options),),
         effort="install",
     )

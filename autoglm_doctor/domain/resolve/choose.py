@@ -37,7 +37,7 @@ def choose(shelf: Shelf, place: Place, model: Model) -> Answer:
     refused: list[Refused] = []
     for release in reversed(shelf.releases):
         found = obstacle(release, place, model)
-        version = "" if found else _library(shelf, release, place, model)
+        version = "" if found else library_for(shelf, release, place, model)
         if not found and version is not None:
             return Answer(release=release, transformers=version, refused=tuple(refused), doubts=place.unknown)
         rule, words = found or ("transformers", _no_library(release, model))
@@ -54,7 +54,7 @@ def _add(refused: list[Refused], release: Release, rule: str, words: Text) -> No
         refused.append(Refused(newest=release.version, oldest=release.version, rule=rule, text=words))
 
 
-def _library(shelf: Shelf, release: Release, place: Place, model: Model) -> str | None:
+def library_for(shelf: Shelf, release: Release, place: Place, model: Model) -> str | None:
     """The transformers for engine, model and Python; "" when none are known, None when none suits.
 
     The newest that was there when the engine came out: it was tried with that. Metadata without an upper bound also
@@ -62,7 +62,7 @@ def _library(shelf: Shelf, release: Release, place: Place, model: Model) -> str 
     """
     if not shelf.transformers:
         return ""
-    fitting = sorted((one for one in shelf.transformers if _suits(one, release, place, model)), key=_order)
+    fitting = sorted((one for one in shelf.transformers if suits(one, release, place, model)), key=_order)
     tried = [one for one in fitting if not release.released or one.released <= release.released]
     return tried[-1].version if tried else fitting[0].version if fitting else None
 
@@ -71,9 +71,10 @@ def _order(one: Library) -> Version:
     return version_of(one.version) or Version("0")
 
 
-def _suits(one: Library, release: Release, place: Place, model: Model) -> bool:
+def suits(one: Library, release: Release, place: Place, model: Model, *, prereleases: bool = False) -> bool:
+    """Whether a transformers goes with an engine's release, the Python and the model."""
     parsed = version_of(one.version)
-    if parsed is None or parsed.is_prerelease or one.version in model.bad_transformers:
+    if parsed is None or (parsed.is_prerelease and not prereleases) or one.version in model.bad_transformers:
         return False
     if release.transformers and not allows(release.transformers, one.version):
         return False

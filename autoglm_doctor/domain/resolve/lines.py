@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from autoglm_doctor.domain.resolve.choose import Answer
+from autoglm_doctor.domain.resolve.plan import Plan
 
 
 def requirements(answer: Answer) -> tuple[str, ...]:
@@ -18,14 +19,16 @@ def requirements(answer: Answer) -> tuple[str, ...]:
     return tuple(found)
 
 
-def pip_line(answer: Answer, python: str = "python3") -> str:
+def pip_line(plan: Plan, python: str = "python3") -> str:
     """For the environment of this interpreter; "" without an answer."""
-    return _line([python, "-m", "pip", "install"], requirements(answer))
+    return _line([python, "-m", "pip", "install", *plan.options], plan.requirements)
 
 
-def uv_line(answer: Answer, python: str = "") -> str:
+def uv_line(plan: Plan, python: str = "") -> str:
     """The same with uv, into the active environment or that of an interpreter."""
-    return _line(["uv", "pip", "install", *(["--python", python] if python else [])], requirements(answer))
+    # uv takes a package from the first index that has it: torch's own would bring old copies of others.
+    backend = ["--torch-backend", plan.options[-1].rpartition("/")[2]] if plan.options else []
+    return _line(["uv", "pip", "install", *(["--python", python] if python else []), *backend], plan.requirements)
 
 
 def _line(start: Sequence[str], wanted: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -13,6 +14,7 @@ from autoglm_doctor.finding import Text
 Rule = Callable[[Release, Place, Model], Text | None]
 
 
+@functools.lru_cache(maxsize=4096)
 def version_of(text: str) -> Version | None:
     """A version that packaging understands; None for anything else."""
     try:
@@ -21,6 +23,7 @@ def version_of(text: str) -> Version | None:
         return None
 
 
+@functools.lru_cache(maxsize=8192)
 def allows(wanted: str, version: str) -> bool:
     """Whether a range, or an exact version, lets a release in; true where nothing is asked or it cannot be read."""
     try:
@@ -95,6 +98,19 @@ def _ptx(release: Release, place: Place, _: Model) -> Text | None:
     )
 
 
+def _torch(release: Release, place: Place, _: Model) -> Text | None:
+    if release.engine != "transformers" or not place.torch or allows(release.torch, place.torch):
+        return None
+    said = {"wanted": release.torch, "found": place.torch}
+    return Text("it takes torch {wanted}, and {found} is the newest that runs there", said)
+
+
+def _bad(release: Release, _: Place, model: Model) -> Text | None:
+    if release.engine != "transformers" or release.version not in model.bad_transformers:
+        return None
+    return Text("it is known to fail", {})
+
+
 def _model(release: Release, _: Place, model: Model) -> Text | None:
     if not older(release.version, model.engine):
         return None
@@ -110,6 +126,8 @@ RULES: dict[str, Rule] = {
     "glibc": _glibc,
     "driver": _driver,
     "ptx": _ptx,
+    "torch": _torch,
+    "bad": _bad,
     "model": _model,
 }
 

@@ -16,6 +16,7 @@ class Place:
     glibc: str = ""  # "2.35"
     machine: str = "x86_64"
     gpu: str = ""  # a name, for the words
+    torch: str = ""  # the newest release of torch with a build that runs there; of interest without an engine
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ class Release:
     python: str = ""  # Requires-Python
     pythons: tuple[str, ...] = ()  # "3.10": those with a wheel; (): every one
     glibc: str = ""  # by the wheel's tag
-    torch: str = ""  # the exact pin
+    torch: str = ""  # the exact pin; of transformers a range
     transformers: str = ""  # a range, or an exact version
     cuda: str = ""  # of the torch that it brings: "12.8"
     minimum_driver: str = ""

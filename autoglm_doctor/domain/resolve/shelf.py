@@ -8,18 +8,28 @@ from typing import Any
 from autoglm_doctor.domain.resolve.obstacles import version_of
 from autoglm_doctor.domain.resolve.releases import Library, Model, Release, Shelf
 from autoglm_doctor.matrix import EngineRelease, Matrix
+from autoglm_doctor.matrix import Release as LibraryRow
 
-#: Engines that are packages with pins of their own.
-ENGINES = ("vllm", "sglang")
+#: What can be asked for; transformers serves nobody by itself, and runs wherever torch does.
+ENGINES = ("vllm", "sglang", "transformers")
 
 
 def shelf_of(matrix: Matrix, engine: str) -> Shelf:
     """Every release of an engine that the matrix knows, and every transformers."""
-    rows = [_release(matrix, engine, row) for row in matrix.engines.get(engine, ())]
+    if engine == "transformers":
+        rows = matrix.libraries("transformers").values()
+        return Shelf(releases=tuple(_library(row) for row in rows if not _is_prerelease(row.version)))
+    found = [_release(matrix, engine, row) for row in matrix.engines.get(engine, ())]
     libraries = matrix.libraries("transformers").values()
     return Shelf(
-        releases=tuple(row for row in rows if not _is_prerelease(row.version)),
+        releases=tuple(row for row in found if not _is_prerelease(row.version)),
         transformers=tuple(Library(version=one.version, python=one.python, released=one.released) for one in libraries),
+    )
+
+
+def _library(row: LibraryRow) -> Release:
+    return Release(
+        engine="transformers", version=row.version, released=row.released, python=row.python, torch=row.torch
     )
 
 
@@ -57,10 +67,12 @@ def model_of(matrix: Matrix, engine: str, name: str, config: Mapping[str, Any] |
     named = [str(one) for one in architectures] if isinstance(architectures, list) else []
     support = matrix.models.get(kind)
     said = getattr(support, engine, "") if support else ""
+    if engine == "transformers":
+        said = matrix.first_transformers(kind)
     bad = [
         version
         for version in matrix.libraries("transformers")
-        if kind and matrix.is_known_bad("transformers", version, kind) is not None
+        if matrix.is_known_bad("transformers", version, kind) is not None
     ]
     return Model(
         name=f"{name} ({kind})" if kind else name,
