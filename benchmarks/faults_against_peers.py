@@ -77,12 +77,12 @@ class Result:
     left: tuple[str, ...]
 
 
-def environment(tool: Tool, work: Path) -> Path:
-    """The tool's environment, made once."""
+def environment(tool: Tool, work: Path, python: str = sys.executable) -> Path:
+    """The tool's environment, made once, for this interpreter."""
     folder = work / "environments" / ("autoglm-doctor" if not tool.sees else tool.name)
     if (folder / "made").exists():
         return folder
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([python, "-m", "venv", folder], check=True)
     wanted = [str(dist.build(work / "dist"))] if not tool.sees else [tool.package] if tool.package else []
     if wanted:
         dist.quiet([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *wanted])
@@ -113,10 +113,20 @@ def command(tool: Tool, env: Path, machine: Machine) -> list[str]:
     """The tool's command line on this machine, whose packages it is shown."""
     words = [word.format(env=env) for word in tool.command]
     if tool.sees:
-        site = next(env.glob("lib/python3.*/site-packages"))
-        (site / "deployment.pth").write_text(f"{machine.site}\n")
+        show_packages(env, machine)
     else:
         words += ["--", *machine.command]
+    return mounted(words, machine)
+
+
+def show_packages(env: Path, machine: Machine) -> None:
+    """The deployment's packages beside the tool's own, as if it were installed among them."""
+    site = next(env.glob("lib/python3.*/site-packages"))
+    (site / "deployment.pth").write_text(f"{machine.site}\n")
+
+
+def mounted(words: list[str], machine: Machine) -> list[str]:
+    """The command in a mount namespace of its own, where the machine needs one."""
     if machine.mounts:
         words = ["unshare", "-rm", "sh", "-c", "\n".join(["set -e", *machine.mounts, 'exec "$@"']), "sh", *words]
     return words
