@@ -31,6 +31,7 @@ from autoglm_doctor.facts import (
     Reading,
     SharedMemory,
     Storage,
+    Toolchain,
     Torch,
     TorchRun,
     WeightFile,
@@ -126,7 +127,10 @@ def healthy() -> dict[str, Reading[Any]]:
     products = tuple(Product(dtype=d, relative_error=0.001) for d in ("bfloat16", "float16"))
     return {
         "host": known(
-            Host(system="Linux", machine="x86_64", kernel="6.8.0-60-generic", distribution="Ubuntu 22.04.5 LTS", glibc="2.35", cpus=16)
+            Host(
+                system="Linux", machine="x86_64", kernel="6.8.0-60-generic", distribution="Ubuntu 22.04.5 LTS", glibc="2.35", cpus=16,
+                memlock_bytes=8 * GIB, rdma_devices=(),
+            )
         ),
         "environment": known(Environment()),
         "pci_gpus": known((PciGpu(address="0000:01:00.0", device_id="0x2684", driver="nvidia"),)),
@@ -144,6 +148,7 @@ def healthy() -> dict[str, Reading[Any]]:
             Interpreter(executable="/srv/env/bin/python", version="3.11.9", prefix="/srv/env", sys_path=(SITE,), purelib=SITE, chosen_by="named by --python", missing_program="")
         ),
         "packages": known(packages()),
+        "toolchain": known(Toolchain(cc="/usr/bin/gcc", cc_version="11.4.0", python_headers=True, nvcc="/usr/local/cuda/bin/nvcc", nvcc_version="12.8", cuda_home="/usr/local/cuda")),
         "torch": known(
             Torch(
                 version="2.9.0+cu128",
