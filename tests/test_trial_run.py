@@ -186,7 +186,9 @@ def busy(machine: Machine, there: Path, rest: str) -> Iterator[subprocess.Popen[
     child = begin(machine)
     deadline = time.monotonic() + 40
     while not there.exists():
-        assert child.poll() is None, child.communicate()
+        if child.poll() is not None:
+            out = child.communicate()[0]
+            pytest.fail(str([(r["code"], r["status"], r["text"]) for r in json.loads(out)["results"]]) if out else "died")
         assert time.monotonic() < deadline
         time.sleep(0.02)
     yield child

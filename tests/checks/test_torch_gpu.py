@@ -119,11 +119,17 @@ def test_by_ptx_is_said() -> None:
 
 
 OTHERS = {
-    "a list that could not be read, of a published wheel": (
-        dataclasses.replace(TORCH, architectures=None),
+    "a published wheel of which nobody has seen the files": (
+        dataclasses.replace(TORCH, architectures=None, location=""),
         (gpu(),),
         "cuda",
         "pass",
+    ),
+    "a list that could not be read, of what says that it is a published wheel": (
+        dataclasses.replace(TORCH, architectures=None),
+        (gpu(),),
+        "cuda",
+        "unknown",
     ),
     "a list that could not be read, of a build of one's own": (
         dataclasses.replace(TORCH, version="2.9.1+gitabc", architectures=None),
