@@ -75,6 +75,19 @@ def test_the_matrix_is_what_the_metadata_says(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "every machine-kept cell is what the metadata says\n"), done.stderr
 
 
+def test_what_a_hand_keeps_is_named(matrix: dict[str, Any], tmp_path: Path) -> None:
+    """No section is without a keeper, and the page about the matrix lists each under its own."""
+    said = verify(find_matrix().read_text(), tmp_path).stderr.split()
+    page = (CHECKOUT / "docs" / "matrix.md").read_text()
+    hand, machine = (
+        next(line for line in page.splitlines() if line.startswith(f"| {who} ")) for who in ("hand", "a machine")
+    )
+    for name, body in matrix.items():
+        if isinstance(body, dict):
+            assert (name in said) is body["hand"], name
+            assert f"`{name}`" in (hand if body["hand"] else machine), name
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_corrupted_machine_kept_cell_is_named(seed: int, matrix: dict[str, Any], tmp_path: Path) -> None:
     """20 random cells of all: the machine's are named, each with its column, and nothing else is."""
@@ -105,6 +118,10 @@ def test_every_corrupted_machine_kept_cell_is_named(seed: int, matrix: dict[str,
         pytest.param(lambda m: m["torch"]["rows"][3].update(magic="1"), "magic", id="a column too many"),
         pytest.param(lambda m: m.pop("triton"), "triton: the section is missing", id="a section is gone"),
         pytest.param(lambda m: m["torch"].update(hand=True), "torch: hand is True", id="called a hand's"),
+        pytest.param(
+            lambda m: m["pci_ids"].update(hand=False), "pci_ids: hand is False, and no", id="called a machine's"
+        ),
+        pytest.param(lambda m: m["pci_ids"].pop("hand"), "pci_ids: hand is None, and no", id="nobody keeps it"),
         pytest.param(lambda m: m["torch"].update(rows=7), "torch 2.9.0: the row is missing", id="no rows"),
     ],
 )

@@ -68,6 +68,49 @@ def test_without_a_server_from_another_index(capsys: pytest.CaptureFixture[str])
     assert "torch from https://download.pytorch.org/whl/cu126" in capsys.readouterr().out.replace("\n", " ")
 
 
+def test_a_build_from_the_project_s_page_comes_second(capsys: pytest.CaptureFixture[str]) -> None:
+    a100 = described("535.183.01", "A100-80GB")
+    code, data = answer(capsys, **a100)
+    assert (code, data["answer"]["version"], data["answer"]["wheel"]) == (0, "0.19.1", None)
+    build = data["own_page"]
+    assert build["version"].endswith("+cu129")
+    assert build["cuda"] == "12.9"
+    assert build["wheel"] in build["pip"]
+    assert build["index"].endswith("/cu129")
+    assert resolve(Request(**a100)) == 0
+    said = capsys.readouterr().out
+    places = [
+        said.index(one) for one in ("vllm==0.19.1", "Why nothing newer", "own release page", "With a newer driver")
+    ]
+    assert places == sorted(places)
+    assert answer(capsys, **described("580.95.05", "H100"))[1]["own_page"] is None
+
+
+def test_where_only_such_a_build_knows_the_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """vLLM serves this one from 0.20 on."""
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["DeepseekV4ForCausalLM"]}))
+    code, data = answer(capsys, **described("535.183.01", "A100-80GB", model=str(tmp_path)))
+    assert code == 0
+    assert data["answer"]["wheel"]
+    assert data["own_page"] is None
+    assert {one["rule"] for one in data["refused"]} >= {"driver", "model"}
+    assert resolve(Request(**described("535.183.01", "A100-80GB", model=str(tmp_path)))) == 0
+    said = capsys.readouterr().out
+    assert "Why nothing on the default index" in said
+    assert "vllm from its project's own release page" in said.replace("\n", " ")
+
+
+def test_sglang_gets_a_second_line_for_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    a100 = described("535.183.01", "A100-80GB", engine="sglang")
+    _, data = answer(capsys, **a100)
+    assert data["answer"]["then"] == [
+        "python3 -m pip install --no-deps 'nvidia-cudnn-cu12>=9.15'",
+        "uv pip install --no-deps 'nvidia-cudnn-cu12>=9.15'",
+    ]
+    assert resolve(Request(**a100)) == 0
+    assert "and then, since this torch" in capsys.readouterr().out
+
+
 def test_a_newer_driver_is_the_last_word(capsys: pytest.CaptureFixture[str]) -> None:
     _, data = answer(capsys, **described("570.26", "RTX 4090"))
     assert data["with_newer_driver"]["driver"] == "580.65.06"

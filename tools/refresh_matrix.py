@@ -5,8 +5,9 @@
     refresh_matrix.py --verify        no network: every machine-kept cell against tools/matrix_metadata.json
     refresh_matrix.py --verify --fresh vllm torch   as --verify, and these packages' metadata against the index first
 
-Sections with `hand: true` are never touched. A release's metadata does not change, so what is recorded stays; --fresh
-reads it again and names what differs. After a refresh: `python -m tests.machines.build`.
+Sections with `hand: true` are never touched, and --verify names them (on stderr) as not looked at. A release's metadata
+does not change, so what is recorded stays; --fresh reads it again and names what differs. After a refresh:
+`python -m tests.machines.build`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recorded = json.loads(words.metadata.read_text())
     troubles = list(_changed(recorded, words.fresh)) if words.fresh else []
     if words.verify:
-        troubles += compare.differences(_parsed(words.matrix), derive.derive(recorded))
+        matrix, derived = _parsed(words.matrix), derive.derive(recorded)
+        troubles += compare.differences(matrix, derived)
         print("\n".join(troubles) or "every machine-kept cell is what the metadata says")
+        print(f"kept by hand, and not looked at: {' '.join(compare.by_hand(matrix))}", file=sys.stderr)
         return 1 if troubles else 0
     drift = list(_read_new(recorded, words.only or list(index.PACKAGES)))
     print("\n".join([*troubles, *drift]) or "nothing new")

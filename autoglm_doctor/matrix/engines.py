@@ -9,7 +9,14 @@ from functools import cached_property
 from packaging.version import Version
 
 from autoglm_doctor.matrix.numbers import capability, covering, number, within
-from autoglm_doctor.matrix.rows import EngineBinary, EnginePins, EngineRelease, OtherServer
+from autoglm_doctor.matrix.rows import (
+    BuildPages,
+    EngineBinary,
+    EngineBuild,
+    EnginePins,
+    EngineRelease,
+    OtherServer,
+)
 from autoglm_doctor.matrix.torches import Torches
 
 #: Engines that the matrix has releases of; a section each.
@@ -41,6 +48,18 @@ class Engines(Torches):
                 found.append(_joined(pins, binary))
         return tuple(found)
 
+    @cached_property
+    def engine_builds(self) -> Mapping[str, tuple[EngineBuild, ...]]:
+        """Engine -> its wheels for another CUDA than the default index has, the oldest first."""
+        return self.rows(Mapping[str, tuple[EngineBuild, ...]], "engine_builds")  # type: ignore[type-abstract]
+
+    def engine_build_url(self, engine: str, build: EngineBuild, machine: str) -> str:
+        """The wheel of such a build for a machine ("x86_64"); "" where the project has none for it."""
+        page = self.about(BuildPages, "engine_builds").pages.get(engine, "")
+        if not page or machine not in build.machines:
+            return ""
+        return "https://" + page.format(version=build.version, tag=build.tag, platform=build.platform, machine=machine)
+
     def engine_release(self, engine: str, version: str | None) -> EngineRelease | None:
         """The row that covers a version; the newest one when the version is not known (None)."""
         rows = self.engines.get(engine, ())
@@ -51,12 +70,15 @@ class Engines(Torches):
     def engine_glibc(self, engine: str, version: str) -> str:
         """The oldest glibc for an engine with its torch ("2.31"); "" when not known.
 
-        The wheel's own tag, or what its torch needs: the greater. An old tag (manylinux1) says nothing.
+        The wheel's own tag, or what its torch needs: the greater. An old tag (manylinux1) says nothing. A version with
+        a tag of `engine_builds` (0.21.0+cu129) is that wheel.
         """
         row = self.engine_release(engine, version)
         if row is None:
             return ""
-        said = [text for text in (row.glibc, self.torch_glibc(row.torch) if row.torch else "") if text]
+        builds = (one for one in self.engine_builds.get(engine, ()) if f"{one.version}+{one.tag}" == version)
+        own = next((one.glibc for one in builds), row.glibc)
+        said = [text for text in (own, self.torch_glibc(row.torch) if row.torch else "") if text]
         return max(said, key=Version, default="")
 
     def engine_needs_driver_for_ptx(self, engine: str, version: str, gpu: str) -> str:

@@ -157,6 +157,30 @@ class EngineBinary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineBuild:
+    """A wheel of one release for another CUDA than the default index has, on the project's own release page."""
+
+    version: str
+    cuda: str  # "12.9"
+    platform: str  # of its tag, without the machine: "manylinux_2_28"
+    glibc: str  # that its libraries need, where the tag says less
+    machines: tuple[str, ...]  # "x86_64", "aarch64"
+    source: str
+
+    @property
+    def tag(self) -> str:
+        """ "cu129"."""
+        return "cu" + self.cuda.replace(".", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildPages:
+    """Where such wheels lie: engine -> address without "https://", with {version}, {tag}, {platform}, {machine}."""
+
+    pages: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnginePins:
     """What the metadata of one release of an engine says."""
 

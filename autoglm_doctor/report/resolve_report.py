@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoglm_doctor.domain.resolve.choose import Answer, reasons
-from autoglm_doctor.domain.resolve.lines import pip_line, uv_line
+from autoglm_doctor.domain.resolve.lines import pip_line, then_lines, uv_line
 from autoglm_doctor.domain.resolve.plan import Plan
 from autoglm_doctor.domain.resolve.releases import Model, Place, Release
 from autoglm_doctor.redact import Redactor
@@ -39,12 +39,11 @@ def render_text(resolved: Resolved, *, redactor: Redactor | None, width: int, co
         page.line(f"No release of {resolved.engine} runs there.", "red")
     else:
         page.line(_set(resolved.plan, release), "green")
-        page.line()
-        page.line("  " + page.clean(pip_line(resolved.plan, resolved.python or "python3")), "bold")
-        page.line("  " + page.clean(uv_line(resolved.plan, resolved.python)), "bold")
+        _lines(page, resolved.plan, resolved.python)
         if release.engine != "transformers" and release.transformers:
             page.hanging("  ", f"its metadata takes transformers {release.transformers}", style="dim")
     _why(page, resolved.plan.answer)
+    _own_page(page, resolved)
     _better(page, resolved)
     page.line()
     page.hanging(
@@ -53,16 +52,39 @@ def render_text(resolved: Resolved, *, redactor: Redactor | None, width: int, co
     return page.text()
 
 
+def _lines(page: Page, plan: Plan, python: str) -> None:
+    page.line()
+    page.line("  " + page.clean(pip_line(plan, python or "python3")), "bold")
+    page.line("  " + page.clean(uv_line(plan, python)), "bold")
+    then = then_lines(plan, python)
+    if then:
+        page.hanging("  ", "and then, since this torch is slow on pictures with the cuDNN that it pins:", style="dim")
+    for line in then:
+        page.line("  " + page.clean(line), "bold")
+
+
+def _own_page(page: Page, resolved: Resolved) -> None:
+    """A newer release that no index but the project's own page has."""
+    plan = resolved.plan.own_page
+    if plan is None or plan.answer.release is None:
+        return
+    page.line()
+    page.hanging("Newer, from its project's own release page  ", _set(plan, plan.answer.release))
+    _lines(page, plan, resolved.python)
+
+
 def _set(plan: Plan, release: Release) -> str:
     """ "vllm 0.19.1 (torch 2.10.0, CUDA 12.8) with transformers 5.5.4"."""
     number, cuda = (plan.torch.version, plan.torch.cuda) if plan.torch else (release.torch, release.cuda)
     torch = f" (torch {number}{f', CUDA {cuda}' if cuda else ''})" if number else ""
     library = f" with transformers {plan.answer.transformers}" if plan.answer.transformers else ""
-    return f"{release.engine} {release.version}{torch}{library}"
+    return f"{release.engine} {release.full_version}{torch}{library}"
 
 
 def _index(plan: Plan) -> str:
     """Where the packages come from."""
+    if plan.answer.release and plan.answer.release.wheel:
+        return f"{plan.answer.release.engine} from its project's own release page, torch from {plan.options[-1]}"
     return f"the default index, and torch from {plan.options[-1]}" if plan.options else "the default index"
 
 
@@ -84,7 +106,8 @@ def _why(page: Page, answer: Answer) -> None:
     told = list(reasons(answer))
     if told:
         page.line()
-        page.line("Why nothing newer" if answer.release else "Why")
+        own = answer.release is not None and answer.release.wheel
+        page.line("Why nothing on the default index" if own else "Why nothing newer" if answer.release else "Why")
         width = max(len(span) for span, _ in told)
         for span, text in told:
             page.hanging(f"  {span:<{width}}  ", words(text))
@@ -108,7 +131,7 @@ def _place(place: Place) -> str:
 def render_json(resolved: Resolved, *, redactor: Redactor | None) -> str:
     """One JSON object."""
     plan, place = resolved.plan, resolved.place
-    answer, release, better = plan.answer, plan.answer.release, plan.better
+    answer, better = plan.answer, plan.better
     data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "engine": resolved.engine,
@@ -121,18 +144,8 @@ def render_json(resolved: Resolved, *, redactor: Redactor | None) -> str:
             "glibc": place.glibc or None,
             "machine": place.machine,
         },
-        "answer": {
-            "version": release.version,
-            "torch": (plan.torch.version if plan.torch else release.torch) or None,
-            "cuda": (plan.torch.cuda if plan.torch else release.cuda) or None,
-            "transformers": answer.transformers or (release.version if release.engine == "transformers" else None),
-            "transformers_range": release.transformers or None,
-            "index": plan.options[-1] if plan.options else None,
-            "pip": pip_line(plan, resolved.python or "python3"),
-            "uv": uv_line(plan, resolved.python),
-        }
-        if release
-        else None,
+        "answer": _as_data(plan, resolved.python),
+        "own_page": _as_data(plan.own_page, resolved.python),
         "with_newer_driver": {
             "driver": better.driver,
             "version": better.answer.release.version,
@@ -150,3 +163,23 @@ def render_json(resolved: Resolved, *, redactor: Redactor | None) -> str:
         "matrix_date": resolved.matrix_date,
     }
     return json.dumps(redactor.data(data) if redactor else data, indent=2) + "\n"
+
+
+def _as_data(plan: Plan | None, python: str) -> dict[str, Any] | None:
+    """A set and its lines."""
+    release = plan.answer.release if plan else None
+    if plan is None or release is None:
+        return None
+    library = plan.answer.transformers or (release.version if release.engine == "transformers" else None)
+    return {
+        "version": release.full_version,
+        "torch": (plan.torch.version if plan.torch else release.torch) or None,
+        "cuda": (plan.torch.cuda if plan.torch else release.cuda) or None,
+        "transformers": library,
+        "transformers_range": release.transformers or None,
+        "index": plan.options[-1] if plan.options else None,
+        "wheel": release.wheel or None,
+        "pip": pip_line(plan, python or "python3"),
+        "uv": uv_line(plan, python),
+        "then": list(then_lines(plan, python)),
+    }

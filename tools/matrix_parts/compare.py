@@ -16,6 +16,14 @@ def differences(matrix: Mapping[str, Any], derived: Mapping[str, Any]) -> Iterat
         if found.get("hand") is not False:
             yield f"{name}: hand is {found.get('hand')!r}, a machine keeps it"
         yield from _rows(name, _by_key(found["rows"]), _by_key(section["rows"]))
+    for name, found in matrix.items():
+        if isinstance(found, dict) and name not in derived and found.get("hand") is not True:
+            yield f"{name}: hand is {found.get('hand')!r}, and no metadata is known to hold it"
+
+
+def by_hand(matrix: Mapping[str, Any]) -> list[str]:
+    """Sections that have no witness but their source."""
+    return [name for name, found in matrix.items() if isinstance(found, dict) and found.get("hand") is True]
 
 
 def _by_key(rows: Any) -> dict[str, Any]:

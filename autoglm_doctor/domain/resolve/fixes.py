@@ -1,7 +1,8 @@
 """Ways out of packages that do not go together or do not run here, the least invasive first.
 
-One package; then the engine's set; then another Python; then transformers in the engine's place; a driver last. All of
-them come from the same walk as `autoglm-doctor resolve`, and only when something is red.
+One package; then the engine's set; then a build from the project's own page; then another Python; then transformers in
+the engine's place; a driver last. All of them come from the same walk as `autoglm-doctor resolve`, and only when
+something is red.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import shlex
 from collections.abc import Iterator
 
 from autoglm_doctor.domain.conflicts import demand, install_line, satisfiable
-from autoglm_doctor.domain.driver.ways import NEWER_GPU, WITH_TRANSFORMERS, newer_driver
+from autoglm_doctor.domain.driver.ways import NEWER_GPU, WITH_TRANSFORMERS, driver_for
 from autoglm_doctor.domain.resolve.choose import Answer, library_for, suits
+from autoglm_doctor.domain.resolve.lines import then_lines
 from autoglm_doctor.domain.resolve.obstacles import allows, obstacle, version_of
 from autoglm_doctor.domain.resolve.plan import Plan, plan_for
 from autoglm_doctor.domain.resolve.releases import Library, Model, Place, Release, Shelf
 from autoglm_doctor.domain.resolve.shelf import ENGINES, shelf_of
 from autoglm_doctor.domain.resolve.site import Site
-from autoglm_doctor.domain.wheels import line, torch_line
+from autoglm_doctor.domain.wheels import companion, index_of, line, torch_line
 from autoglm_doctor.finding import Fix, Text
 
 #: What a new environment gets: the middle of what all releases take.
@@ -39,15 +41,20 @@ def install_fixes(site: Site, engine: str = "", *, with_driver: bool = False) ->
     found = [
         *_one_package(site, name, place, model),
         *_with_its_torch(site, name, place, model),
+        *(_other_python(site, name, place, model) if not _on_default_index(plan) else ()),
         *_whole_set(site, plan),
+        *_own_page(site, plan),
     ]
     if plan.answer.release is None:
-        found += [*_other_python(site, name, place, model)]
         found += [WITH_TRANSFORMERS] if name != "transformers" else []
     found += [*_driver(site, plan, wanted=with_driver or plan.answer.release is None)]
     if plan.answer.release is None and plan.better is None and _rule(plan.answer) == "capability":
         found.append(NEWER_GPU)
     return _without_doubles(found) or (_newest(site, name),)
+
+
+def _on_default_index(plan: Plan) -> bool:
+    return plan.answer.release is not None and not plan.answer.release.wheel
 
 
 def _newest(site: Site, engine: str) -> Fix:
@@ -78,15 +85,25 @@ def _one_package(site: Site, engine: str, place: Place, model: Model) -> Iterato
     wrong_torch = _is_other_torch(site, release)
     if library is None or not (library or wrong_torch):
         return
-    wanted = [f"{engine}=={release.version}"] if wrong_torch else []
-    wanted += [f"transformers=={library}"] if library else []
-    values = {"engine": f"{engine} {release.version}", "torch": release.torch, "library": library}
+    bringing, options = _bringing(site, release) if wrong_torch else ((), ())
+    wanted = [*bringing, *([f"transformers=={library}"] if library else [])]
+    torch = f"{release.torch}+{release.tag}" if release.tag else release.torch
+    values = {"engine": f"{engine} {release.full_version}", "torch": torch, "library": library}
     words = "install transformers {library}, which {engine} and the model take"
     if wrong_torch:
         words = "let pip bring torch {torch}, which {engine} was built for" + (
             ", with transformers {library}" if library else ""
         )
-    yield _fix(site, Text(words, values), wanted, _remove_torch(site, release) if wrong_torch else ())
+    first = _remove_torch(site, release) if wrong_torch and not options else ()
+    yield _fix(site, Text(words, values), wanted, first, options)
+
+
+def _bringing(site: Site, release: Release) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What brings the engine's torch: the engine's own metadata; for another CUDA than the default, torch's index."""
+    if not release.tag:
+        return (f"{release.engine}=={release.version}",), ()
+    options = index_of(release.tag)
+    return (f"torch=={release.torch}+{release.tag}", companion(release.torch, options, site.matrix)), options
 
 
 def _with_its_torch(site: Site, engine: str, place: Place, model: Model) -> Iterator[Fix]:
@@ -109,8 +126,9 @@ def _installed(site: Site, engine: str, shelf: Shelf) -> Release | None:
     if tag is None:
         return row
     minimum = site.matrix.minimum_driver(tag[1])
-    driver = minimum.minimum_driver if minimum else ""
-    return dataclasses.replace(row, cuda=f"{tag[1]}.{tag[2]}", minimum_driver=driver)
+    driver, cuda = minimum.minimum_driver if minimum else "", f"{tag[1]}.{tag[2]}"
+    ptx = site.matrix.branch_for_cuda(cuda) if row.ptx_driver else ""
+    return dataclasses.replace(row, cuda=cuda, minimum_driver=driver, ptx_driver=ptx, tag=found.local or "")
 
 
 def _other_library(site: Site, shelf: Shelf, release: Release, place: Place, model: Model) -> str | None:
@@ -145,18 +163,22 @@ def _is_other_torch(site: Site, release: Release) -> bool:
     there = site.version("torch")
     if there is None or not release.torch:
         return False
-    return line(there) != line(release.torch) or _other_cuda(there, release)
+    return line(there) != line(release.torch) or _other_cuda(site, there, release)
 
 
-def _other_cuda(torch: str, release: Release) -> bool:
+def _other_cuda(site: Site, torch: str, release: Release) -> bool:
+    """By its tag; of an engine that has one also by what the default index has of that torch."""
     tag = re.fullmatch(r"cu(\d{2})\d|cpu", torch.partition("+")[2])
-    return tag is not None and tag[1] != release.cuda.split(".")[0]
+    if tag is None:
+        default = site.matrix.torch_cuda(torch).split(".")[0] if release.tag and "+" not in torch else ""
+        return default not in ("", release.cuda.split(".")[0])
+    return tag[1] != release.cuda.split(".")[0]
 
 
 def _remove_torch(site: Site, release: Release) -> tuple[str, ...]:
     """The line that makes room: an installer takes 2.10.0+cpu for 2.10.0 and leaves it there."""
     there = site.version("torch") or ""
-    if there.partition("+")[0] != release.torch or not _other_cuda(there, release):
+    if there.partition("+")[0] != release.torch or not _other_cuda(site, there, release):
         return ()
     said = install_line(site.python, ["torch"], site.packages)
     is_pip = " -m pip " in said
@@ -172,12 +194,26 @@ def _whole_set(site: Site, plan: Plan) -> Iterator[Fix]:
         return
     values = {"engine": release.engine, "version": release.version, "torch": release.torch, "cuda": release.cuda}
     words = "the newest {engine} that runs here, {version}, with its torch {torch} for CUDA {cuda}"
-    if release.engine == "transformers":
+    if release.wheel:
+        words = "{engine} {version} for CUDA {cuda} from its project's own release page: on the default index none runs"
+    elif release.engine == "transformers":
         words = "the newest transformers and torch that run here"
     elif not release.torch or not release.cuda:
         words = "the newest {engine} that runs here, {version}"
-    first = _remove_torch(site, release) if release.engine != "transformers" else ()
-    yield _fix(site, Text(words, values), plan.requirements, first, plan.options)
+    first = _remove_torch(site, release) if release.engine != "transformers" and not release.wheel else ()
+    fix = _fix(site, Text(words, values), plan.requirements, first, plan.options)
+    then = (install_line(site.python, plan.then, site.packages, ["--no-deps"]),) if plan.then else ()
+    yield dataclasses.replace(fix, commands=(*fix.commands, *then))
+
+
+def _own_page(site: Site, plan: Plan) -> Iterator[Fix]:
+    """A newer release for this driver, which no index but the project's own page has."""
+    release = plan.own_page.answer.release if plan.own_page else None
+    if plan.own_page is None or release is None:
+        return
+    values = {"engine": release.engine, "version": release.version, "cuda": release.cuda}
+    words = "a newer {engine}, {version}, built for CUDA {cuda}: from its project's own release page"
+    yield _fix(site, Text(words, values), plan.own_page.requirements, (), plan.own_page.options)
 
 
 def _fix(
@@ -197,7 +233,7 @@ def _fix(
 def _other_python(site: Site, engine: str, place: Place, model: Model) -> Iterator[Fix]:
     """A new environment, where this Python is what no release has a wheel for."""
     other = plan_for(site.matrix, engine, dataclasses.replace(place, python=GOOD_PYTHON), model)
-    if other.answer.release is None or place.python in ("", GOOD_PYTHON):
+    if not _on_default_index(other) or place.python in ("", GOOD_PYTHON):
         return
     yield new_environment(other, Text("make an environment with Python {version}", {"version": GOOD_PYTHON}))
 
@@ -206,7 +242,8 @@ def new_environment(plan: Plan, text: Text) -> Fix:
     """The set of a plan in an environment of its own."""
     backend = ["--torch-backend", plan.options[-1].rpartition("/")[2]] if plan.options else []
     install = shlex.join(["uv", "pip", "install", "--python", "serve/bin/python", *backend, *plan.requirements])
-    return Fix(text=text, commands=(f"uv venv --python {GOOD_PYTHON} serve", install), effort="install")
+    commands = [f"uv venv --python {GOOD_PYTHON} serve", install, *then_lines(plan, "serve/bin/python")[1:]]
+    return Fix(text=text, commands=tuple(commands), effort="install")
 
 
 def fresh_fix(site: Site, engine: str, text: Text) -> Fix | None:
@@ -221,10 +258,6 @@ def _driver(site: Site, plan: Plan, *, wanted: bool) -> Iterator[Fix]:
     if better is None or better.answer.release is None or not wanted:
         return
     release = better.answer.release
-    yield newer_driver(
-        better.driver,
-        ": then {engine} {version} runs here",
-        wsl=bool(site.host and site.host.wsl),
-        engine=release.engine,
-        version=release.version,
-    )
+    words = ": then {engine} {version} runs here"
+    said = {"engine": release.engine, "version": release.version}
+    yield driver_for(better.driver, site.gpus, site.host, site.matrix, words, **said)

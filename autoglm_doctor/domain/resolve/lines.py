@@ -13,7 +13,7 @@ def requirements(answer: Answer) -> tuple[str, ...]:
     """Exact versions of what decides; the rest follows from their own metadata."""
     if answer.release is None:
         return ()
-    found = [f"{answer.release.engine}=={answer.release.version}"]
+    found = [answer.release.wheel or f"{answer.release.engine}=={answer.release.version}"]
     if answer.transformers:
         found.append(f"transformers=={answer.transformers}")
     return tuple(found)
@@ -29,6 +29,15 @@ def uv_line(plan: Plan, python: str = "") -> str:
     # uv takes a package from the first index that has it: torch's own would bring old copies of others.
     backend = ["--torch-backend", plan.options[-1].rpartition("/")[2]] if plan.options else []
     return _line(["uv", "pip", "install", *(["--python", python] if python else []), *backend], plan.requirements)
+
+
+def then_lines(plan: Plan, python: str = "") -> tuple[str, ...]:
+    """What comes after either line, with pip and with uv; () for nothing. pip then warns of what torch pins."""
+    if not plan.then:
+        return ()
+    pip = [python or "python3", "-m", "pip", "install", "--no-deps"]
+    uv = ["uv", "pip", "install", *(["--python", python] if python else []), "--no-deps"]
+    return _line(pip, plan.then), _line(uv, plan.then)
 
 
 def _line(start: Sequence[str], wanted: Sequence[str]) -> str:

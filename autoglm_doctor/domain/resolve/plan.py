@@ -9,6 +9,7 @@ from packaging.version import Version
 
 from autoglm_doctor.domain.resolve.choose import Answer, Refused, choose
 from autoglm_doctor.domain.resolve.obstacles import older, version_of
+from autoglm_doctor.domain.resolve.own_page import in_its_place, own_build
 from autoglm_doctor.domain.resolve.releases import Model, Place, Shelf
 from autoglm_doctor.domain.resolve.shelf import shelf_of
 from autoglm_doctor.domain.wheels import (
@@ -41,25 +42,57 @@ class Plan:
     options: tuple[str, ...] = ()  # the index of torch's build, where the default one has none that runs
     torch: TorchChoice | None = None  # where it has to be named
     better: Better | None = None
+    then: tuple[str, ...] = ()  # what a second line has to install: torch pins another
+    own_page: Plan | None = None  # a newer release, as a build from the project's own release page
 
 
 def plan_for(matrix: Matrix, engine: str, place: Place, model: Model) -> Plan:
     """The newest set for a place, and the lines' requirements and options.
 
-    Without a server a torch that the place names stays, and is not in the lines.
+    Without a server a torch that the place names stays, and is not in the lines. A build of the engine from its
+    project's own page stands beside the answer, and in its place where the default index has none.
     """
     shelf = shelf_of(matrix, engine)
     keep = bool(place.torch)
     place = place if keep else _with_torch(matrix, engine, place)
     answer = choose(shelf, place, model) if place.torch != NO_BUILD else _no_build(shelf, place)
+    build = own_build(matrix, engine, shelf, place, model, answer)
+    if build is not None and answer.release is None:
+        answer, build = in_its_place(build, answer), None
+    return dataclasses.replace(
+        _plan(matrix, answer, place, model, keep=keep),
+        better=None if keep else _better(matrix, engine, shelf, place, model, answer),
+        own_page=_plan(matrix, build, place, model) if build else None,
+    )
+
+
+def _plan(matrix: Matrix, answer: Answer, place: Place, model: Model, *, keep: bool = False) -> Plan:
+    """An answer with its lines; `keep`: without torch."""
     torch = None if keep else _torch(matrix, answer, place)
     return Plan(
         answer=answer,
         requirements=_requirements(answer, torch, matrix),
         options=torch.options if torch else (),
         torch=torch,
-        better=None if keep else _better(matrix, engine, shelf, place, model, answer),
+        then=() if keep else _then(matrix, answer, torch, model),
     )
+
+
+def _then(matrix: Matrix, answer: Answer, torch: TorchChoice | None, model: Model) -> tuple[str, ...]:
+    """What torch pins and a model with pictures must not have: cuDNN before 9.15 with torch 2.9.
+
+    vLLM is not touched: it computes that layer otherwise.
+    """
+    release = answer.release
+    if release is None or release.engine == "vllm" or not model.pictures or (torch is not None and torch.options):
+        return ()
+    row = matrix.torch_release(torch.version if torch else release.torch)
+    if row is None or not row.cudnn:
+        return ()
+    name = f"nvidia-cudnn-cu{row.cuda.split('.')[0]}"
+    pairs = matrix.bad_pairs({"torch": row.version, name: row.cudnn})
+    limits = [one.packages[name] for one in pairs if one.models == "multimodal" and name in one.packages]
+    return tuple(f"{name}>={limit[1:]}" for limit in limits if limit.startswith("<"))
 
 
 #: In the place of a version of torch: no build of it runs there.
@@ -100,16 +133,16 @@ def _said(place: Place) -> dict[str, str]:
 
 
 def _torch(matrix: Matrix, answer: Answer, place: Place) -> TorchChoice | None:
-    """Where a line must name torch: without an engine that pins it, and where the default index has no CUDA build."""
+    """Where a line must name torch: without an engine that pins it, and where the default index has no such build."""
     release = answer.release
     if release is None:
         return None
     if release.engine == "transformers":
         choice = build_for(None, target_of(matrix, place), matrix)
         return with_companion(choice, matrix) if choice else None
-    if not release.torch or default_build(release.torch, place.machine, matrix) != "cpu":
+    if not release.tag and (not release.torch or default_build(release.torch, place.machine, matrix) != "cpu"):
         return None
-    tag = "cu" + release.cuda.replace(".", "")
+    tag = release.tag or "cu" + release.cuda.replace(".", "")
     return TorchChoice(
         requirement=f"torch=={release.torch}+{tag}", options=index_of(tag), cuda=release.cuda, version=release.torch
     )
@@ -118,7 +151,7 @@ def _torch(matrix: Matrix, answer: Answer, place: Place) -> TorchChoice | None:
 def _requirements(answer: Answer, torch: TorchChoice | None, matrix: Matrix) -> tuple[str, ...]:
     if answer.release is None:
         return ()
-    found = [f"{answer.release.engine}=={answer.release.version}"]
+    found = [answer.release.wheel or f"{answer.release.engine}=={answer.release.version}"]
     found += [f"transformers=={answer.transformers}"] if answer.transformers else []
     if torch is not None and torch.options:
         found += [torch.requirement, companion(torch.version, torch.options, matrix)]

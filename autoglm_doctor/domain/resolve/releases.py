@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One release of an engine, with what its default wheel demands; "" and () mean that nothing is demanded."""
+    """One release of an engine, with what its default wheel (or that at `wheel`) demands; "" and (): nothing."""
 
     engine: str  # "vllm"
     version: str
@@ -48,6 +48,13 @@ class Release:
     architectures: tuple[str, ...] = ()  # capabilities with code in its binaries; (): not known
     ptx_driver: str = ""  # GPUs from 10.0 on compile a part at run time, and need this driver branch for it
     companions: Mapping[str, str] = field(default_factory=dict)  # torchvision and the like, exact
+    tag: str = ""  # "cu129": a build that the default index has not
+    wheel: str = ""  # the address of that build, on the project's own release page
+
+    @property
+    def full_version(self) -> str:
+        """ "0.31.0+cu129": as the installed package says it."""
+        return f"{self.version}+{self.tag}" if self.tag else self.version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,7 @@ class Model:
     transformers: str = ""  # the first that knows it
     bad_transformers: tuple[str, ...] = ()
     engine: str = ""  # the first release of the engine that serves it
+    pictures: bool = False  # it has a vision tower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

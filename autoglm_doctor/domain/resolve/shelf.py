@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from autoglm_doctor.domain.resolve.obstacles import version_of
 from autoglm_doctor.domain.resolve.releases import Library, Model, Release, Shelf
-from autoglm_doctor.matrix import EngineRelease, Matrix
+from autoglm_doctor.matrix import EngineBuild, EngineRelease, Matrix
 from autoglm_doctor.matrix import Release as LibraryRow
 
 #: What can be asked for; transformers serves nobody by itself, and runs wherever torch does.
@@ -59,6 +60,32 @@ def _release(matrix: Matrix, engine: str, row: EngineRelease) -> Release:
     )
 
 
+def builds_of(matrix: Matrix, engine: str, machine: str) -> tuple[Release, ...]:
+    """An engine's wheels for another CUDA, from the project's own pages, for a machine ("x86_64"); oldest first."""
+    rows = {row.since: row for row in matrix.engines.get(engine, ())}
+    return tuple(
+        _build(matrix, _release(matrix, engine, rows[one.version]), one, machine)
+        for one in matrix.engine_builds.get(engine, ())
+        if one.version in rows and machine in one.machines
+    )
+
+
+def _build(matrix: Matrix, default: Release, one: EngineBuild, machine: str) -> Release:
+    """The default wheel's release, but for what another CUDA changes."""
+    minimum = matrix.minimum_driver(one.cuda)
+    return dataclasses.replace(
+        default,
+        cuda=one.cuda,
+        minimum_driver=minimum.minimum_driver if minimum else "",
+        glibc=matrix.engine_glibc(default.engine, f"{one.version}+{one.tag}"),
+        architectures=tuple(code for code in default.architectures if machine != "aarch64" or code != "7.5"),
+        # Not measured in these wheels; a compiler of CUDA 12.9 writes no newer PTX than its own.
+        ptx_driver=matrix.branch_for_cuda(one.cuda) if default.ptx_driver else "",
+        tag=one.tag,
+        wheel=matrix.engine_build_url(default.engine, one, machine),
+    )
+
+
 def model_of(matrix: Matrix, engine: str, name: str, config: Mapping[str, Any] | None) -> Model:
     """What a config.json asks for; nothing where there is none."""
     config = config or {}
@@ -79,5 +106,6 @@ def model_of(matrix: Matrix, engine: str, name: str, config: Mapping[str, Any] |
         model_type=kind,
         transformers=matrix.first_transformers(kind),
         bad_transformers=tuple(bad),
+        pictures=bool(config.get("vision_config")),
         engine=said or next((first for one in named if (first := matrix.first_engine(engine, one))), ""),
     )
