@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from autoglm_doctor.api import (
     Cuda,
@@ -25,32 +24,15 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
-from autoglm_doctor.domain.deployment import gpus_of, variables_of
+from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.driver.libcuda import SWITCH, Compat, in_front
 from autoglm_doctor.domain.wheels import driver_cuda, number
 
-SWITCH, FOLDER = "VLLM_ENABLE_CUDA_COMPATIBILITY", "VLLM_CUDA_COMPATIBILITY_PATH"
 SHADOWS, UNSUPPORTED = "CUDA_COMPAT_LIB_SHADOWS_DRIVER", "CUDA_FORWARD_COMPAT_UNSUPPORTED_GPU"
 _SOURCE = "https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html"
 
-#: .../cuda-13.0/compat, .../cuda-compat. In NVIDIA's own images .../cuda/compat/lib is a link that their entry point
-#: makes only where it helps.
-_PLACE = re.compile(r"(?:^|/)(?:cuda[^/]*/compat|cuda-compat[^/]*)/?$", re.IGNORECASE)
-_CUDA = re.compile(r"cuda-(?:compat-)?(\d+)[.-](\d+)")
-#: Folders of the driver itself: libcuda is found there before anything behind them.
-_DRIVERS_OWN = ("/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")
-
 _GEFORCE = re.compile(r"geforce|\bgtx\b|titan|\brtx ?(?:20|30|40|50)[5-9]0\b", re.IGNORECASE)
 _WORKSTATION = re.compile(r"quadro|\bnvs\b|\brtx ?(?:pro|a?\d{3,4})\b|\bT\d{3,4}\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Compat:
-    """cuda-compat on the loader's path."""
-
-    by: str  # the variable that puts it there
-    folder: str  # "" when not known
-    library: str = ""  # driver version of its libcuda, "580.95.05"
-    cuda: str = ""  # the CUDA release that it is for
 
 
 @check(
@@ -76,17 +58,16 @@ def compat_library(
     NVIDIA supports it on data center cards, on some RTX cards for servers, and on Jetson.
 
     Judged by the version of that libcuda (the name of its file) against the driver; where it is not there to be seen,
-    by the CUDA release in the folder's name and NVIDIA's table of packages and driver branches. Where CUDA really
-    started with this path, it is no fault; vLLM's switch acts later, inside vLLM only.
+    by the CUDA release in the folder's name and NVIDIA's table of packages and driver branches. A package of the
+    driver's own branch stays open then: NVIDIA goes on publishing them with that branch's drivers
+    (cuda-compat-13-0_580.178.04). Where CUDA really started with this path, it is no fault; vLLM's switch acts later,
+    inside vLLM only.
 
     ## Fix
 
     Unset it: a driver of the same CUDA major needs no cuda-compat.
     """
-    variables = variables_of(environment, intent)
-    libraries = environment.libraries
-    by_path = None if libraries is None else {library.path: library.version for library in libraries}
-    compat = _compat(variables, by_path, torch, intent)
+    compat = in_front(environment, torch, intent)
     if compat is None:
         yield not_applicable(Text("no cuda-compat on the loader's path"))
     elif compat.by != SWITCH and cuda is not None and cuda.init_code == 0 and cuda.devices:
@@ -96,42 +77,7 @@ def compat_library(
         yield _judge(compat, driver, taken, matrix)
 
 
-def _compat(
-    variables: Mapping[str, str], libraries: Mapping[str, str] | None, torch: Torch | None, intent: Intent
-) -> _Compat | None:
-    """What takes libcuda's place; None when nothing does, as far as can be told."""
-    if intent.engine == "vllm" and variables.get(SWITCH, "").strip().lower() in ("1", "true"):
-        for folder in _vllm_folders(variables, torch):
-            if libraries is None or f"{folder}/libcuda.so.1" in libraries:
-                return _one(SWITCH, folder, libraries, torch)
-    for entry in variables.get("LD_LIBRARY_PATH", "").split(":"):
-        folder = entry.rstrip("/")
-        has_driver = f"{folder}/libcuda.so.1" in (libraries or {})
-        if _PLACE.search(folder):
-            if libraries is None or has_driver:
-                return _one("LD_LIBRARY_PATH", folder, libraries, None)
-        elif has_driver or folder in _DRIVERS_OWN:
-            return None
-    return None
-
-
-def _vllm_folders(variables: Mapping[str, str], torch: Torch | None) -> Iterator[str]:
-    """Where vLLM looks, in its order (vllm/env_override.py); "" for the folder of a CUDA that is not known."""
-    if variables.get(FOLDER):
-        yield variables[FOLDER].rstrip("/")
-    if variables.get("CONDA_PREFIX"):
-        yield variables["CONDA_PREFIX"].rstrip("/") + "/cuda-compat"
-    yield f"/usr/local/cuda-{torch.cuda}/compat" if torch is not None and torch.cuda else ""
-
-
-def _one(by: str, folder: str, libraries: Mapping[str, str] | None, torch: Torch | None) -> _Compat:
-    named = _CUDA.search(folder)
-    default = torch.cuda if torch is not None and torch.cuda else ""
-    cuda = f"{named[1]}.{named[2]}" if named else default
-    return _Compat(by, folder, (libraries or {}).get(f"{folder}/libcuda.so.1", ""), cuda)
-
-
-def _judge(compat: _Compat, driver: Driver | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix) -> Judgement:
+def _judge(compat: Compat, driver: Driver | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix) -> Judgement:
     names = [gpu.name for gpu in gpus or ()]
     geforce = next((name for name in names if _GEFORCE.search(name)), "")
     station = next((name for name in names if _WORKSTATION.search(name)), "")
@@ -160,28 +106,24 @@ def _judge(compat: _Compat, driver: Driver | None, gpus: tuple[Gpu, ...] | None,
     return unknown(Text(text + "; whether it runs over this driver and GPU is not known", said))
 
 
-def _against_driver(compat: _Compat, driver: Driver | None, matrix: Matrix) -> str:
+def _against_driver(compat: Compat, driver: Driver | None, matrix: Matrix) -> str:
     """ "older", "same" or "newer" than the driver; "" when that is not known."""
-    version = number(driver.version) if driver else None
-    library = number(compat.library)
-    if version is None or driver is None or driver.version is None:
+    said = (driver.kernel_version or driver.version) if driver else None
+    version, library = number(said), number(compat.library)
+    if said is None or version is None:
         return ""
     if library is not None:
         return "older" if library < version else "same" if library == version else "newer"
-    mark = matrix.compat_package(compat.cuda, driver.version) if compat.cuda else None
-    if mark == "not needed":
-        # Of the driver's own branch: older than the driver as soon as that one is newer than all releases of that CUDA.
-        newest = max(
-            (number(r.linux) or version for r in matrix.cuda_releases if r.cuda == compat.cuda), default=version
-        )
-        return "older" if newest < version and "." in driver.version else ""
+    mark = matrix.compat_package(compat.cuda, said) if compat.cuda else None
+    if mark == "not needed":  # of the driver's own branch, and such packages go on being published with its drivers
+        return ""
     if mark is not None:
         return "older" if mark == "not" else "newer"
-    return _by_cuda(compat.cuda, driver, matrix)
+    return _by_cuda(compat.cuda, matrix.newest_cuda(said))
 
 
-def _by_cuda(cuda: str, driver: Driver, matrix: Matrix) -> str:
-    has, wants = number(driver_cuda(driver, matrix) or ""), number(cuda)
+def _by_cuda(cuda: str, newest: str) -> str:
+    has, wants = number(newest), number(cuda)
     if has is None or wants is None or has == wants:
         return ""
     return "older" if wants < has else "newer"

@@ -38,6 +38,8 @@ from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
 from autoglm_doctor.domain.driver.absent import no_answer, no_driver, without_nvml
 from autoglm_doctor.domain.driver.faults import Fault, own_words, silent_nvml
 from autoglm_doctor.domain.driver.fixes import ON_CPU, REBOOT, driver_fixes, new_enough
+from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
+from autoglm_doctor.domain.resolve.site import Site
 
 #: nvmlReturn_t (nvml.h): library not found, library/kernel mismatch.
 NOT_FOUND, MISMATCH = 12, 18
@@ -249,7 +251,8 @@ def driver_runs_torch_cuda(
 
     Every release of a CUDA major runs on the oldest driver of that major (minor-version compatibility): a CUDA 12.8
     wheel runs on driver 535, a CUDA 13 wheel does not. A driver whose libcuda knows the major, or on which a real
-    product succeeded on every GPU, is new enough whatever the table says (forward-compatibility package).
+    product succeeded on every GPU, is new enough whatever the table says (forward-compatibility package). Where such a
+    package is in use and CUDA was not started with it, this stays open.
 
     Minimum drivers: 11.x 450.80.02, 12.x 525.60.13, 13.x 580.65.06 (NVIDIA CUDA release notes, table 2).
 
@@ -261,44 +264,59 @@ def driver_runs_torch_cuda(
     on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if on_cpu or torch.cuda is None:
         yield not_applicable(Text(on_cpu or "this torch does not use CUDA"))
-        return
-    row = matrix.minimum_driver(torch.cuda)
-    facts: dict[str, object] = {"driver": _named(driver), "cuda": torch.cuda}
-    if torch_run is not None and ran_everywhere(torch_run):
+    elif torch_run is not None and ran_everywhere(torch_run):
+        facts = {"driver": _named(driver), "cuda": torch.cuda}
         yield ok(Text("torch for CUDA {cuda} computed on every GPU with {driver}", facts))
-        return
+    else:
+        used = in_use(driver, cuda, matrix)
+        taken = gpus_of(gpus, cuda, environment, intent)
+        site = Site(matrix, intent, used, taken, host, interpreter, packages, model_files)
+        by_compat = forward_compatible(cuda, environment, torch, intent)
+        yield _for_cuda(torch.cuda, used, torch, site, gpus, by_compat=by_compat)
+
+
+def _for_cuda(
+    cuda: str, driver: Driver, torch: Torch, site: Site, gpus: tuple[Gpu, ...] | None, *, by_compat: bool
+) -> Judgement:
+    """The driver (with the libcuda in use) against the CUDA that torch was built with."""
+    row = site.matrix.minimum_driver(cuda)
+    facts: dict[str, object] = {"driver": _named(driver), "cuda": cuda, "newest": driver.cuda_version}
     if row is None:
-        yield unknown(Text("the matrix does not know which driver CUDA {cuda} needs", facts))
-        return
+        return unknown(Text("the matrix does not know which driver CUDA {cuda} needs", facts))
     threshold = Threshold(value=row.minimum_driver, unit="driver", source=row.source)
     facts["minimum"] = row.minimum_driver
-    fits = new_enough(driver, torch.cuda, row.minimum_driver)
+    fits = new_enough(driver, cuda, row.minimum_driver)
     if fits is None:
-        yield unknown(Text("the driver's version is not known"))
-    elif fits:
-        by_version = new_enough(dataclasses.replace(driver, cuda_version=None), torch.cuda, row.minimum_driver)
+        return unknown(Text("the driver's version is not known"))
+    if fits:
+        by_version = new_enough(dataclasses.replace(driver, cuda_version=None), cuda, row.minimum_driver)
         why = "which needs {minimum}" if by_version else "since its libcuda knows CUDA {newest}"
-        text = Text("{driver} runs CUDA {cuda}, " + why, {**facts, "newest": driver.cuda_version})
-        yield ok(text, observed=driver.version, expected=row.minimum_driver, threshold=threshold)
-    else:
-        taken = gpus_of(gpus, cuda, environment, intent)
-        yield fail(
-            Text("torch was built for CUDA {cuda}, which needs driver {minimum}; here is {driver}", facts),
-            fix=driver_fixes(
-                driver,
-                torch,
-                packages,
-                taken,
-                matrix,
-                intent=intent,
-                host=host,
-                interpreter=interpreter,
-                files=model_files,
-            ),
-            observed=driver.version,
-            expected=row.minimum_driver,
-            threshold=threshold,
-        )
+        text = Text("{driver} runs CUDA {cuda}, " + why, facts)
+        return ok(text, observed=driver.version, expected=row.minimum_driver, threshold=threshold)
+    if by_compat:
+        return unknown(Text("a forward-compatibility package is in use; which CUDA it brings is not known"))
+    return fail(
+        Text("torch was built for CUDA {cuda}, which needs driver {minimum}; here is {driver}", facts),
+        fix=_newer(driver, torch, site, gpus),
+        observed=driver.version,
+        expected=row.minimum_driver,
+        threshold=threshold,
+    )
+
+
+def _newer(driver: Driver, torch: Torch, site: Site, gpus: tuple[Gpu, ...] | None) -> tuple[Fix, ...]:
+    return driver_fixes(
+        driver,
+        torch,
+        site.packages,
+        site.gpus,
+        site.matrix,
+        intent=site.intent,
+        host=site.host,
+        interpreter=site.interpreter,
+        files=site.files,
+        machine=gpus,
+    )
 
 
 def _named(driver: Driver) -> str:

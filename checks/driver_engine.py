@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from autoglm_doctor.api import (
     Cuda,
@@ -19,6 +18,7 @@ from autoglm_doctor.api import (
     Intent,
     Interpreter,
     Matrix,
+    ModelFiles,
     Packages,
     Reading,
     Text,
@@ -32,17 +32,17 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.checks.engine_cuda import wheel_major
 from autoglm_doctor.checks.engine_pins import published
-from autoglm_doctor.domain.conflicts import install_line
-from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu, variables_of
-from autoglm_doctor.domain.driver.fixes import NEWER_DRIVER, new_enough
-from autoglm_doctor.domain.wheels import engine_requirement, number
+from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
+from autoglm_doctor.domain.driver.fixes import new_enough
+from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
+from autoglm_doctor.domain.driver.ways import driver_for
+from autoglm_doctor.domain.resolve.fixes import install_fixes
+from autoglm_doctor.domain.resolve.site import Site
 
 #: Packages whose tag tells the CUDA of an engine's kernels, the most telling first.
 _KERNELS: Mapping[str, tuple[str, ...]] = {"vllm": ("vllm",), "sglang": ("sglang-kernel", "sgl-kernel", "sglang")}
-
-#: vLLM's wheels on PyPI were built for CUDA 12 from here on; the table of its releases begins later. Release notes.
-_CUDA_12 = Version("0.2.2")
 
 
 @check(
@@ -61,6 +61,7 @@ def driver_runs_engine_cuda(
     environment: Environment | None,
     host: Host | None,
     interpreter: Interpreter | None,
+    model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -78,7 +79,7 @@ def driver_runs_engine_cuda(
 
     ## Fix
 
-    The engine's last release for the driver's CUDA, or a newer driver.
+    The engine's newest release that this driver runs, with its torch, or a newer driver.
     """
     on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
     why = on_cpu or _not_asked(torch, torch_run, intent, matrix)
@@ -93,21 +94,23 @@ def driver_runs_engine_cuda(
     values = {"package": package, "version": version, "cuda": needs, "minimum": row.minimum_driver}
     values["driver"] = f"driver {driver.version}" if driver.version else f"a driver for CUDA {driver.cuda_version}"
     limit = Threshold(value=row.minimum_driver, unit="driver", source=row.source)
-    fits = new_enough(driver, str(needs), row.minimum_driver)
+    used = in_use(driver, cuda, matrix)
+    fits = new_enough(used, str(needs), row.minimum_driver)
     if fits is None:
         yield unknown(Text("the driver's version is not known"))
     elif fits:
         text = Text("{driver} runs CUDA {cuda}, for which {package} {version} was built", values)
         yield ok(text, observed=driver.version, expected=row.minimum_driver, threshold=limit)
-    elif forward_compatible(cuda, environment, intent):
+    elif forward_compatible(cuda, environment, torch.value, intent):
         yield unknown(Text("a forward-compatibility package is in use; which CUDA it brings is not known"))
     else:
         taken = gpus_of(gpus, cuda, environment, intent)
+        site = Site(matrix, intent, used, taken, host, interpreter, packages, model_files)
         yield fail(
             Text(
                 "{package} {version} was built for CUDA {cuda}, which needs driver {minimum}; here is {driver}", values
             ),
-            fix=_fixes(driver, taken, packages, interpreter, intent, matrix),
+            fix=_fixes(site, row.minimum_driver, gpus),
             observed=driver.version or driver.cuda_version,
             expected=row.minimum_driver,
             threshold=limit,
@@ -135,10 +138,9 @@ def _built_for(packages: Packages, host: Host | None, intent: Intent, matrix: Ma
     if not published(version) or "+" in version or _is_foreign(there, host):
         return name, version, None
     row = matrix.engine_release(name, version)
-    if row is not None:
-        major = row.cuda_major
-        return name, version, None if any(other in "".join(there) for other in _other_cuda(major)) else major
-    return name, version, 12 if name == "vllm" and (number(version) or Version("0")) >= _CUDA_12 else None
+    major = wheel_major(version, matrix) if name == "vllm" else row.cuda_major if row else None
+    other = major is not None and any(name in "".join(there) for name in _other_cuda(major))
+    return name, version, None if other else major
 
 
 def _is_foreign(there: Mapping[str, str], host: Host | None) -> bool:
@@ -153,28 +155,7 @@ def _other_cuda(major: int) -> tuple[str, ...]:
     return tuple(f"-cu{one}" for one in (11, 12, 13) if one != major)
 
 
-def forward_compatible(cuda: Cuda | None, environment: Environment | None, intent: Intent) -> bool:
-    """Whether libcuda comes, or is asked to come, from a cuda-compat package, which is newer than the driver."""
-    said = variables_of(environment, intent)
-    asked = said.get("VLLM_ENABLE_CUDA_COMPATIBILITY", "").lower() in ("1", "true", "yes")
-    found = "compat" in ((cuda.library if cuda else "") or "")
-    return asked or found or "compat" in said.get("LD_LIBRARY_PATH", "")
-
-
-def _fixes(
-    driver: Driver,
-    gpus: tuple[Gpu, ...] | None,
-    packages: Packages,
-    interpreter: Interpreter | None,
-    intent: Intent,
-    matrix: Matrix,
-) -> tuple[Fix, ...]:
-    wanted = engine_requirement(intent.engine, driver, gpus, matrix)
-    if wanted is None or wanted == intent.engine:
-        return (NEWER_DRIVER,)
-    earlier = Fix(
-        text=Text("take the newest {engine} whose CUDA the driver runs", {"engine": NAMES[intent.engine]}),
-        commands=(install_line(interpreter.executable if interpreter else None, [wanted], packages),),
-        effort="install",
-    )
-    return (earlier, NEWER_DRIVER)
+def _fixes(site: Site, minimum: str, gpus: tuple[Gpu, ...] | None) -> tuple[Fix, ...]:
+    """What suits this driver in all that is known of it (PTX, too), then a newer driver."""
+    found = tuple(one for one in install_fixes(site) if not one.reboot)
+    return (*found, driver_for(minimum, gpus, site.host, site.matrix))

@@ -28,11 +28,8 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import runs_on_cpu, variables_of
-from autoglm_doctor.domain.driver.fixes import DRIVER_BRANCH, NEWER_GPU, ON_WINDOWS
-from autoglm_doctor.domain.wheels import capability
-
-#: GPUs from Blackwell on take NVIDIA's open kernel modules only (README of open-gpu-kernel-modules 615.71.09).
-_OPEN_ONLY = (10, 0)
+from autoglm_doctor.domain.driver.fixes import NEWER_GPU
+from autoglm_doctor.domain.driver.ways import driver_for, windows_driver
 
 
 class _Refused(NamedTuple):
@@ -64,8 +61,8 @@ def driver_supports_gpu(
 
     Measured by comparing the driver's branch with the compute capability of each GPU, and with the number on the PCI
     bus of those that the driver does not show: a dropped GPU is missing in its list. A GPU that the driver shows is
-    driven. Red where the GPUs that are left do not suffice for the deployment. A GPU that is given to virtual machines
-    (vfio-pci) is left out.
+    driven, and so is one that it is bound to on the bus, though a container may not be given it. Red where the GPUs
+    that are left do not suffice for the deployment. A GPU that is given to virtual machines (vfio-pci) is left out.
 
     NVIDIA's lists of legacy GPUs (supportedchips.html of each driver) and of the branches' CUDA releases. Not judged:
     the open kernel modules, which no GPU before Turing takes; nothing that is read tells which modules are loaded.
@@ -73,7 +70,7 @@ def driver_supports_gpu(
     ## Fix
 
     For an old GPU the last branch that drives it, and a reboot; a package manager's update must not replace it again.
-    For a new one a newer driver.
+    Only another machine helps where that branch would not drive the others. For a new one a newer driver.
     """
     version = driver.kernel_version or driver.version or driver.library_version or ""
     said = variables_of(environment, intent).get("CUDA_VISIBLE_DEVICES")
@@ -87,13 +84,16 @@ def driver_supports_gpu(
         return
     seen = gpus or ()
     refused = [*_refused(seen, driver, version, matrix), *_missing(pci_gpus, seen, version, matrix)]
-    left = _left(seen, pci_gpus, driver, refused)
+    others = _others(pci_gpus, seen, version, matrix)
+    left = _left(seen, others, driver, refused)
     on_cpu = bool(runs_on_cpu(intent, environment, driver, gpus, cuda))
     if refused and left >= intent.gpus_needed:
         values = {"version": version, "gpu": refused[0].name}
         yield not_applicable(Text("driver {version} does not drive {gpu}; the deployment takes others", values))
     elif refused:
-        yield _red(refused, version, host, on_cpu)
+        one = _first(refused, intent.gpus_needed - left)
+        fix = _fixes(one, seen, others, host, matrix)
+        yield _red(one, refused, version, fix, on_cpu)
     else:
         yield from _driven(seen, driver, version, matrix)
 
@@ -145,16 +145,35 @@ def _place(address: str) -> tuple[int, ...]:
         return ()
 
 
-def _left(gpus: tuple[Gpu, ...], pci_gpus: tuple[PciGpu, ...] | None, driver: Driver, refused: list[_Refused]) -> int:
-    """How many GPUs the driver does, or may, drive."""
+def _others(
+    pci_gpus: tuple[PciGpu, ...] | None, gpus: tuple[Gpu, ...], version: str, matrix: Matrix
+) -> tuple[PciGpu, ...]:
+    """GPUs on the bus that the driver does not show here and has not dropped; none beside GPUs without addresses."""
+    if any(not gpu.pci_bus_id for gpu in gpus):
+        return ()
+    shown = {_place(gpu.pci_bus_id) for gpu in gpus}
+    rest = (pci for pci in pci_gpus or () if pci.driver != "vfio-pci" and _place(pci.address) not in shown)
+    rows = ((pci, matrix.dropped_pci(pci.device_id)) for pci in rest)
+    return tuple(pci for pci, row in rows if row is None or Version(version).major <= int(row.last_branch))
+
+
+def _left(gpus: tuple[Gpu, ...], others: tuple[PciGpu, ...], driver: Driver, refused: list[_Refused]) -> int:
+    """How many GPUs the driver does, or may, drive. A container may show fewer than are bound to it."""
+    if not gpus and driver.nvml_code != 0:
+        return len(others)
     named = sum(bool(one.capability) for one in refused)
-    if gpus or driver.nvml_code == 0:
-        return len(gpus) - named
-    return sum(pci.driver != "vfio-pci" for pci in pci_gpus or ()) - len(refused)
+    return len(gpus) - named + sum(pci.driver == "nvidia" for pci in others)
 
 
-def _red(refused: list[_Refused], version: str, host: Host | None, on_cpu: bool) -> Judgement:
-    first = refused[0]
+def _first(refused: list[_Refused], missing: int) -> _Refused:
+    """The GPU to speak of: that of the newest branch which brings enough of them back."""
+    old = sorted((one for one in refused if one.branch and not one.too_old), key=lambda one: -int(one.branch))
+    if len(old) < len(refused):
+        return refused[0]
+    return old[min(max(missing, 1), len(old)) - 1]
+
+
+def _red(first: _Refused, refused: list[_Refused], version: str, fix: tuple[Fix, ...], on_cpu: bool) -> Judgement:
     said = {"version": version, "gpu": first.name, "cc": first.capability, "branch": first.branch}
     said["gpu"] += f" (compute capability {first.capability})" if first.capability else ""
     if first.too_old:
@@ -165,7 +184,7 @@ def _red(refused: list[_Refused], version: str, host: Host | None, on_cpu: bool)
         words = "driver {version} does not drive {gpu}, and no branch in our table does"
     return (warn if on_cpu else fail)(
         Text(words, said),
-        fix=_fixes(first, host),
+        fix=fix,
         cause="DRIVER_TOO_OLD" if first.too_old else "",
         observed=version,
         expected=(">=" if first.too_old else "<=") + first.branch if first.branch else None,
@@ -173,34 +192,31 @@ def _red(refused: list[_Refused], version: str, host: Host | None, on_cpu: bool)
     )
 
 
-def _fixes(one: _Refused, host: Host | None) -> tuple[Fix, ...]:
-    if not one.branch:
+def _fixes(
+    one: _Refused, gpus: tuple[Gpu, ...], others: tuple[PciGpu, ...], host: Host | None, matrix: Matrix
+) -> tuple[Fix, ...]:
+    wsl = host is not None and host.wsl
+    if not one.branch or not (one.too_old or _drives_all(one.branch, gpus, others, matrix)):
         return (NEWER_GPU,)
-    if host is not None and host.wsl:
-        wanted = "first" if one.too_old else "last"
-        text = Text(
-            f"install a driver of branch {{branch}} in Windows, the {wanted} for this GPU", {"branch": one.branch}
-        )
-        return (Fix(text=text, commands=ON_WINDOWS.commands, effort="install"), NEWER_GPU)
+    if wsl:
+        return (windows_driver(one.branch, "first" if one.too_old else "last"), NEWER_GPU)
     if one.too_old:
-        return (newer_driver(one.branch, one.capability), NEWER_GPU)
+        newer = driver_for(one.branch, gpus, host, matrix)
+        return (newer, NEWER_GPU) if newer != NEWER_GPU else (NEWER_GPU,)
     package = f"nvidia-driver-{one.branch}"
-    text = Text("go back to driver {branch}, the last for this GPU (on the host), and reboot", {"branch": one.branch})
+    where = "on the host of this container" if host is not None and host.container else "on the host"
+    text = Text(f"go back to driver {{branch}}, the last for this GPU ({where}), and reboot", {"branch": one.branch})
     commands = (f"sudo apt-get install -y {package}", f"sudo apt-mark hold {package}", "sudo reboot")
     return (Fix(text=text, commands=commands, effort="reboot", needs_root=True, reboot=True), NEWER_GPU)
 
 
-def newer_driver(branch: str, gpu: str) -> Fix:
-    """The driver that a GPU of this capability, or its code, needs: `branch` or newer."""
-    wanted = max(branch or DRIVER_BRANCH, DRIVER_BRANCH, key=int)
-    opened = "-open" if (capability(gpu) or (0, 0)) >= _OPEN_ONLY else ""
-    return Fix(
-        text=Text("install driver {branch} or newer (on the host, not in a container) and reboot", {"branch": wanted}),
-        commands=(f"sudo apt-get install -y nvidia-driver-{wanted}{opened}", "sudo reboot"),
-        effort="reboot",
-        needs_root=True,
-        reboot=True,
-    )
+def _drives_all(branch: str, gpus: tuple[Gpu, ...], others: tuple[PciGpu, ...], matrix: Matrix) -> bool:
+    """Whether no other GPU of the machine is newer than an old branch; one that is known by its number only may be."""
+    known = {gpu: matrix.first_branch_for(gpu) for gpu in matrix.capabilities}
+    newest = max((int(first) for first in known.values() if first), default=0)
+    new = [gpu.compute_capability for gpu in gpus if not matrix.last_branch_for(gpu.compute_capability)]
+    wanted = [int(known.get(one) or newest) for one in new]
+    return int(branch) >= max([*wanted, *(newest for _ in others)], default=0)
 
 
 def _driven(gpus: tuple[Gpu, ...], driver: Driver, version: str, matrix: Matrix) -> Iterator[Judgement]:

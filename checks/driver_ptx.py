@@ -14,6 +14,7 @@ from autoglm_doctor.api import (
     Findings,
     Fix,
     Gpu,
+    Host,
     Intent,
     Interpreter,
     Judgement,
@@ -22,18 +23,20 @@ from autoglm_doctor.api import (
     Packages,
     Text,
     Threshold,
+    Torch,
     check,
     fail,
     not_applicable,
     ok,
     unknown,
-    warn,
 )
-from autoglm_doctor.checks.driver_gpu import newer_driver
 from autoglm_doctor.checks.engine import model_type
 from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
+from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
+from autoglm_doctor.domain.driver.ways import driver_for
+from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability, number
 from autoglm_doctor.profiles import find_profile
 
@@ -49,6 +52,7 @@ class _Case(NamedTuple):
     backend: str  # the attention backend that was asked for, in capitals; "": vLLM's own choice
     fa2: bool  # FlashAttention-2 was asked for
     pictures: bool  # the model has a vision tower, whose attention is another choice
+    compat: bool  # a libcuda of which no more is known than that it is newer takes the driver's place
 
 
 @check(
@@ -64,6 +68,8 @@ def driver_compiles_ptx(
     cuda: Cuda | None,
     environment: Environment | None,
     interpreter: Interpreter | None,
+    host: Host | None,
+    torch: Torch | None,
     model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
@@ -77,9 +83,10 @@ def driver_compiles_ptx(
 
     Measured by comparing the CUDA release of that PTX (read from vLLM's wheels; a tag such as +cu129 tells it) with
     the newer of what libcuda says and what the driver's branch knows. Red on 12.x (RTX 50, RTX PRO, GB10), where vLLM
-    takes FlashAttention-2 by itself; on 10.x (B200, B300), where text goes through FlashInfer, red for models with a
-    vision tower and yellow for others; on 9.0, which has FlashAttention-3, only where VLLM_FLASH_ATTN_VERSION=2 or the
-    like asks for it. Builds of your own are not judged, nor are other attention backends.
+    takes FlashAttention-2 by itself; on 10.x (B200, B300), where text goes through FlashInfer first
+    (vllm/platforms/cuda.py), red for models with a vision tower and open for others; on 9.0, which has
+    FlashAttention-3, only where VLLM_FLASH_ATTN_VERSION=2 or the like asks for it. Builds of your own are not judged,
+    nor are other attention backends.
 
     vLLM issues 31700 and 47397; its documentation's page on troubleshooting (pull request 28305).
 
@@ -96,11 +103,13 @@ def driver_compiles_ptx(
     taken = taken_gpus(gpus, cuda, environment, intent)
     if not taken:
         yield unknown(Text("which GPU the deployment sees is not known"))
-    has = _newest(driver, matrix)
+    used = in_use(driver, cuda, matrix)
+    compat = forward_compatible(cuda, environment, torch, intent)
+    site = Site(matrix, intent, used, gpus, host, interpreter, packages, model_files)
     for gpu in (one.gpu for one in taken):
         needs = _needs(version, gpu.compute_capability, matrix)
-        case = _case(version, needs, has, environment, model_files, intent)
-        yield _judge(gpu, case, driver, packages, interpreter, model_type(model_files, intent), matrix)
+        case = _case(version, needs, _newest(used, matrix), environment, model_files, intent, compat=compat)
+        yield _judge(gpu, case, site)
 
 
 def _newest(driver: Driver, matrix: Matrix) -> str:
@@ -117,7 +126,14 @@ def _needs(version: str, gpu: str, matrix: Matrix) -> str:
 
 
 def _case(
-    version: str, needs: str, has: str, environment: Environment | None, files: ModelFiles | None, intent: Intent
+    version: str,
+    needs: str,
+    has: str,
+    environment: Environment | None,
+    files: ModelFiles | None,
+    intent: Intent,
+    *,
+    compat: bool,
 ) -> _Case:
     said = variables_of(environment, intent)
     line = " ".join(intent.command)
@@ -132,21 +148,14 @@ def _case(
         backend=backend,
         fa2=said.get("VLLM_FLASH_ATTN_VERSION") == "2",
         pictures=any(config.get("vision_config") for config in configs if config),
+        compat=compat,
     )
 
 
-def _judge(
-    gpu: Gpu,
-    case: _Case,
-    driver: Driver,
-    packages: Packages,
-    interpreter: Interpreter | None,
-    model: str,
-    matrix: Matrix,
-) -> Judgement:
+def _judge(gpu: Gpu, case: _Case, site: Site) -> Judgement:
     subject, one = f"gpu:{gpu.index}", capability(gpu.compute_capability) or (0, 0)
     values: dict[str, object] = {"version": case.version, "gpu": gpu.name, "needs": case.needs, "has": case.has}
-    values["driver"] = f"driver {driver.version}" if driver.version else "the driver"
+    values["driver"] = f"driver {site.driver.version}" if site.driver and site.driver.version else "the driver"
     if not case.needs or (one < (10, 0) and not case.fa2):
         return not_applicable(Text("vLLM {version} runs compiled code on {gpu}", values), subject=subject)
     if not case.has:
@@ -154,18 +163,15 @@ def _judge(
     if number(case.has) >= number(case.needs):  # type: ignore[operator]
         text = Text("{driver} compiles PTX of CUDA {needs}, which vLLM {version} brings for {gpu}", values)
         return ok(text, subject=subject, observed=case.has, expected=f">={case.needs}")
-    if case.backend and "FLASH_ATTN" not in case.backend:
-        words = (
-            "{driver} compiles no PTX of CUDA {needs}; whether a kernel other than FlashAttention-2 needs that is open"
-        )
-        return unknown(Text(words, values), subject=subject)
-    sure = one >= (12, 0) or case.pictures or case.fa2 or "FLASH_ATTN" in case.backend
+    open_ = _open(one, case)
+    if open_:
+        return unknown(Text("{driver} compiles no PTX of CUDA {needs}; " + open_, values), subject=subject)
     words = (
         "vLLM {version} brings FlashAttention-2 for {gpu} as PTX of CUDA {needs}; {driver} compiles up to CUDA {has}"
     )
-    return (fail if sure else warn)(
+    return fail(
         Text(words, values),
-        fix=_fixes(gpu, case, packages, interpreter, model, matrix),
+        fix=_fixes(gpu, case, site),
         subject=subject,
         observed=case.has,
         expected=f">={case.needs}",
@@ -173,16 +179,25 @@ def _judge(
     )
 
 
-def _fixes(
-    gpu: Gpu, case: _Case, packages: Packages, interpreter: Interpreter | None, model: str, matrix: Matrix
-) -> tuple[Fix, ...]:
-    newer = newer_driver(matrix.branch_for_cuda(case.needs), gpu.compute_capability)
-    wanted = _older(gpu, case, model, matrix)
+def _open(gpu: tuple[int, int], case: _Case) -> str:
+    """Why FlashAttention-2 may not be what is used, or this driver not what compiles it; "" where both are sure."""
+    if case.compat:
+        return "a forward-compatibility package is in use, and which CUDA it brings is not known"
+    if case.backend and "FLASH_ATTN" not in case.backend:
+        return "whether a kernel other than FlashAttention-2 needs that is open"
+    if gpu >= (12, 0) or case.pictures or case.fa2 or case.backend:
+        return ""
+    return "vLLM tries FlashInfer first on {gpu}, and whether this model makes it take FlashAttention-2 is open"
+
+
+def _fixes(gpu: Gpu, case: _Case, site: Site) -> tuple[Fix, ...]:
+    newer = driver_for(site.matrix.branch_for_cuda(case.needs), site.gpus, site.host, site.matrix)
+    wanted = _older(gpu, case, model_type(site.files, site.intent), site.matrix)
     if not wanted:
         return (newer,)
     older = Fix(
         text=Text("take the newest vLLM whose kernels the driver compiles"),
-        commands=(install_line(interpreter.executable if interpreter else None, [f"vllm=={wanted}"], packages),),
+        commands=(install_line(site.python, [f"vllm=={wanted}"], site.packages or Packages()),),
         effort="install",
     )
     return (older, newer)

@@ -14,10 +14,12 @@ from autoglm_doctor.api import (
     Host,
     Intent,
     Interpreter,
+    Judgement,
     Matrix,
     Packages,
     Text,
     Threshold,
+    Torch,
     check,
     fail,
     not_applicable,
@@ -28,7 +30,9 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.engine_pins import as_specifier, published, requires
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu, variables_of
-from autoglm_doctor.domain.driver.ways import newer_driver
+from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
+from autoglm_doctor.domain.driver.ways import driver_for
+from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability, driver_cuda, line, number
 
 #: The assembler of this CUDA release is the first whose code no CUDA 11 driver was seen to load (triton 2.2); that of
@@ -106,6 +110,7 @@ def triton_code_loads(
     environment: Environment | None,
     interpreter: Interpreter | None,
     host: Host | None,
+    torch: Torch | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -125,7 +130,7 @@ def triton_code_loads(
     The assembler of the driver's own CUDA major, or a newer driver.
     """
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
-    triton, torch = _triton(packages, matrix), installed_version(packages, "torch")
+    triton = _triton(packages, matrix)
     if why_not or triton is None or (host is not None and host.system != "Linux"):
         yield not_applicable(Text(why_not or "triton is not known to be installed"))
         return
@@ -136,37 +141,42 @@ def triton_code_loads(
     if variables_of(environment, intent).get(variable):
         yield not_applicable(Text("{variable} names another assembler", {"variable": variable}))
         return
-    has, knows = number(matrix.triton_ptxas(triton, gpu)), number(driver_cuda(driver, matrix))
-    said = {"triton": triton, "ptxas": str(has), "driver": driver.version or "?", "cuda": str(knows)}
+    site = Site(matrix, intent, in_use(driver, cuda, matrix), gpus, host, interpreter, packages)
+    by_compat = forward_compatible(cuda, environment, torch, intent)
+    # Alone, without the torch that brings it along, triton is there to be used.
+    is_used = intent.engine in matrix.engines or (torch is None and site.version("torch") is None)
+    has = number(matrix.triton_ptxas(triton, gpu))
+    yield _loads(triton, has, variable, site, by_compat=by_compat, is_used=is_used)
+
+
+def _loads(triton: str, has: Version | None, variable: str, site: Site, *, by_compat: bool, is_used: bool) -> Judgement:
+    """The release of CUDA that triton assembles for against the newest that the libcuda in use knows."""
+    knows, version = number(driver_cuda(site.driver, site.matrix)), (site.driver.version if site.driver else "") or "?"
+    said = {"triton": triton, "ptxas": str(has), "driver": version, "cuda": str(knows)}
     if has is None or knows is None or not published(triton):
-        yield unknown(Text("which CUDA triton {triton} assembles for, or the driver knows, is not known", said))
-    elif has.major <= knows.major:
+        return unknown(Text("which CUDA triton {triton} assembles for, or the driver knows, is not known", said))
+    if has.major <= knows.major:
         text = Text("triton {triton} assembles for CUDA {ptxas}, driver {driver} knows CUDA {cuda}", said)
-        yield ok(text, observed=str(has), expected=f"CUDA {knows.major}")
-    else:
-        # Alone, without the torch that brings it along, triton is there to be used.
-        is_used = intent.engine in matrix.engines or torch is None
-        say = fail if is_used and not (knows.major == 11 and has < NEVER_ON_11) else warn
-        yield say(
-            Text(
-                "triton {triton} assembles for CUDA {ptxas}, and driver {driver} loads nothing newer than its {cuda}",
-                said,
-            ),
-            fix=(
-                _assembler(variable, knows.major, interpreter, packages),
-                newer_driver(
-                    matrix.cuda_majors[str(has.major)].minimum_driver
-                    if str(has.major) in matrix.cuda_majors
-                    else "580",
-                    ", which loads what triton assembles",
-                    wsl=host is not None and host.wsl,
-                ),
-            ),
-            subject="triton",
-            observed=f"CUDA {has}",
-            expected=f"CUDA {knows.major}",
-            threshold=Threshold(value=str(knows), unit="CUDA", source="CUDA compatibility guide: one major"),
-        )
+        return ok(text, observed=str(has), expected=f"CUDA {knows.major}")
+    if by_compat:
+        return unknown(Text("a forward-compatibility package is in use; which CUDA it brings is not known"))
+    return (fail if is_used and not (knows.major == 11 and has < NEVER_ON_11) else warn)(
+        Text(
+            "triton {triton} assembles for CUDA {ptxas}, and driver {driver} loads nothing newer than its {cuda}", said
+        ),
+        fix=_ways_out(variable, has, knows, site),
+        subject="triton",
+        observed=f"CUDA {has}",
+        expected=f"CUDA {knows.major}",
+        threshold=Threshold(value=str(knows), unit="CUDA", source="CUDA compatibility guide: one major"),
+    )
+
+
+def _ways_out(variable: str, has: Version, knows: Version, site: Site) -> tuple[Fix, ...]:
+    row = site.matrix.minimum_driver(str(has))
+    words = ", which loads what triton assembles"
+    newer = driver_for(row.minimum_driver if row else "", site.gpus, site.host, site.matrix, words)
+    return (_assembler(variable, knows.major, site.interpreter, site.packages or Packages()), newer)
 
 
 def _triton(packages: Packages, matrix: Matrix) -> str | None:

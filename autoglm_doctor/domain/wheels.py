@@ -61,7 +61,8 @@ def driver_major(driver: Driver | None, matrix: Matrix) -> int | None:
         cuda = driver_cuda(driver, matrix)
         return int(cuda.split(".")[0]) if cuda else None
     fitting = [int(m) for m, row in matrix.cuda_majors.items() if Version(row.minimum_driver) <= version]
-    return max(fitting, default=None)
+    said = driver.cuda_version.split(".")[0] if driver and driver.cuda_version else ""
+    return max([*fitting, *([int(said)] if said.isdigit() else [])], default=None)
 
 
 def capability(text: str) -> tuple[int, int] | None:
@@ -252,19 +253,6 @@ def engine_rows(
 def _below(card: tuple[int, int], row: EngineRelease) -> bool:
     minimum = capability(row.minimum_capability)
     return minimum is not None and card < minimum
-
-
-def engine_requirement(engine: str, driver: Driver | None, gpus: Iterable[Gpu] | None, matrix: Matrix) -> str | None:
-    """The newest release of an engine that runs here, as pip takes it: "vllm" or "vllm==0.19.1"; None: none does."""
-    rows = matrix.engines.get(engine, ())
-    if not rows:
-        return engine
-    allowed = engine_rows(engine, driver, gpus, matrix)
-    if not allowed:
-        return None
-    if allowed[-1] == rows[-1]:
-        return engine
-    return f"{engine}=={allowed[-1].since}"
 
 
 def torch_lines(

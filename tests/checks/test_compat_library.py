@@ -46,7 +46,6 @@ CASES = [
     pytest.param(SWITCH, "535.129.03", RTX4090, "12.8", UNSUPPORTED, id="an older driver on a GeForce"),
     pytest.param(path(C129), "580.65.06", H100, "", SHADOWS, id="an old compat folder"),
     pytest.param(path("/opt/x", C129 + "/"), "590.44.01", "", "", SHADOWS, id="no GPU is stated"),
-    pytest.param(path(C13), "580.126.09", H100, "", SHADOWS, id="older than the driver's own branch"),
     pytest.param(path(C129), "570.86.15", "RTX 3090", "", UNSUPPORTED, id="a GeForce by its short name"),
     pytest.param(path("/usr/local/cuda-11.8/compat"), "535.129.03", H100, "", SHADOWS, id="a release before the table"),
     # Healthy, or not known to be ill.
@@ -56,6 +55,11 @@ CASES = [
     pytest.param(path(C13), "570.86.15", H100, "", "", id="a folder for an older driver"),
     pytest.param(path(C13), "575.57.08", "NVIDIA A100-SXM4-80GB", "", "", id="a branch that is not in the table"),
     pytest.param(path(C13), "580.65.06", H100, "", "", id="of the driver's branch, and perhaps no older"),
+    pytest.param(path(C13), "580.173.02", H100, "", "", id="a driver after those that CUDA 13.0 came with"),
+    pytest.param(
+        path("/usr/local/cuda-12.8/compat"), "570.211.01", H100, "", "", id="a late driver of the branch of CUDA 12.8"
+    ),
+    pytest.param(SWITCH, "580.126.09", H100, "13.0", "", id="vLLM's switch within the driver's own branch"),
     pytest.param(path(C13), "580", H100, "", "", id="the driver's branch alone"),
     pytest.param(path(C13), "570.86.15", A6000, "", "", id="some workstation cards can"),
     pytest.param(SWITCH, "580.65.06", H100, "", "", id="whose CUDA is not known"),
@@ -87,6 +91,27 @@ LIBRARIES = [
     pytest.param({f"{C129}/libcuda.so.1": "595.40.01"}, "pass", id="newer than the driver"),
     pytest.param({"/usr/local/cuda-12.4/compat/libcuda.so.1": "550.54.15"}, "not_applicable", id="another CUDA's"),
 ]
+
+
+OWN_BRANCH = [
+    pytest.param({"version": "580.173.02"}, "580.95.05", "fail", id="an older package of the driver's own branch"),
+    pytest.param({"version": "580.173.02"}, "580.173.02", "pass", id="the package of this very driver"),
+    pytest.param({"version": "580.173.02"}, "580.178.04", "pass", id="a newer package of the driver's own branch"),
+    pytest.param(
+        {"version": "580.178.04", "kernel_version": "580.173.02"},
+        "580.173.02",
+        "pass",
+        id="the loaded module counts, not the libraries of an update",
+    ),
+]
+
+
+@pytest.mark.parametrize(("driver", "library", "status"), OWN_BRANCH)
+def test_within_the_branch_the_file_decides(driver: dict[str, Any], library: str, status: str) -> None:
+    given = facts({}, "", H100) | {"driver": Driver(**driver)}
+    given["environment"] = Environment(variables=path(C13), libraries=seen({f"{C13}/libcuda.so.1": library}))
+    (found,) = judge(compat_library, intent=VLLM, **given)
+    assert found.status == status
 
 
 @pytest.mark.parametrize("variables", [SWITCH, path(C129)], ids=["vLLM's switch", "LD_LIBRARY_PATH"])

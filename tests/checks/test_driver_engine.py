@@ -186,7 +186,16 @@ FA2 = Environment(variables={"VLLM_FLASH_ATTN_VERSION": "2"})
         pytest.param("0.12.0", OF_570, "12.0", {}, "fail", id="RTX 5090, vLLM 0.12, driver 570"),
         pytest.param("0.19.1", OF_570, "12.1", {}, "fail", id="GB10"),
         pytest.param("0.20.0+cu129", OF_570, "12.0", {}, "fail", id="a tag tells the PTX"),
-        pytest.param("0.12.0", OF_570, "10.0", {}, "warn", id="B200 with text: FlashInfer by default"),
+        pytest.param("0.12.0", OF_570, "10.0", {}, "unknown", id="B200 with text: FlashInfer by default"),
+        pytest.param("0.12.0", OF_570, "11.0", {}, "unknown", id="a Jetson Thor: not seen"),
+        pytest.param(
+            "0.12.0",
+            OF_570,
+            "10.0",
+            {"environment": Environment(variables={"VLLM_ATTENTION_BACKEND": "FLASH_ATTN"})},
+            "fail",
+            id="B200 that is made to take FlashAttention",
+        ),
         pytest.param("0.12.0", OF_570, "10.0", {"model_files": PICTURES}, "fail", id="B200 with a vision tower"),
         pytest.param("0.12.0", OF_570, "9.0", {"environment": FA2}, "fail", id="H100 made to take FlashAttention-2"),
         pytest.param("0.12.0", OF_570, "9.0", {}, "not_applicable", id="H100 takes FlashAttention-3"),
@@ -242,3 +251,13 @@ def test_the_ways_out_of_ptx_run_there() -> None:
     assert any("vllm==0.11.2" in line for line in older.commands)
     assert newer.commands[0] == "sudo apt-get install -y nvidia-driver-580-open"
     assert ptx("0.11.2", OF_570, "12.0").status == "pass"
+
+
+def test_the_ways_out_of_the_engine_s_cuda_compile_ptx() -> None:
+    """The newest vLLM for CUDA 12 is no way out of driver 570 on this GPU: DRV006 calls it red."""
+    found = of("vllm", {"vllm": "0.20.0"}, "570.124.06", gpus=(card("12.0"),))
+    lines = [line for fix in found.fixes if not fix.reboot for line in fix.commands]
+    versions = {word.removeprefix("vllm==") for line in lines for word in line.split() if word.startswith("vllm==")}
+    assert versions
+    assert {ptx(one, OF_570, "12.0").status for one in versions} <= {"pass", "not_applicable"}
+    assert "nvidia-driver-580-open" in found.fixes[-1].commands[0]

@@ -221,6 +221,76 @@ def test_machines(given: dict[str, Any], status: str) -> None:
     assert found.status == status
 
 
+RTX_4090, GT_710 = "0x2684", "0x128b"
+NO_GPU_HERE: dict[str, Any] = {"driver": driver("590.48.01", **LOADED), "gpus": ()}
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        pytest.param(
+            {"pci_gpus": (pci(RTX_4090, by="nvidia"), pci(GT_710, "0000:02:00.0", by="nvidia"))},
+            "not_applicable",
+            id="the container was given none of them",
+        ),
+        pytest.param(
+            {"pci_gpus": (pci(RTX_4090, by="vfio-pci"), pci(GT_710, "0000:02:00.0"))},
+            "fail",
+            id="the other one belongs to a virtual machine",
+        ),
+        pytest.param(
+            {"pci_gpus": (pci(RTX_4090, by="nouveau"), pci(GT_710, "0000:02:00.0"))},
+            "fail",
+            id="the other one is bound to something else",
+        ),
+        pytest.param(
+            {
+                "gpus": (HERE,),
+                "pci_gpus": (
+                    pci("0x20b5", "0000:41:00.0", by="nvidia"),
+                    pci("0x20b5", "0000:42:00.0", by="nvidia"),
+                    DROPPED,
+                ),
+                "intent": Intent(model="m", launch=Launch(tensor_parallel=2)),
+            },
+            "not_applicable",
+            id="the container was given one of two",
+        ),
+        pytest.param(
+            {"gpus": (gpu("6.0"),), "pci_gpus": (pci(RTX_4090, by="nvidia"),)},
+            "fail",
+            id="an assumed GPU is not mixed with the bus",
+        ),
+    ],
+)
+def test_the_bus_shows_more_than_the_container(given: dict[str, Any], status: str) -> None:
+    (found,) = of(**{**NO_GPU_HERE, **given})
+    assert found.status == status
+
+
+TWO = Intent(model="m", launch=Launch(tensor_parallel=2))
+
+
+@pytest.mark.parametrize(
+    ("version", "gpus", "bus", "wanted"),
+    [
+        pytest.param("590.48.01", ("8.9", "3.5"), (), "", id="no branch drives both"),
+        pytest.param("590.48.01", ("8.0", "6.0"), (), "nvidia-driver-580", id="580 drives both"),
+        pytest.param("590.48.01", ("8.0", "6.0", "3.5"), (), "nvidia-driver-580", id="580 brings enough of them back"),
+        pytest.param("615.71.09", ("10.7", "6.0"), (), "", id="580 does not know Rubin"),
+        pytest.param("470.57.02", ("3.5", "8.9"), (), "", id="a newer driver would drop the other"),
+        pytest.param("590.48.01", (), (RTX_4090, GT_710), "", id="by numbers on the bus alone"),
+    ],
+)
+def test_no_way_out_drops_another_gpu(version: str, gpus: tuple[str, ...], bus: tuple[str, ...], wanted: str) -> None:
+    places = tuple(pci(one, f"0000:0{number}:00.0") for number, one in enumerate(bus, 1))
+    given: dict[str, Any] = {"gpus": tuple(gpu(one, index) for index, one in enumerate(gpus))} if gpus else {"gpus": ()}
+    (found,) = of(driver=driver(version, **LOADED), intent=TWO, pci_gpus=places, **given)
+    packages = [line.split()[-1] for fix in found.fixes for line in fix.commands if "apt-get install" in line]
+    assert (found.status, packages) == ("fail", [wanted] if wanted else [])
+    assert found.fixes
+
+
 def test_in_wsl_the_driver_is_windows() -> None:
     wsl = Host(system="Linux", machine="x86_64", kernel="6", wsl=True)
     (found,) = of(driver=driver("591.44"), gpus=(gpu("6.1"),), host=wsl)

@@ -23,10 +23,27 @@ from autoglm_doctor.domain.driver.fixes import (
     REBOOT,
     TOOLKIT,
     USE_GPU_MACHINE,
+    install_driver,
     nvml_fixes,
 )
 from autoglm_doctor.facts import Driver, Host, PciGpu
 from autoglm_doctor.finding import Fix, Text
+
+#: Secure Boot takes modules that are signed with a key that the firmware, or the machine's owner (MOK), knows.
+ENROL_KEY = Fix(
+    text=Text(
+        "have the module's key enrolled: choose a password, then at the reboot `Enroll MOK` and that password; "
+        "distributions also have modules that are signed already"
+    ),
+    commands=(
+        "sudo modprobe nvidia; sudo dmesg | grep -i -E 'key was rejected|loading of unsigned|lockdown' | tail",
+        "sudo mokutil --import /var/lib/shim-signed/mok/MOK.der",
+        "sudo reboot",
+    ),
+    effort="reboot",
+    needs_root=True,
+    reboot=True,
+)
 
 #: Kernel drivers that keep NVIDIA's own from binding.
 FREE_DRIVERS = ("nouveau", "nova_core", "nova-core", "nova")
@@ -52,7 +69,10 @@ def no_answer(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | 
         return Fault(cause="CONTAINER_WITHOUT_GPU", text=text, fixes=_container_fixes(host))
     if code == NOT_FOUND and driver.kernel_version:
         text = Text("the kernel module {version} is loaded, but its libraries are missing: {error}", said)
-        return Fault(cause="DRIVER_NOT_INSTALLED", text=text, fixes=(INSTALL_DRIVER,))
+        return Fault(cause="DRIVER_NOT_INSTALLED", text=text, fixes=(install_driver(pci_gpus),))
+    if code == NOT_LOADED and host is not None and host.secure_boot:
+        text = Text("the driver is installed and its kernel module not loaded ({error}), while Secure Boot is on", said)
+        return Fault(cause="SECURE_BOOT_BLOCKS_MODULE", text=text, fixes=(ENROL_KEY, LOAD_MODULE))
     if code in (NOT_LOADED, NOT_FOUND):
         text = Text("the driver's libraries are installed, but its kernel module is not loaded: {error}", said)
         return Fault(cause="KERNEL_MODULE_NOT_BUILT", text=text, fixes=(LOAD_MODULE, REBOOT))
@@ -98,10 +118,10 @@ def _bare(pci_gpus: tuple[PciGpu, ...]) -> Fault:
     reserved = next((gpu.address for gpu in pci_gpus if gpu.driver == "vfio-pci"), None)
     if reserved is None:
         text = Text("{n} NVIDIA GPU(s) on the PCI bus, but no driver", {"n": len(pci_gpus)})
-        return Fault(cause="DRIVER_NOT_INSTALLED", text=text, fixes=(INSTALL_DRIVER,))
+        return Fault(cause="DRIVER_NOT_INSTALLED", text=text, fixes=(install_driver(pci_gpus),))
     give_back = Fix(
         text=Text("give the GPU back to this machine, if no virtual machine needs it, and install the driver"),
-        commands=(f"sudo driverctl unset-override {reserved}", *INSTALL_DRIVER.commands),
+        commands=(f"sudo driverctl unset-override {reserved}", *install_driver(pci_gpus).commands),
         effort="reboot",
         needs_root=True,
         reboot=True,

@@ -10,10 +10,11 @@ from packaging.version import InvalidVersion, Version
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.driver.ways import DRIVER_BRANCH as DRIVER_BRANCH
 from autoglm_doctor.domain.driver.ways import INSTALL_DRIVER as INSTALL_DRIVER
-from autoglm_doctor.domain.driver.ways import NEWER_DRIVER as NEWER_DRIVER
 from autoglm_doctor.domain.driver.ways import NEWER_GPU as NEWER_GPU
 from autoglm_doctor.domain.driver.ways import ON_WINDOWS as ON_WINDOWS
 from autoglm_doctor.domain.driver.ways import WITH_TRANSFORMERS as WITH_TRANSFORMERS
+from autoglm_doctor.domain.driver.ways import driver_for
+from autoglm_doctor.domain.driver.ways import install_driver as install_driver
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import companion, torch_choice, torch_line
@@ -190,10 +191,12 @@ def driver_fixes(
     host: Host | None = None,
     interpreter: Interpreter | None = None,
     files: ModelFiles | None = None,
+    machine: tuple[Gpu, ...] | None = None,
 ) -> tuple[Fix, ...]:
     """What makes this driver and torch fit, the least invasive first; installs go into `executable`'s environment.
 
-    With the intent, the host and the interpreter the sets also suit the model, the glibc and the Python.
+    With the intent, the host and the interpreter the sets also suit the model, the glibc and the Python. `machine` is
+    all GPUs, which another driver must still drive; `gpus` those that the deployment takes.
     """
     python = interpreter or (Interpreter(executable=executable, version="") if executable else None)
     found: tuple[Fix, ...] = ()
@@ -205,7 +208,8 @@ def driver_fixes(
     if not any(one.effort == "install" for one in found):
         wheel = _wheel_fix(driver, torch, packages, gpus, host, python, matrix)
         found = (*found, wheel) if wheel else found
-    return (*found, NEWER_DRIVER)
+    row = matrix.minimum_driver(torch.cuda) if torch.cuda else None
+    return (*found, driver_for(row.minimum_driver if row else "", machine or gpus, host, matrix))
 
 
 def _engine(packages: Packages | None, intent: Intent | None) -> Engine | None:
