@@ -11,6 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, Literal, TypeVar
 
+from autoglm_doctor.facts_gpu import Cuda as Cuda
+from autoglm_doctor.facts_gpu import CudaDevice as CudaDevice
+from autoglm_doctor.facts_gpu import DeviceRun as DeviceRun
+from autoglm_doctor.facts_gpu import Driver as Driver
+from autoglm_doctor.facts_gpu import Gpu as Gpu
+from autoglm_doctor.facts_gpu import GpuProcess as GpuProcess
+from autoglm_doctor.facts_gpu import PciGpu as PciGpu
+from autoglm_doctor.facts_gpu import Product as Product
+from autoglm_doctor.facts_gpu import TorchRun as TorchRun
 from autoglm_doctor.facts_model import ModelFiles as ModelFiles
 from autoglm_doctor.facts_model import WeightFile as WeightFile
 from autoglm_doctor.facts_serving import Ask as Ask
@@ -59,6 +68,7 @@ class Host:
     machine: str  # "x86_64", "aarch64"
     kernel: str
     distribution: str = ""  # PRETTY_NAME of os-release
+    os_ids: tuple[str, ...] = ()  # ID and ID_LIKE of os-release: "rocky", "rhel", "centos"
     glibc: str | None = None  # None on musl and outside Linux
     wsl: bool = False
     container: str = ""  # "docker", "podman", "kubernetes", ...; "" outside of one
@@ -69,110 +79,8 @@ class Host:
     acs: bool | None = None  # PCIe bridges send what GPUs tell each other to the CPU first; None: not read
     iommu: bool | None = None  # it translates the addresses of devices; None: not read
     nvlink: bool | None = None  # the GPUs have a link of their own; None: not read
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PciGpu:
-    """An NVIDIA display or 3D controller on the PCI bus, seen without any driver."""
-
-    address: str  # "0000:01:00.0"
-    device_id: str  # "0x2684"
-    driver: str | None = None  # kernel driver bound to it: "nvidia", "nouveau", "vfio-pci", None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driver:
-    """The NVIDIA driver, from the best of NVML, libcuda, /proc and nvidia-smi that answered."""
-
-    version: str | None  # "570.124.06"; of the user-space libraries when NVML answered, else of the kernel module
-    kernel_version: str | None = None  # of the loaded kernel module (/proc/driver/nvidia/version)
-    library_version: str | None = None  # in the file name that libnvidia-ml.so.1 or libcuda.so.1 resolves to
-    cuda_version: str | None = None  # newest CUDA that the driver's libcuda knows, "12.8"
-    nvml_code: int | None = None  # return code of nvmlInit: 0 is success, 18 a library/kernel mismatch
-    nvml_error: str | None = None  # its text, or the dynamic loader's
-    read_by: tuple[str, ...] = ()  # the sources that answered, best first
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuProcess:
-    """A process that holds GPU memory; its bytes are None where the driver does not tell (WSL, containers)."""
-
-    pid: int
-    name: str = ""
-    used_bytes: int | None = None
-    compute: bool = True  # False: only draws (a desktop); it is not disturbed by a small computation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
-    """One GPU as NVML sees it (all GPUs of the machine, whatever CUDA_VISIBLE_DEVICES says)."""
-
-    index: int
-    name: str
-    compute_capability: str  # "8.9"
-    total_bytes: int
-    free_bytes: int
-    reserved_bytes: int = 0  # held by the driver itself
-    uuid: str = ""
-    pci_bus_id: str = ""
-    mig: bool = False
-    compute_mode: int = 0  # 0 default, 1 exclusive thread, 2 prohibited, 3 exclusive process
-    processes: tuple[GpuProcess, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CudaDevice:
-    """One device as the CUDA driver API shows it to the deployment (after CUDA_VISIBLE_DEVICES)."""
-
-    index: int
-    name: str
-    compute_capability: str
-    total_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cuda:
-    """What libcuda says when it is really initialised in the deployment's environment."""
-
-    library: str | None  # path that libcuda.so.1 resolved to; None: it could not be loaded
-    load_error: str | None = None  # the dynamic loader's text
-    init_code: int | None = None  # cuInit's return code; 0 is success
-    init_error: str | None = None  # its name, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"
-    driver_cuda_version: str | None = None  # cuDriverGetVersion, "12.8"
-    devices: tuple[CudaDevice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """One small matrix product on a GPU, held against the same product on the CPU."""
-
-    dtype: str  # "bfloat16", "float16"
-    error: str | None = None  # the exception's text
-    relative_error: float | None = None  # max |gpu - cpu| / max |cpu|; NaN where the result is not finite
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceRun:
-    """What happened when torch used one visible GPU."""
-
-    index: int
-    allocation_error: str | None = None
-    products: tuple[Product, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TorchRun:
-    """torch really imported by the target interpreter, in a child process."""
-
-    version: str = ""
-    file: str = ""
-    import_error: str | None = None  # "ImportError: libcudart.so.12: cannot open shared object file ..."
-    import_seconds: float = 0.0
-    cuda_available: bool = False
-    cuda_error: str | None = None  # why torch cannot use CUDA, in its own words
-    cuda_tried: bool = True  # False: torch was imported, and CUDA left alone behind a driver that hangs
-    devices: tuple[DeviceRun, ...] = ()
+    secure_boot: bool | None = None  # the firmware lets only signed kernel modules in; None: not read
+    container_toolkit: bool | None = None  # NVIDIA's, which hands GPUs to containers; None: not read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +140,7 @@ class Toolchain:
     cc_version: str = ""
     nvcc: str | None = None  # path; under $CUDA_HOME or $CUDA_PATH alone where one is set, as FlashInfer looks
     nvcc_version: str = ""  # "12.8"
+    flashinfer_nvcc: str | None = None  # what $FLASHINFER_NVCC names, which only FlashInfer takes; None: not set
     nvcc_in_packages: str | None = None  # of the package nvidia-cuda-nvcc, which not every engine looks for
     cuda_home: str = ""  # folder of the toolkit that the nvcc belongs to, or that a variable names
     python_headers: bool | None = None  # Python.h of the deployment's Python

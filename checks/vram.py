@@ -60,6 +60,9 @@ def gpu_memory_free(
     defaults to 0.90, from vLLM 0.20 on to 0.92. Yellow when it is only enough without the server's own CUDA context,
     about 0.5 GiB. SGLang and transformers claim no share: there the free memory must hold the model.
 
+    GPUs inside a system chip (GB10 of DGX Spark, Jetson) work in main memory, and NVML does not tell it: there the
+    kernel's MemAvailable is taken, as vLLM and SGLang do (vllm/utils/mem_utils.py, MemorySnapshot).
+
     ## Fix
 
     Start with a share that is really free, if the model fits in it: the report prints the line. Or end the processes
@@ -105,9 +108,10 @@ def _fits_itself(case: Case) -> bool:
 
 
 def _judge_free(one: Taken, case: Case) -> Judgement:
-    claim = _claim(one, case)
     if one.free_bytes is None or not one.total_bytes:
-        return unknown(Text("the free memory of a MIG slice cannot be read from here"), subject=one.subject)
+        what = "a MIG slice cannot be read from here" if one.gpu.mig else "this GPU is not known: NVML does not tell it"
+        return unknown(Text(f"the free memory of {what}"), subject=one.subject)
+    claim = _claim(one, case)
     if claim is None:
         engine = {"engine": case.intent.engine}
         why = "{engine} claims no fixed share, and the model is not known or does not fit in the empty GPU"

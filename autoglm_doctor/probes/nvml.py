@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_doctor.facts import Driver, Gpu, GpuProcess, Reading, known
+from autoglm_doctor.probes.cgroup import read_memory
 from autoglm_doctor.probes.driverfiles import (
     cuda_text,
     kernel_version,
@@ -31,6 +32,12 @@ NOT_FOUND = 12
 LOST = {15: "fell off the bus (GPU is lost)", 16: "needs a reset"}
 #: NVML_ERROR_NO_PERMISSION: a GPU of another job (Slurm, a cgroup), which nvmlDeviceGetCount_v2 counts all the same.
 NO_PERMISSION = 4
+#: NVML_ERROR_NOT_SUPPORTED.
+NOT_SUPPORTED = 3
+#: GPUs inside a system chip, which work in main memory and have none of their own: Jetson TX1, TX2, Xavier, Orin and
+#: Thor (10.1 before CUDA 13), and GB10 (developer.nvidia.com/cuda-gpus). NVML tells no memory of the last one:
+#: docs.nvidia.com/dgx/dgx-spark/known-issues.html.
+UNIFIED = ("5.3", "6.2", "7.2", "8.7", "10.1", "11.0", "12.1")
 #: NVML_ERROR_UNKNOWN, for failures that carry no code.
 UNKNOWN = 999
 
@@ -64,7 +71,7 @@ def probe(arguments: dict[str, Any]) -> Answers:
     nvml = _Nvml(None, NOT_FOUND, words) if words else _initialise()
     driver = _driver(nvml, kernel)
     yield "driver", driver
-    gpus = yield from _gpus(nvml, started)
+    gpus = yield from _gpus(nvml, started, root)
     yield "gpus", gpus
     if driver.value is not None and driver.value.version is None:
         driver = _ask_smi(driver, driver.value, float(arguments.get("smi_seconds", LIMIT_SECONDS)))
@@ -171,7 +178,9 @@ def _is_missing(words: str) -> bool:
     return "not found" in words or ("libnvidia-ml" in words and "no such file" in words)
 
 
-def _gpus(nvml: _Nvml, started: float) -> Generator[tuple[str, Reading[Any]], None, Reading[tuple[Gpu, ...]]]:
+def _gpus(
+    nvml: _Nvml, started: float, root: Path
+) -> Generator[tuple[str, Reading[Any]], None, Reading[tuple[Gpu, ...]]]:
     """Says which GPU it asks about and how long those before took (slow is not hung), and returns the reading."""
     if nvml.code != 0:
         return Reading(outcome="failed", why=f"NVML does not start: {nvml.error} (code {nvml.code})")
@@ -184,7 +193,7 @@ def _gpus(nvml: _Nvml, started: float) -> Generator[tuple[str, Reading[Any]], No
         after = f" (after {time.monotonic() - started:.1f} s)" if index else ""
         yield "progress", Reading(outcome="not_run", why=f"asking NVML about GPU {index}{after}")
         try:
-            found.append(_gpu(nvml.module, index))
+            found.append(_gpu(nvml.module, index, root))
         except Exception as error:
             words = _left_out_words(error)
             if words is None:
@@ -226,18 +235,25 @@ def _ask(
         return default
 
 
-def _gpu(nvml: Any, index: int) -> Gpu:
-    """One GPU. Its name, memory and capability are demanded, since a default would be a false fact."""
+def _gpu(nvml: Any, index: int, root: Path) -> Gpu:
+    """One GPU. Its name and capability are demanded, since a default would be a false fact.
+
+    Memory that NVML does not support asking for is that of the machine where the GPU has none of its own; else 0, "not
+    read". Any other error in its place is the GPU's.
+    """
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     mig = bool(_ask(nvml.nvmlDeviceGetMigMode, handle, default=(0, 0))[0])
-    total, free, reserved = _memory(nvml, handle, mig)
-    if not 0 <= free <= total or total == 0:
-        raise ValueError(f"it tells nonsense, {free} bytes free of {total}")
+    memory = _memory(nvml, handle, mig)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+    capability = f"{major}.{minor}"
+    unified = memory is None and capability in UNIFIED
+    total, free, reserved = memory or (_main_memory(root) if unified else (0, 0, 0))
+    if memory and (not 0 <= free <= total or total == 0):
+        raise ValueError(f"it tells nonsense, {free} bytes free of {total}")
     return Gpu(
         index=index,
         name=_name(nvml, handle),
-        compute_capability=f"{major}.{minor}",
+        compute_capability=capability,
         total_bytes=total,
         free_bytes=free,
         reserved_bytes=reserved,
@@ -246,6 +262,7 @@ def _gpu(nvml: Any, index: int) -> Gpu:
         mig=mig,
         compute_mode=_ask(nvml.nvmlDeviceGetComputeMode, handle, default=0),
         processes=_processes(nvml, handle),
+        unified=unified,
     )
 
 
@@ -257,15 +274,32 @@ def _name(nvml: Any, handle: Any) -> str:
         return error.object.decode("utf-8", "replace")
 
 
-def _memory(nvml: Any, handle: Any, mig: bool) -> tuple[int, int, int]:
-    """(total, free, reserved) bytes. A process gets one slice of a GPU in MIG mode: then those of the largest."""
+def _main_memory(root: Path) -> tuple[int, int, int]:
+    """(total, free, reserved) of the machine, as vLLM and SGLang count it there (MemAvailable); zeros: not read."""
+    try:
+        found = read_memory(root)
+    except (OSError, ValueError):
+        return 0, 0, 0
+    return found.total_bytes, min(found.available_bytes, found.total_bytes), 0
+
+
+def _memory(nvml: Any, handle: Any, mig: bool) -> tuple[int, int, int] | None:
+    """(total, free, reserved) bytes; None where there is no such question for the GPU.
+
+    A process gets one slice of a GPU in MIG mode: then those of the largest.
+    """
     slices = _mig_slices(nvml, handle) if mig else []
     if slices:
         return max(slices)
     info = _memory_v2(nvml, handle)
     if info is not None:
         return int(info.total), int(info.free), int(info.reserved)
-    info = nvml.nvmlDeviceGetMemoryInfo(handle)
+    try:
+        info = nvml.nvmlDeviceGetMemoryInfo(handle)
+    except Exception as error:
+        if _code(error) == NOT_SUPPORTED:
+            return None
+        raise
     return int(info.total), int(info.free), 0
 
 

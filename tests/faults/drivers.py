@@ -272,7 +272,7 @@ GPUS = [
         ),
     ),
     red("GPU 0 has trouble with its interrupts", stub(STUB_HANDLE_ERROR="11"), "GPU002", "GPU_NOT_READABLE", "gpu:0"),
-    open_question("GPU 0 does not tell its memory", stub(STUB_UNSUPPORTED="memory"), "GPU002", "Not Supported"),
+    open_question("GPU 0 does not tell its memory", stub(STUB_UNSUPPORTED="memory"), "VRM001", "NVML does not tell"),
     open_question("GPU 0 has no memory", stub(STUB_GPUS="NVIDIA GeForce RTX 4090|8.9|0|0|0"), "VRM001", "nonsense"),
     open_question(
         "GPU 0 has more free memory than memory",

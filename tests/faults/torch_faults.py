@@ -136,7 +136,7 @@ FATAL = [
 ]
 
 RAISING = [
-    raised("lacks a library", "CUDA_MAJOR_MIXED_PACKAGES", "libcudart.so.12"),
+    raised("lacks a library", "TORCH_IMPORT_FAILED", "libcudart.so.12"),
     raised("lacks a symbol", "CUDA_LIBS_SHADOWED", "ncclCommWindowRegister", "LD_LIBRARY_PATH"),
     raised("exhausts memory", "RAM_TOO_SMALL", "MemoryError", "free -m"),
     died("raises no Exception", "Odd: odd"),

@@ -184,6 +184,21 @@ def test_containers(tmp_path: Path, files: dict[str, str], environ: dict[str, st
     assert read_host(write(tmp_path, files), environ).container == container
 
 
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        pytest.param('ID="rocky"\nID_LIKE="rhel centos fedora"\n', ("rocky", "rhel", "centos", "fedora"), id="quoted"),
+        pytest.param("ID=ubuntu\nID_LIKE=debian\nVERSION_ID=22.04\n", ("ubuntu", "debian"), id="bare"),
+        pytest.param("ID_LIKE='suse opensuse'\nID=sles\n", ("sles", "suse", "opensuse"), id="the other way round"),
+        pytest.param("VARIANT_ID=server\nID=kylin\n", ("kylin",), id="no relatives"),
+        pytest.param("", (), id="nothing"),
+    ],
+)
+def test_ids_of_the_distribution(tmp_path: Path, text: str, ids: tuple[str, ...]) -> None:
+    write(tmp_path, {"etc/os-release": text})
+    assert read_host(tmp_path, {}).os_ids == ids
+
+
 def test_the_distribution_and_wsl(tmp_path: Path) -> None:
     write(tmp_path, {"etc/os-release": 'NAME="Ubuntu"\nPRETTY_NAME="Ubuntu 22.04.5 LTS"\n'})
     host = read_host(tmp_path, {})

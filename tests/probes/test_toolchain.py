@@ -17,7 +17,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty root, whose bin/ is all of PATH."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    for name in ("CC", "CUDA_HOME", "CUDA_PATH"):
+    for name in ("CC", "CUDA_HOME", "CUDA_PATH", "FLASHINFER_NVCC", "CPATH", "C_INCLUDE_PATH"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -65,6 +65,48 @@ def test_the_variable_decides(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert look(folder).cc == ""
 
 
+def test_the_path_is_that_of_the_variables(folder: Path) -> None:
+    """Which may be the deployment's, while this process has another."""
+    program(folder / "bin/gcc", "gcc 1.0")
+    gcc, nvcc = program(folder / "its/gcc", "gcc 2.0"), program(folder / "its/nvcc", "release 12.8,")
+    environ = {"PATH": str(folder / "its")}
+    assert toolchain.find_cc(environ) == gcc
+    assert toolchain.find_cc({"PATH": str(folder / "none")}) == ""
+    assert toolchain.find_cc({**environ, "CC": "gcc -m64"}) == gcc
+    assert toolchain.find_nvcc(environ, folder) == (nvcc, str(folder))
+
+
+def test_flashinfers_own_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert look(folder).flashinfer_nvcc is None
+    mine = program(folder / "opt/nvcc", "release 12.9,")
+    monkeypatch.setenv("FLASHINFER_NVCC", mine)
+    assert (look(folder).flashinfer_nvcc, look(folder).nvcc) == (mine, "")
+    monkeypatch.setenv("FLASHINFER_NVCC", "/nowhere/nvcc")
+    assert look(folder).flashinfer_nvcc == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "entries", "level", "found"),
+    [
+        pytest.param("CPATH", "/opt/inc", "12", True, id="CPATH"),
+        pytest.param("C_INCLUDE_PATH", "/nowhere::/opt/inc", "", True, id="one of several folders"),
+        pytest.param("CPATH", "/opt/inc", "10", False, id="headers of another Python"),
+        pytest.param("CPATH", "/opt", "12", False, id="a folder without them"),
+        pytest.param("CPLUS_INCLUDE_PATH", "/opt/inc", "12", False, id="a variable for C++"),
+        pytest.param("CPATH", "", "12", False, id="an empty variable"),
+    ],
+)
+def test_headers_that_a_variable_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, entries: str, level: str, found: bool
+) -> None:
+    (folder / "opt/inc").mkdir(parents=True)
+    (folder / "opt/inc/Python.h").write_text("")
+    if level:
+        (folder / "opt/inc/patchlevel.h").write_text(f"#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION {level}\n")
+    monkeypatch.setenv(variable, entries)
+    assert look(folder, base_prefix="/usr", version="3.12.3").python_headers is found
+
+
 def test_nvcc_on_the_default_path(folder: Path) -> None:
     nvcc = program(folder / "usr/local/cuda/bin/nvcc", "Cuda compilation tools, release 12.8, V12.8.93")
     found = look(folder)
@@ -104,13 +146,12 @@ def test_headers(folder: Path, there: str, version: str, found: bool | None) -> 
     assert look(folder, base_prefix="/usr", version=version).python_headers is found
 
 
-def test_a_compiler_that_hangs_costs_its_version_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain, "VERSION_SECONDS", 0.3)
+def test_a_compiler_that_hangs_costs_its_version_only(folder: Path) -> None:
     gcc = folder / "bin/gcc"
     gcc.write_text("#!/bin/sh\nexec /bin/sleep 30\n")
     gcc.chmod(0o755)
     started = time.monotonic()
-    found = look(folder)
+    found = look(folder, version_seconds=0.3)
     assert (found.cc, found.cc_version) == (str(gcc), "")
     assert time.monotonic() - started < 10
 
