@@ -78,7 +78,7 @@ VLLM = Syntax(
         "tool-call-parser tool-parser-plugin reasoning-parser response-role ssl-keyfile ssl-certfile root-path "
         "uvicorn-log-level allowed-origins allowed-methods allowed-headers middleware distributed-executor-backend "
         "max-lora-rank max-loras lora-modules compilation-config O cc speculative-config kv-transfer-config "
-        "guided-decoding-backend structured-outputs-config max-logprobs generation-config "
+        "guided-decoding-backend structured-outputs-config max-logprobs logprobs-mode generation-config "
         "override-generation-config attention-backend attention-config kv-cache-memory-bytes "
         "max-seq-len-to-capture nnodes node-rank master-addr master-port api-server-count "
         "mm-encoder-attn-backend "

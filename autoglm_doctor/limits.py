@@ -22,6 +22,9 @@ PROBE_SECONDS = {
 #: One call of nvidia-smi, within the limit of the probe `nvml`. Only made when NVML does not tell the version.
 NVIDIA_SMI_SECONDS = 10.0
 
+#: One `--version` of a compiler, within the limit of the probe `toolchain`, which asks two.
+COMPILER_SECONDS = 5.0
+
 #: How much of the final stage's limit its own measurements may use; the rest is for importing and loading.
 FINAL_STAGE_SECONDS = 600.0
 

@@ -81,13 +81,15 @@ def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Readi
     return {"sys_path": list(target.value.sys_path), "torch_folder": target.value.torch_folder}
 
 
-def _toolchain(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Reading[Any]:
+def _toolchain(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     target = facts.interpreter.value
     if target is None:  # perhaps since PATH leads through a mount that hangs: it would hang here as well
         return _without_interpreter(facts)
+    seconds = {"version_seconds": limits.COMPILER_SECONDS * options.timeout_scale}
     if target.implementation != "cpython":
-        return {}
-    return {"base_prefix": target.base_prefix, "version": target.version, "sys_path": list(target.sys_path)}
+        return seconds
+    place = {"base_prefix": target.base_prefix, "version": target.version, "sys_path": list(target.sys_path)}
+    return {**seconds, **place}
 
 
 def _cuda(facts: Facts, intent: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+
+from packaging.version import Version
+
 from autoglm_doctor.api import (
     Cuda,
     Driver,
@@ -9,6 +14,7 @@ from autoglm_doctor.api import (
     Findings,
     Fix,
     Gpu,
+    Host,
     Intent,
     Interpreter,
     Judgement,
@@ -25,12 +31,15 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine import NAMES
-from autoglm_doctor.domain.conflicts import install_line
-from autoglm_doctor.domain.deployment import engine_version, runs_on_cpu, taken_gpus
+from autoglm_doctor.domain.deployment import engine_version, gpus_of, runs_on_cpu, taken_gpus
 from autoglm_doctor.domain.driver.ways import NEWER_GPU
 from autoglm_doctor.domain.launch_line import changed, line
 from autoglm_doctor.domain.model import model_config
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.quantized import Support, answers, form_of, rows_of
+from autoglm_doctor.domain.resolve.fixes import install_fixes
+from autoglm_doctor.domain.resolve.plan import Plan, plan_for
+from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability
 
 _SOURCE = "get_min_capability() in the engine's wheels"
@@ -50,6 +59,7 @@ def quantization_runs(
     cuda: Cuda | None,
     driver: Driver | None,
     interpreter: Interpreter | None,
+    host: Host | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -62,7 +72,8 @@ def quantization_runs(
 
     Measured by comparing the compute capability of each GPU that the deployment takes with what the installed release
     asks for, by quantization_config and `--quantization`. Red where it refuses; yellow where it unpacks, and where
-    releases differ and the installed one is not known. Forms that are not in the table are not judged.
+    releases differ and the installed one is not known, as of a build from source. Forms that are not in the table are
+    not judged.
 
     ## Fix
     A release that unpacks the weights, another form of the same model, or a newer GPU.
@@ -78,19 +89,13 @@ def quantization_runs(
         yield unknown(Text("the compute capability of the GPUs that the deployment takes is not known"))
         return
     oldest = min(taken, key=lambda gpu: capability(gpu.compute_capability) or (0, 0))
-    version = engine_version(packages, intent)
-    yield _judge(oldest, form, version, intent, interpreter, packages, matrix)
+    every = gpus_of(gpus, cuda, environment, intent)
+    site = Site(matrix, intent, driver, every, host, interpreter, packages, model_files)
+    yield _judge(oldest, form, engine_version(packages, intent), site)
 
 
-def _judge(
-    gpu: Gpu,
-    form: str,
-    version: str | None,
-    intent: Intent,
-    interpreter: Interpreter | None,
-    packages: Packages | None,
-    matrix: Matrix,
-) -> Judgement:
+def _judge(gpu: Gpu, form: str, version: str | None, site: Site) -> Judgement:
+    intent = site.intent
     found = answers(intent.engine, version, form, gpu.compute_capability)
     said = {
         "engine": " ".join(filter(None, (NAMES[intent.engine], version))),
@@ -114,7 +119,7 @@ def _judge(
     rows = rows_of(intent.engine, form)
     return (fail if found == {"refused"} else warn)(
         Text(words, said),
-        fix=_fixes(gpu, rows, version, intent, interpreter, packages, matrix),
+        fix=_fixes(gpu, rows, version, site),
         observed=gpu.compute_capability,
         expected=rows[-1].native or rows[-1].least,
         threshold=Threshold(value=rows[-1].least, unit="compute capability", source=_SOURCE),
@@ -122,35 +127,35 @@ def _judge(
     )
 
 
-def _fixes(
-    gpu: Gpu,
-    rows: tuple[Support, ...],
-    version: str | None,
-    intent: Intent,
-    interpreter: Interpreter | None,
-    packages: Packages | None,
-    matrix: Matrix,
-) -> tuple[Fix, ...]:
+def _fixes(gpu: Gpu, rows: tuple[Support, ...], version: str | None, site: Site) -> tuple[Fix, ...]:
     has = capability(gpu.compute_capability) or (0, 0)
     taking = next((row for row in rows if (capability(row.least) or (0, 0)) <= has), None)
-    newest = matrix.engine_release(intent.engine, None)
-    refused = "refused" in answers(intent.engine, version, rows[0].form, gpu.compute_capability)
-    fixes = []
-    if refused and taking and newest and (capability(newest.minimum_capability) or (0, 0)) <= has:
-        wanted = f"{intent.engine}>={taking.since}"
-        fixes.append(
-            Fix(
-                text=Text("take a release that unpacks these weights ({wanted})", {"wanted": wanted}),
-                commands=(install_line(interpreter.executable if interpreter else None, [wanted], packages),),
-                effort="install",
-            )
-        )
+    refused = "refused" in answers(site.intent.engine, version, rows[0].form, gpu.compute_capability)
+    # Who built the engine from source has reasons: that build is not to be replaced by a release.
+    may_install = refused and taking is not None and (version is None or published(version))
+    releases = _releases(site, Version(taking.since)) if taking and may_install else ()
     others = "an AWQ or GPTQ checkpoint" if has >= (7, 5) else "a GPTQ checkpoint"
-    fixes.append(
-        Fix(
-            text=Text("take another checkpoint (put its name): unquantized where it fits, or " + others),
-            commands=(line(changed(intent, {"quantization": None})).replace(intent.model, "OTHER-CHECKPOINT"),),
-            effort="flag",
-        )
+    other = Fix(
+        text=Text("take another checkpoint (put its name): unquantized where it fits, or " + others),
+        commands=(line(_with_model(changed(site.intent, {"quantization": None}), "OTHER-CHECKPOINT")),),
+        effort="flag",
     )
-    return (*fixes, NEWER_GPU)
+    return (*releases, other, NEWER_GPU)
+
+
+def _releases(site: Site, since: Version) -> tuple[Fix, ...]:
+    """The sets that run on this machine's driver and Python with an engine that is new enough."""
+    plan = plan_for(site.matrix, site.intent.engine, site.place(), site.model(site.intent.engine))
+    good = [one for one in (plan, plan.own_page) if one is not None and _is_since(one, since)]
+    wanted = {word for one in good for word in one.requirements if site.intent.engine in word}
+    return tuple(fix for fix in install_fixes(site) if any(word in said for word in wanted for said in fix.commands))
+
+
+def _is_since(plan: Plan, since: Version) -> bool:
+    return plan.answer.release is not None and Version(plan.answer.release.version) >= since
+
+
+def _with_model(intent: Intent, name: str) -> Intent:
+    """The command for another model: as a word of its own, or behind `--model=`."""
+    words = [re.sub(rf"(^|=){re.escape(intent.model)}$", rf"\g<1>{name}", word) for word in intent.command]
+    return dataclasses.replace(intent, model=name, command=tuple(words))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -16,7 +14,9 @@ from autoglm_doctor.api import (
     Gpu,
     Host,
     Intent,
+    Interpreter,
     Judgement,
+    ModelFiles,
     Packages,
     Text,
     Toolchain,
@@ -29,16 +29,16 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.domain.builds import release_of
 from autoglm_doctor.domain.deployment import engine_version, gpus_of, runs_on_cpu, variables_of
 from autoglm_doctor.domain.jit import SAMPLER, Need, nvcc_need
 from autoglm_doctor.domain.launch_line import line
-from autoglm_doctor.domain.wheels import number
+from autoglm_doctor.domain.model import model_config
+from autoglm_doctor.domain.system_packages import compiler_fixes, toolkit_fix
 
 #: vLLM's second engine, which compiles the model at its start, is the default from this release on (release notes).
 VLLM_COMPILES = Version("0.8")
 
-_RPM = re.compile(r"red hat|rhel|centos|fedora|rocky|alma|amazon|oracle|anolis|openeuler|tencentos", re.IGNORECASE)
-_SUSE = re.compile(r"suse|sles", re.IGNORECASE)
 _ROOTS = ("HST001", "PYT001", "ENG001", "ENG003", "ENG004")
 
 
@@ -46,6 +46,7 @@ _ROOTS = ("HST001", "PYT001", "ENG001", "ENG003", "ENG004")
 def c_compiler(
     toolchain: Toolchain | None,
     host: Host | None,
+    interpreter: Interpreter | None,
     packages: Packages | None,
     environment: Environment | None,
     driver: Driver | None,
@@ -60,11 +61,13 @@ def c_compiler(
     vLLM and SGLang run triton kernels when they start; slim container images and cloud machines have no compiler.
 
     Measured by looking for $CC, gcc and clang, as triton does, and for Python.h in the include folder of the
-    deployment's Python. Red for SGLang and for vLLM from 0.8 on; yellow for earlier releases and for `--enforce-eager`,
-    where it depends on the model. Kernels that an earlier run left in triton's cache are not looked for.
+    deployment's Python and where $CPATH and $C_INCLUDE_PATH send the compiler. Red for SGLang and for vLLM from 0.8 on;
+    yellow for earlier releases and for `--enforce-eager`, where it depends on the model. Kernels that an earlier run
+    left in triton's cache are not looked for.
 
     ## Fix
-    The compiler and the headers of the distribution. uv's own Pythons bring their headers along.
+    The compiler and the headers of the distribution; for a Python that is not the distribution's, that Python again:
+    those of uv, pyenv and conda bring their headers along.
     """
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if why_not or intent.engine not in ("vllm", "sglang") or (host is not None and host.system != "Linux"):
@@ -84,7 +87,9 @@ def c_compiler(
         words = "{engine} compiles with triton when it starts, and {missing} is not there"
         yield (fail if certain else warn)(
             Text(words if certain else "{missing} is not there; {engine} needs it where the model uses triton", said),
-            fix=_packages_of(host, compiler=toolchain.cc == "", headers=toolchain.python_headers is False),
+            fix=compiler_fixes(
+                host, interpreter, compiler=toolchain.cc == "", headers=toolchain.python_headers is False
+            ),
             observed=f"no {missing[0]}",
             expected="gcc or clang, and Python.h",
         )
@@ -95,31 +100,9 @@ def c_compiler(
 
 
 def _compiles(intent: Intent, version: str | None) -> bool:
-    """vLLM compiles at its start; one whose version is not known is one of the last eighteen months."""
-    found = number(version)
+    """vLLM compiles at its start; one whose release is not known is one of the last eighteen months."""
+    found = release_of(version)
     return not intent.launch.enforce_eager and (found is None or found >= VLLM_COMPILES)
-
-
-def _packages_of(host: Host | None, *, compiler: bool, headers: bool) -> Fix:
-    """Of the distribution, in a container without sudo: there it belongs into the image."""
-    name = host.distribution if host else ""
-    inside = host is not None and bool(host.container)
-    if _RPM.search(name):
-        start, names = "dnf install -y", ("gcc", "python3-devel")
-    elif _SUSE.search(name):
-        start, names = "zypper install -y", ("gcc", "python3-devel")
-    else:
-        start, names = "apt-get install -y", ("gcc libc6-dev", "python3-dev")
-    wanted = " ".join(one for one, gone in zip(names, (compiler, headers), strict=True) if gone)
-    words = "install it into the image" if inside else "install it"
-    if headers:
-        words += "; for a Python that is not the distribution's own, the headers of that one"
-    return Fix(
-        text=Text(words),
-        commands=(f"{'' if inside else 'sudo '}{start} {wanted}",),
-        effort="install",
-        needs_root=True,
-    )
 
 
 @check("PKG008", "cuda-compiler", cause="NVCC_MISSING_FOR_JIT", explained_by=_ROOTS)
@@ -132,6 +115,7 @@ def cuda_compiler(
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
     cuda: Cuda | None,
+    model_files: ModelFiles | None,
     intent: Intent,
 ) -> Findings:
     """nvcc is there where the engine compiles CUDA code at its start.
@@ -141,9 +125,11 @@ def cuda_compiler(
     "nvcc: not found". The engines' own container images hold a compiler.
 
     Measured by looking where FlashInfer does: under $CUDA_HOME or $CUDA_PATH alone where one is set, else on PATH and
-    in /usr/local/cuda. Which release compiles what was read from the wheels of both engines. Red where the server does
-    not start without; yellow where it depends on the attention, or on a release that is not known. Quiet with
-    flashinfer-jit-cache or VLLM_USE_FLASHINFER_SAMPLER=0.
+    in /usr/local/cuda; FLASHINFER_NVCC may name another compiler for the toolkit's headers. Which release compiles what
+    was read from the wheels of both engines. Red where the server does not start without; yellow where it depends on
+    the attention, or on a release that is not known. Quiet with flashinfer-jit-cache or VLLM_USE_FLASHINFER_SAMPLER=0,
+    for servers that sample nothing (embeddings, scores), for processed log-probabilities, for GPUs that FlashInfer has
+    no kernels for, and for releases after vLLM 0.33, which sample by themselves where compiling fails.
 
     ## Fix
     For vLLM, its own sampler. Else the CUDA toolkit of torch's CUDA release, or the engine's container image.
@@ -151,44 +137,50 @@ def cuda_compiler(
     cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment, intent) or ()]
     version = engine_version(packages, intent)
     installed = {str(canonicalize_name(d.name)): d.version for d in packages.distributions} if packages else {}
-    need = nvcc_need(intent, version, installed, variables_of(environment, intent), cards)
+    config = model_config(intent, model_files)
+    need = nvcc_need(intent, version, installed, variables_of(environment, intent), cards, config)
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if why_not or need is None or (host is not None and host.system != "Linux"):
         yield not_applicable(Text(why_not or "nothing here is known to compile CUDA code at its start"))
-    elif toolchain is None or toolchain.nvcc is None:
+    elif toolchain is None or (toolchain.nvcc is None and not _named(toolchain, intent)):
         yield unknown(Text("whether nvcc is there is not known"))
+    elif _named(toolchain, intent) and toolchain.cuda_home:
+        said = {"nvcc": _named(toolchain, intent), "folder": toolchain.cuda_home}
+        yield ok(
+            Text("{nvcc} is named by FLASHINFER_NVCC, beside the toolkit in {folder}", said), observed=said["nvcc"]
+        )
     elif toolchain.nvcc:
         said = {"nvcc": toolchain.nvcc, "version": toolchain.nvcc_version or "?"}
         yield ok(Text("{nvcc} of CUDA {version} is there", said), observed=toolchain.nvcc)
+    elif _named(toolchain, intent):
+        said = {"nvcc": _named(toolchain, intent)}
+        yield unknown(Text("FLASHINFER_NVCC names {nvcc}; where its toolkit is, no variable tells", said))
     elif toolchain.nvcc_in_packages:
         said = {"nvcc": toolchain.nvcc_in_packages}
         yield unknown(Text("nvcc is only in a Python package ({nvcc}), where not every engine finds it", said))
+    elif need.without == "unknown":
+        said = {"version": version or ""}
+        yield unknown(
+            Text("there is no nvcc; whether this build ({version}) compiles with it, its version does not tell", said)
+        )
     else:
-        yield _without(need, version, toolchain, torch.cuda if torch else None, intent)
+        yield _without(need, version, toolchain, toolkit_fix(host, (torch.cuda if torch else None) or "13.0"), intent)
 
 
-def _without(need: Need, version: str | None, toolchain: Toolchain, cuda: str | None, intent: Intent) -> Judgement:
+def _named(toolchain: Toolchain, intent: Intent) -> str:
+    """What FLASHINFER_NVCC names: FlashInfer takes it, SGLang's own kernels do not."""
+    return (toolchain.flashinfer_nvcc or "") if intent.engine == "vllm" else ""
+
+
+def _without(need: Need, version: str | None, toolchain: Toolchain, toolkit: Fix, intent: Intent) -> Judgement:
     said = {"version": version or "", "folder": toolchain.cuda_home}
     where = "in {folder}, which a variable names, is no nvcc" if toolchain.cuda_home else "there is no nvcc"
-    release = cuda or "13.0"
-    dashed = release.replace(".", "-")
-    toolkit = Fix(
-        text=Text(
-            "install the compiler of torch's CUDA release ({release}) from NVIDIA's packages", {"release": release}
-        ),
-        commands=(
-            f"sudo apt-get install -y cuda-nvcc-{dashed} cuda-cudart-dev-{dashed}",
-            f"export CUDA_HOME=/usr/local/cuda-{release}",
-        ),
-        effort="install",
-        needs_root=True,
-    )
     own = Fix(
         text=Text("let vLLM sample by itself, which compiles nothing with nvcc"),
         commands=(f"{SAMPLER}=0 {line(intent)}",),
         effort="setting",
     )
-    return (fail if need.certain else warn)(
+    return (fail if need.without == "fail" else warn)(
         Text(need.what + ", and " + where, said),
         fix=(own, toolkit) if need.way_out == "sampler" else (toolkit,),
         observed="no nvcc",

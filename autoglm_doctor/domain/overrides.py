@@ -29,10 +29,11 @@ class Rule:
     status: Literal["fail", "warn"] = "warn"
     engine: str = ""  # "": every engine that uses torch
     several: bool = False  # only where the model is on several GPUs
+    until: str = ""  # the engine does not read it any more from this release on
 
 
-def _matches(pattern: str) -> Callable[[str], bool]:
-    compiled = re.compile(pattern, re.IGNORECASE)
+def _matches(pattern: str, flags: int = re.IGNORECASE) -> Callable[[str], bool]:
+    compiled = re.compile(pattern, flags)
     return lambda value: compiled.fullmatch(value.strip()) is not None
 
 
@@ -44,41 +45,86 @@ def _between(low: int, high: int) -> Callable[[str], bool]:
     return good
 
 
-_NUMBER = _matches(r"-?\d{1,18}")
+def _read_by_nccl(value: str) -> int | None:
+    """All of it as strtoll(value, 0) reads it: decimal, 0x1f, 017; None where it stops before the end."""
+    found = re.fullmatch(r"\s*([+-]?)(?:(0x[0-9a-f]{1,15})|(0[0-7]{0,18})|([1-9]\d{0,17}))\s*", value, re.IGNORECASE)
+    if found is None:
+        return None
+    digits = int(found[2], 16) if found[2] else int(found[3], 8) if found[3] else int(found[4])
+    return -digits if found[1] == "-" else digits
+
+
+def _nccl_number(good: Callable[[int], bool] = lambda _: True) -> Callable[[str], bool]:
+    """A number that NCCL takes; it passes over a variable that is empty (src/misc/param.cc)."""
+
+    def judge(value: str) -> bool:
+        number = _read_by_nccl(value)
+        return not value or (number is not None and good(number))
+
+    return judge
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+#: int() of Python.
+_NUMBER = _matches(r"[+-]?\d{1,18}(?:_\d{1,18})*")
 _NO = _matches(r"|0|false|no|off")
 
-
-def _nccl(name: str, good: Callable[[str], bool], form: str) -> Rule:
-    effect = "NCCL passes over it with a warning, and what it was set for does not happen"
-    return Rule(name=name, good=good, form=form, effect=effect, source=_NCCL, several=True)
+#: What NCCL takes where it is told nothing.
+_DEFAULT = -2
 
 
-#: An engine that reads these as numbers when it starts dies of anything else.
-_VLLM_NUMBERS = (
-    "VLLM_RPC_TIMEOUT",
-    "VLLM_IMAGE_FETCH_TIMEOUT",
-    "VLLM_ENGINE_ITERATION_TIMEOUT_S",
-    "VLLM_MAX_AUDIO_CLIP_FILESIZE_MB",
+def _nccl(
+    name: str,
+    form: str,
+    effect: str = 'NCCL reads the digits at its start and drops the rest without a word: "true" is 0, and "4M" is 4',
+    good: Callable[[str], bool] | None = None,
+) -> Rule:
+    return Rule(name=name, good=good or _nccl_number(), form=form, effect=effect, source=_NCCL, several=True)
+
+
+#: int() of these ends with a ValueError: the first two when the engine starts, the others where they are needed. By
+#: envs.py of the wheels the first is there in 0.22.0 and gone in 0.24.0, the second there in 0.30.0 and gone in 0.32.0.
+_VLLM_NUMBERS: tuple[tuple[str, Literal["fail", "warn"], str], ...] = (
+    ("VLLM_RPC_TIMEOUT", "fail", "0.23"),
+    ("VLLM_ENGINE_ITERATION_TIMEOUT_S", "fail", "0.31"),
+    ("VLLM_IMAGE_FETCH_TIMEOUT", "warn", ""),
+    ("VLLM_MAX_AUDIO_CLIP_FILESIZE_MB", "warn", ""),
 )
 
 RULES: tuple[Rule, ...] = (
     Rule(
         name="NCCL_BUFFSIZE",
-        good=_between(1, 256 * MIB),
+        good=_nccl_number(lambda number: number == _DEFAULT or 1 <= number <= 256 * MIB),
         form="a number of bytes, 4194304 by default, a few times that at most",
-        effect="NCCL takes that much for every channel between two GPUs, and registers it with the network adapter: "
-        "it runs out of memory when the processes join",
+        effect="NCCL takes that much for every channel between two GPUs and runs out of memory when the processes "
+        'join; of what is no number it reads the digits at its start ("4M" is 4 bytes)',
         source=_NCCL,
     ),
-    _nccl("NCCL_NTHREADS", _matches("64|128|256|512"), "64, 128, 256 or 512"),
-    _nccl("NCCL_P2P_LEVEL", _matches(r"LOC|NVL|PIX|PXB|PXN|PHB|NODE|SYS|C2C|\d"), "LOC, NVL, PIX, PXB, PHB or SYS"),
-    _nccl("NCCL_P2P_DISABLE", _NUMBER, "0 or 1"),
-    _nccl("NCCL_SHM_DISABLE", _NUMBER, "0 or 1"),
-    _nccl("NCCL_IB_DISABLE", _NUMBER, "0 or 1"),
-    _nccl("NCCL_CUMEM_ENABLE", _NUMBER, "0 or 1"),
-    _nccl("NCCL_NVLS_ENABLE", _NUMBER, "0, 1 or 2"),
-    _nccl("NCCL_MIN_NCHANNELS", _between(-2, 64), "a number of 64 at most"),
-    _nccl("NCCL_MAX_NCHANNELS", _between(-2, 64), "a number of 64 at most"),
+    # getNthreads() in src/graph/tuning.cc: none above 0 is the default, else whole warps from 64 to 512.
+    _nccl(
+        "NCCL_NTHREADS",
+        "a multiple of 32 from 64 to 512",
+        "NCCL takes another number of threads: of what is no whole number of warps its greatest, of words its default",
+        _nccl_number(lambda number: number <= 0 or (number % 32 == 0 and 64 <= number <= 640)),
+    ),
+    # ncclGetLevel() in src/graph/paths.cc compares with strcmp(), then takes a digit at the start.
+    _nccl(
+        "NCCL_P2P_LEVEL",
+        "LOC, NVL, PIX, PXB, PHB or SYS, in capitals",
+        "NCCL passes over it without a word, and chooses by itself which GPUs talk directly",
+        _matches(r"|(?:LOC|NVL|NVB|C2C|PIX|PXB|PXN|P2C|PHB|NODE|SYS)|\d.*", 0),
+    ),
+    _nccl("NCCL_P2P_DISABLE", "0 or 1"),
+    _nccl("NCCL_SHM_DISABLE", "0 or 1"),
+    _nccl("NCCL_IB_DISABLE", "0 or 1"),
+    _nccl("NCCL_CUMEM_ENABLE", "0 or 1"),
+    _nccl("NCCL_NVLS_ENABLE", "0, 1 or 2"),
+    # More than NCCL's own limit it cuts down to that.
+    _nccl("NCCL_MIN_NCHANNELS", "a number"),
+    _nccl("NCCL_MAX_NCHANNELS", "a number"),
     Rule(
         name="CUDA_LAUNCH_BLOCKING",
         good=_NO,
@@ -88,21 +134,21 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="PYTORCH_NO_CUDA_MEMORY_CACHING",
-        good=_NO,
+        good=_never,  # torch only asks whether it is set: "0" and "" count as well (CUDACachingAllocator.cpp)
         form="not set at all",
         effect="torch asks the driver for every tensor, which takes many times as long. It is meant for finding faults",
         source=_TORCH,
     ),
     Rule(
         name="CUDA_DEVICE_ORDER",
-        good=_matches("FASTEST_FIRST|PCI_BUS_ID"),
+        good=_matches("|FASTEST_FIRST|PCI_BUS_ID"),
         form="FASTEST_FIRST or PCI_BUS_ID",
         effect="CUDA passes over it, and a number in CUDA_VISIBLE_DEVICES may mean another GPU than is thought",
         source=_CUDA,
     ),
     Rule(
         name="CUDA_DEVICE_MAX_CONNECTIONS",
-        good=_between(1, 32),
+        good=lambda value: not value or _between(1, 32)(value),
         form="a number from 1 to 32",
         effect="CUDA passes over it",
         source=_CUDA,
@@ -116,7 +162,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="OMP_NUM_THREADS",
-        good=_matches(r"|[1-9]\d{0,4}(?:,[1-9]\d{0,4})*"),
+        good=_matches(r"|\+?0*[1-9]\d{0,4}(?:\s*,\s*\+?0*[1-9]\d{0,4})*"),
         form="a number from 1 on",
         effect="it is passed over, and every process takes all cores",
         source=_OPENMP,
@@ -132,7 +178,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="VLLM_WORKER_MULTIPROC_METHOD",
-        good=_matches("fork|spawn|forkserver"),
+        good=_matches("fork|spawn|forkserver", 0),
         form="spawn or fork",
         effect="vLLM refuses to start",
         source=_VLLM,
@@ -144,11 +190,12 @@ RULES: tuple[Rule, ...] = (
             name=name,
             good=_NUMBER,
             form="a whole number",
-            effect="vLLM ends with a ValueError",
+            effect="vLLM ends with a ValueError" + ("" if status == "fail" else " where it needs it"),
             source=_VLLM,
-            status="fail",
+            status=status,
             engine="vllm",
+            until=until,
         )
-        for name in _VLLM_NUMBERS
+        for name, status, until in _VLLM_NUMBERS
     ),
 )

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from packaging.version import Version
 
+from autoglm_doctor.domain.builds import is_before, release_of
 from autoglm_doctor.domain.model import quantization_config
-from autoglm_doctor.domain.wheels import capability, number
+from autoglm_doctor.domain.wheels import capability
 
 Answer = Literal["runs", "slower", "refused"]
 
@@ -97,17 +98,22 @@ def form_of(config: Mapping[str, Any] | None, asked: str | None) -> str:
 
 
 def answers(engine: str, version: str | None, form: str, gpu: str) -> frozenset[Answer]:
-    """What a release does with a form on a capability; of an unknown release (None), all that some release does.
+    """What a release does with a form on a capability; of one that is not known, all that some release does.
 
-    Empty where no row is about it, or the capability is none.
+    A build on the way to a release (0.14.0rc1.dev500) counts as that release, and one without a tag (0.1.dev9752) as
+    not known. Empty where no row is about it, or the capability is none.
     """
-    rows, has, found = rows_of(engine, form), capability(gpu), number(version)
-    if not rows or has is None:
-        return frozenset()
-    if found is not None:
-        covering = [row for row in rows if Version(row.since) <= found]
-        return frozenset({_answer(covering[-1], has)}) if covering else frozenset()
-    return frozenset(_answer(row, has) for row in rows)
+    rows, has = rows_of(engine, form), capability(gpu)
+    return frozenset(_answer(row, has) for row in _covering(rows, version)) if has is not None else frozenset()
+
+
+def _covering(rows: tuple[Support, ...], version: str | None) -> tuple[Support, ...]:
+    """The rows that a build may be of: on the way to a release that begins one, also the one before it."""
+    found = release_of(version)
+    if found is None:
+        return rows
+    covering = tuple(row for row in rows if Version(row.since) <= found)
+    return covering[-2:] if covering and is_before(version, Version(covering[-1].since)) else covering[-1:]
 
 
 def rows_of(engine: str, form: str) -> tuple[Support, ...]:

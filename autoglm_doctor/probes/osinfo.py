@@ -46,9 +46,10 @@ _NAMES = frozenset(
         "CUDA_DEVICE_MAX_CONNECTIONS",
         "PYTORCH_NO_CUDA_MEMORY_CACHING",
         "BNB_CUDA_VERSION",
+        "NVIDIA_DISABLE_REQUIRE",
     }
 )
-_PREFIXES = ("VLLM_", "NCCL_", "SGLANG_")
+_PREFIXES = ("VLLM_", "NCCL_", "SGLANG_", "NVIDIA_REQUIRE_")
 _SECRET = re.compile(r"key|token|secret|password|passwd|auth|credential", re.IGNORECASE)
 
 
@@ -78,19 +79,49 @@ def _without_credentials(value: str) -> str:
 def read_host(root: Path, environ: Mapping[str, str]) -> Host:
     """Files are read under `root`; kernel, machine and CPUs are those of this process."""
     name = platform.uname()
+    wsl = "microsoft" in _read(root / "proc/version").lower()
+    container = _container(root, environ)
     return Host(
         system=name.system,
         machine=name.machine,
         kernel=name.release,
         distribution=_distribution(root),
+        os_ids=_os_ids(root),
         glibc=_glibc(),
         tegra=_is_tegra(root),
-        wsl="microsoft" in _read(root / "proc/version").lower(),
-        container=_container(root, environ),
+        wsl=wsl,
+        container=container,
         cpus=_cpus(),
         memlock_bytes=_memlock(),
         rdma_devices=_rdma_devices(root),
+        secure_boot=_secure_boot(root),
+        container_toolkit=None if wsl or container or name.system != "Linux" else _has_toolkit(root),
     )
+
+
+def _secure_boot(root: Path) -> bool | None:
+    """EFI's variable: four bytes of attributes, then 1 or 0 (UEFI specification, 3.3). None without EFI."""
+    for path in sorted((root / "sys/firmware/efi/efivars").glob("SecureBoot-*")):
+        try:
+            value = path.read_bytes()
+        except OSError:
+            continue
+        return value[-1] == 1 if len(value) == 5 else None
+    return None
+
+
+#: What NVIDIA's container toolkit installs, where distributions put programs.
+_TOOLKIT = ("nvidia-ctk", "nvidia-container-runtime", "nvidia-container-runtime-hook", "nvidia-container-cli")
+_PROGRAMS = ("usr/bin", "usr/local/bin", "usr/local/nvidia/toolkit", "run/current-system/sw/bin")
+
+
+def _has_toolkit(root: Path) -> bool | None:
+    """Its programs, or a CDI specification that it wrote; None where Docker is a snap, which has its own."""
+    if any((root / folder / name).exists() for folder in _PROGRAMS for name in _TOOLKIT):
+        return True
+    if any(path for folder in ("etc/cdi", "run/cdi", "var/run/cdi") for path in (root / folder).glob("*nvidia*")):
+        return True
+    return None if (root / "snap/docker").exists() else False
 
 
 def _memlock() -> int | None:
@@ -127,8 +158,18 @@ def _is_tegra(root: Path) -> bool:
     return any(map(os.path.exists, signs)) or bool(re.search("Jetson|Tegra", _read(root / "proc/device-tree/model")))
 
 
+def _os_release(root: Path) -> str:
+    return _read(root / "etc/os-release") or _read(root / "usr/lib/os-release")
+
+
+def _os_ids(root: Path) -> tuple[str, ...]:
+    """ID and then ID_LIKE, the closest relative first (os-release(5))."""
+    said = dict(re.findall(r"""^(ID|ID_LIKE)=["']?([^"'\n]*)""", _os_release(root), re.MULTILINE))
+    return tuple(dict.fromkeys(f"{said.get('ID', '')} {said.get('ID_LIKE', '')}".lower().split()))
+
+
 def _distribution(root: Path) -> str:
-    text = _read(root / "etc/os-release") or _read(root / "usr/lib/os-release")
+    text = _os_release(root)
     found = re.search(r"""^PRETTY_NAME=["']?([^"'\n]*)""", text, re.MULTILINE)
     return found[1] if found else ""
 
