@@ -34,10 +34,11 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.package_metadata import concerns
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import GOOD_PYTHON, fresh_fix, install_fixes
 from autoglm_doctor.domain.resolve.site import SMOKE_TYPE, Site
 from autoglm_doctor.domain.wheels import engine_rows, number
-from autoglm_doctor.matrix import ModelSupport
+from autoglm_doctor.matrix import EngineRelease, ModelSupport
 from autoglm_doctor.profiles import find_profile
 
 #: How the engines write themselves.
@@ -181,7 +182,7 @@ def _may_know_it_all_the_same(
     """Why a transformers from before the type is no proof that it fails; "" when it is one."""
     if support.transformers == _FIRST_RELEASE:
         return "our table begins with transformers 4.28"
-    if files is not None and files.custom_code:
+    if (files is not None and files.custom_code) or intent.launch.trust_remote_code:
         return "the model brings code of its own"
     config = files.config if files and files.config else {}
     names = config.get("architectures")
@@ -205,7 +206,7 @@ def _judge_transformers(
     if found is None:
         return unknown(Text("the version of transformers is not known"), subject="transformers")
     bad = site.matrix.is_known_bad("transformers", version or "", kind)
-    if bad is not None:
+    if bad is not None and bad.models:  # one that is bad for every model is PKG010's
         # Engines run every part of a model when they start; transformers runs what a request asks for.
         judge = warn if bad.in_part and site.intent.engine == "transformers" else fail
         return judge(
@@ -290,7 +291,7 @@ def engine_python(
 
     An engine that is not installed yet has wheels for some versions of Python only; pip then takes an old release or
     tries to build one from source, and fails after minutes. (For an engine that is installed, its own metadata says
-    more: see PKG001.)
+    more: see PKG001. Only where that was not read, its release is judged here.)
 
     Measured by comparing the interpreter's version with Requires-Python of the releases that the driver can run and
     that know the model.
@@ -299,17 +300,20 @@ def engine_python(
     A new environment with Python 3.12, and the engine in there.
     """
     rows = matrix.engines.get(intent.engine, ())
-    if installed_version(packages, intent.engine) is not None or not rows:
+    stated = _stated_release(packages, intent, matrix)
+    if not rows or (stated is None and installed_version(packages, intent.engine) is not None):
         why = "it is installed already" if rows else "it runs on every Python that we know of"
         yield not_applicable(Text("{engine}: {why}", {"engine": NAMES[intent.engine], "why": why}))
         return
     support = matrix.models.get(model_type(model_files, intent))
     first = number((support.vllm if intent.engine == "vllm" else support.sglang) if support else None)
     taken = gpus_of(gpus, cuda, environment, intent)
-    usable = engine_rows(intent.engine, driver, taken, matrix) or rows
+    usable = (stated,) if stated else engine_rows(intent.engine, driver, taken, matrix) or rows
     new_enough = [row for row in usable if first is None or Version(row.since) >= first] or [usable[-1]]
     fitting = [row for row in new_enough if SpecifierSet(row.python).contains(interpreter.version, prereleases=True)]
-    values = {"engine": NAMES[intent.engine], "python": interpreter.version, "needed": new_enough[-1].python}
+    release = installed_version(packages, intent.engine) if stated else None
+    name = f"{NAMES[intent.engine]} {release}" if release else NAMES[intent.engine]
+    values = {"engine": name, "python": interpreter.version, "needed": new_enough[-1].python}
     if fitting:
         text = Text("{engine} can be installed for Python {python}", values)
         yield ok(text, observed=interpreter.version, expected=fitting[-1].python)
@@ -320,9 +324,23 @@ def engine_python(
         yield unknown(Text("no release of {engine} goes with this driver and GPU, whatever the Python", values))
         return
     yield fail(
-        Text("{engine} has no release for Python {python}; it needs {needed}", values),
+        Text("{engine} has no release for Python {python}; it needs {needed}", values)
+        if stated is None
+        else Text("{engine} is not made for Python {python}; it needs {needed}", values),
         fix=fresh,
         observed=interpreter.version,
         expected=new_enough[-1].python,
         threshold=Threshold(value=new_enough[-1].python, unit="Python", source=new_enough[-1].source),
     )
+
+
+def _stated_release(packages: Packages, intent: Intent, matrix: Matrix) -> EngineRelease | None:
+    """The release of a published engine of which no more than the version is known; None where its metadata was read.
+
+    The newest Python that a release was made for is no hard end for what was built on the machine.
+    """
+    one = next((one for one in packages.distributions if one.name.lower() == intent.engine), None)
+    if one is None or one.location or one.requires_python or one.requires or not published(one.version):
+        return None
+    row = matrix.engine_release(intent.engine, one.version)
+    return row if row is not None and row.python else None

@@ -31,21 +31,15 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.engine import NAMES
 from autoglm_doctor.domain.conflicts import excluded_by_name, installed_version, too_new
 from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.published import PUBLISHED
+from autoglm_doctor.domain.published import published as published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import line, number
 from autoglm_doctor.matrix import EngineRelease
 
-#: Local parts of what the projects publish themselves; any other is a build of one's own or of a vendor.
-_PUBLISHED = re.compile(r"cu\d{2,3}|cpu")
-
-
-def published(version: str | None) -> bool:
-    """A release as the project publishes it: no development version, no build of one's own or of a vendor."""
-    found = number(version)
-    if found is None or found.is_prerelease:
-        return False
-    return found.local is None or _PUBLISHED.fullmatch(found.local) is not None
+#: What is the root of a wrong transformers, whatever is wrong with it.
+_ROOTS = ("PYT001", "ENG001", "ENG003", "PKG001", "PKG002")
 
 
 def requires(packages: Packages, parent: str, *names: str) -> bool:
@@ -59,7 +53,7 @@ def requires(packages: Packages, parent: str, *names: str) -> bool:
     "PKG003",
     "engine-pins",
     cause="TRANSFORMERS_TOO_NEW_FOR_ENGINE",
-    explained_by=("PYT001", "ENG001", "ENG003", "PKG001", "PKG002"),
+    explained_by=(*_ROOTS, "ENG002"),
 )
 def engine_pins(
     packages: Packages,
@@ -133,9 +127,11 @@ def _judge(package: str, version: str, packages: Packages, site: Site) -> Iterat
         text = Text("{engine} {version} takes {name} {installed}", values)
         yield ok(text, subject=package, observed=installed, expected=wanted[0])
         return
+    cause = _cause(package, refused[0], installed)
     yield fail(
         Text("{engine} {version} wants {wanted}; {installed} is installed", values),
-        cause=_cause(package, refused[0], installed),
+        cause=cause,
+        explained_by=explained(cause),
         fix=install_fixes(site),
         subject=package,
         observed=installed,
@@ -156,9 +152,11 @@ def _known_pair(package: str, installed: str, version: str, site: Site) -> Judge
     if not wanted or takes(wanted, installed):
         wanted = "<5" if package == "transformers" else ""
     values = {"engine": NAMES[site.intent.engine], "version": version, "name": package, "installed": installed}
+    cause = _cause(package, wanted, installed)
     return fail(
         Text("{engine} {version} does not go with {name} {installed}: {what}", {**values, "what": row.what}),
-        cause=_cause(package, wanted, installed),
+        cause=cause,
+        explained_by=explained(cause),
         fix=install_fixes(site),
         subject=package,
         observed=installed,
@@ -171,7 +169,7 @@ def _rows(version: str, site: Site) -> tuple[EngineRelease, ...]:
     """The release itself; of a development version those around it; () for a build whose number says nothing."""
     found, rows = number(version), site.matrix.engines[site.intent.engine]
     row = site.matrix.engine_release(site.intent.engine, version)
-    if found is None or row is None or (found.local and _PUBLISHED.fullmatch(found.local) is None):
+    if found is None or row is None or (found.local and PUBLISHED.fullmatch(found.local) is None):
         return ()
     if not found.is_prerelease:
         return (row,)
@@ -198,6 +196,11 @@ def takes(wanted: str, installed: str) -> bool:
     if wanted.startswith("==") and "," not in wanted and line(wanted[2:]) == line(installed):
         return True
     return found is None or SpecifierSet(wanted).contains(Version(found.public), prereleases=True)
+
+
+def explained(cause: str, roots: tuple[str, ...] = _ROOTS) -> tuple[str, ...]:
+    """ENG002 is the root where the model asks for a newer transformers, too: not where this one is too new."""
+    return (*roots, "ENG002") if cause in ("TRANSFORMERS_TOO_OLD_FOR_ENGINE", "KNOWN_BAD_RELEASE") else roots
 
 
 def _cause(package: str, wanted: str, installed: str) -> str:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from packaging.version import InvalidVersion, Version
 
 from autoglm_doctor.api import (
+    Cuda,
+    Driver,
+    Environment,
     Findings,
     Fix,
+    Gpu,
     Host,
     Intent,
+    Interpreter,
+    Matrix,
+    ModelFiles,
+    Packages,
     Text,
     Threshold,
     Torch,
@@ -18,7 +26,13 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
     unknown,
+    warn,
 )
+from autoglm_doctor.domain.conflicts import installed_version
+from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.published import published
+from autoglm_doctor.domain.resolve.fixes import install_fixes
+from autoglm_doctor.domain.resolve.site import Site
 
 #: torch's wheels from 2.7 on are tagged manylinux_2_28; the newest symbols in their libraries agree.
 FIRST_TORCH, GLIBC = "2.7", "2.28"
@@ -98,6 +112,65 @@ def glibc_new_enough(host: Host, torch: Torch, torch_run: TorchRun | None) -> Fi
         )
     else:
         yield ok(Text("glibc {glibc} is new enough for torch {torch}", said), observed=host.glibc, expected=GLIBC)
+
+
+@check("HST004", "engine-glibc", cause="GLIBC_TOO_OLD", explained_by=("HST001", "HST002", "PYT001", "ENG003", "ENG004"))
+def engine_glibc(
+    host: Host,
+    packages: Packages,
+    interpreter: Interpreter | None,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    environment: Environment | None,
+    model_files: ModelFiles | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The C library is new enough for the engine's wheel.
+
+    Some wheels ask for more than torch's do: vLLM 0.12 to 0.19 for glibc 2.31 and 0.20 for 2.35, SGLang's kernels from
+    0.5.11 on for 2.34. pip does not take them for an older system; what another tool or another machine put there ends
+    at import with "version `GLIBC_2.34' not found".
+
+    Measured by comparing the system's glibc with the tag of the release's wheel (of its cu129 build, with what its
+    libraries ask for). An engine that is really installed on this machine was mostly built on it: yellow; red where
+    only its version is stated. Development versions and builds of your own are not judged.
+
+    ## Fix
+
+    The newest engine whose wheel takes this system, or the engine's container image.
+    """
+    version = installed_version(packages, intent.engine)
+    needed = _engine_needs(intent.engine, version, matrix)
+    said = {"glibc": host.glibc, "needed": needed, "engine": f"{intent.engine} {version}"}
+    said["system"] = host.distribution or host.system
+    if host.system != "Linux" or not needed or host.glibc is None:
+        yield not_applicable(Text("no wheel of an engine to hold against this system's C library"))
+    elif Version(host.glibc) >= Version(needed):
+        yield ok(Text("glibc {glibc} is new enough for {engine}", said), observed=host.glibc, expected=needed)
+    else:
+        one = next(one for one in packages.distributions if one.name.lower() == intent.engine)
+        taken = gpus_of(gpus, cuda, environment, intent)
+        site = Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)
+        yield (warn if one.location else fail)(
+            Text("{system} has glibc {glibc}; the wheel of {engine} needs {needed}", said),
+            fix=(*(one for one in install_fixes(site) if one.effort == "install"), _newer()[0]),
+            observed=host.glibc,
+            expected=needed,
+            threshold=Threshold(value=needed, unit="glibc", source=f"tag of the wheel of {said['engine']}"),
+        )
+
+
+def _engine_needs(engine: str, version: str | None, matrix: Matrix) -> str:
+    """The oldest glibc of a published wheel, "2.35"; "" where none is known."""
+    if version is None or engine not in matrix.engines or not published(version):
+        return ""
+    public, _, tag = version.partition("+")
+    if not tag:
+        return matrix.engine_glibc(engine, version)
+    builds = matrix.engine_builds.get(engine, ())
+    return next((one.glibc for one in builds if (one.version, one.tag) == (public, tag)), "")
 
 
 def _needs(torch: str) -> bool:

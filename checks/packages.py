@@ -31,7 +31,7 @@ from autoglm_doctor.domain.conflicts import (
 SHOWN = 5
 
 
-@check("PKG001", "dependency-conflicts", cause="DEPENDENCY_CONFLICT", explained_by=("PYT001",))
+@check("PKG001", "dependency-conflicts", cause="DEPENDENCY_CONFLICT", explained_by=("PYT001", "ENG002"))
 def dependency_conflicts(packages: Packages, interpreter: Interpreter, host: Host | None, intent: Intent) -> Findings:
     """The installed packages agree about each other's versions.
 
@@ -130,9 +130,13 @@ def _red(
 ) -> Judgement:
     root = edges[0]
     more = f" (and {len(edges) - 1} more want another one)" if len(edges) > 1 else ""
+    cause = _cause(root)
+    # The model asks for a newer transformers as well: that is the one fault. Not so where this one is too new.
+    of_model = cause in ("TRANSFORMERS_TOO_OLD_FOR_ENGINE", "KNOWN_BAD_RELEASE")
     return fail(
         Text("{conflict}{more}", {"conflict": _words(root), "more": more}),
-        cause=_cause(root),
+        cause=cause,
+        explained_by=("PYT001", "ENG002") if of_model else ("PYT001",),
         fix=_fixes(root, found, interpreter, packages, intent),
         subject=name,
         observed=root.installed or "not installed",

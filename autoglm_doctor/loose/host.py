@@ -25,8 +25,8 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
     container = kind_of(facts.get("container"))
     machine = text(first(facts, "arch", "machine")).lower()
     libc = first(facts, "glibc", "libc")
-    memlock, links = _memlock(facts), _links(facts)
-    if not (said or kernel or container or machine or libc or memlock or links):
+    memlock, links, module = _memlock(facts), _links(facts), _module(facts)
+    if not (said or kernel or container or machine or libc or memlock or links or module):
         return None
     host = Host(
         system=_system(said, container),
@@ -40,8 +40,30 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
         acs=links.get("acs"),
         iommu=links.get("iommu"),
         nvlink=links.get("nvlink"),
+        secure_boot=module.get("secure_boot"),
+        container_toolkit=module.get("container_toolkit"),
     )
     return known(host, source="stated")
+
+
+def _module(facts: Mapping[str, Any]) -> dict[str, bool]:
+    """`secure_boot`, `mokutil` and `nvidia_container_toolkit`, as far as they are stated."""
+    toolkit = answer(first(facts, "nvidia_container_toolkit", "container_toolkit"))
+    if toolkit is None and version(first(facts, "nvidia_container_toolkit", "container_toolkit")):
+        toolkit = True
+    stated = {"secure_boot": secure_boot(facts), "container_toolkit": toolkit}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def secure_boot(facts: Mapping[str, Any]) -> bool | None:
+    """Whether it is on and may keep a module out: not one that was built for another kernel, nor with a known key."""
+    said = first(facts, "secure_boot", "mokutil")
+    on = answer(said)
+    if on is None:
+        match = re.search(r"\b(enabled|disabled)\b", text(said), re.IGNORECASE)
+        on = match[1].lower() == "enabled" if match else None
+    explained = facts.get("nvidia_module_found_for") or answer(facts.get("mok_enrolled"))
+    return None if explained else on
 
 
 def _memlock(facts: Mapping[str, Any]) -> int | None:

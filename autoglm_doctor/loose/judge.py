@@ -14,6 +14,7 @@ from autoglm_doctor.intent import Intent
 from autoglm_doctor.jsonio import decode
 from autoglm_doctor.loose.ranking import Ranked, merge
 from autoglm_doctor.loose.read import read_facts
+from autoglm_doctor.loose.wheel_words import symptoms_of_wheels
 from autoglm_doctor.matrix import Matrix
 from autoglm_doctor.reading import Saved
 from autoglm_doctor.report.diagnose_types import Diagnosis
@@ -39,7 +40,12 @@ def diagnose(name: str, data: Any, checks: Sequence[Check], matrix: Matrix) -> D
     if is_loose:
         findings = (f for f in findings if f.observed != NOT_THERE)
     symptom = data.get("symptom")
-    symptoms = symptoms_of([symptom] if isinstance(symptom, str) else [], intent.engine)
+    text = symptom if isinstance(symptom, str) else ""
+    # What the text alone does not tell comes after what it does.
+    symptoms = symptoms_of([text], intent.engine)
+    told = {one.signature.cause for one in symptoms}
+    wheels = symptoms_of_wheels(text, facts.driver.value, matrix)
+    symptoms = (*symptoms, *(one for one in wheels if one.signature.cause not in told))
     folder = facts.model_files.value.path if facts.model_files.value else intent.model
     return _diagnosis(name, merge(tuple(findings), symptoms, intent, folder))
 

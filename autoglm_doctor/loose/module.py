@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoglm_doctor.facts import Driver, PciGpu, Reading, known
+from autoglm_doctor.loose.host import secure_boot
 from autoglm_doctor.loose.values import answer, first, text
 
 #: nvmlInit where the kernel module is not loaded (nvml.h, NVML_ERROR_DRIVER_NOT_LOADED).
@@ -22,9 +23,18 @@ def read_module(facts: Mapping[str, Any]) -> Reading[Driver] | None:
     if built and kernel and built != kernel:
         said = f"the module is built for {built}, {kernel} runs"
         return known(Driver(version=None, nvml_code=_NOT_LOADED, nvml_error=said), source="stated")
+    if _shut_out(facts):
+        said = "Secure Boot is on, and the key of the module is not enrolled"
+        return known(Driver(version=None, nvml_code=_NOT_LOADED, nvml_error=said), source="stated")
     if read_pci(facts) is not None:
         return Reading(outcome="absent", why="another driver holds the GPU", source="stated")
     return None
+
+
+def _shut_out(facts: Mapping[str, Any]) -> bool:
+    """It is said that the key is not enrolled: who has signed modules, or a GPU that works, does not say so."""
+    refused = answer(facts.get("mok_enrolled")) is False or answer(facts.get("nvidia_module_loaded")) is False
+    return refused and secure_boot(facts) is True and answer(facts.get("cuda_available")) is not True
 
 
 def read_pci(facts: Mapping[str, Any]) -> Reading[tuple[PciGpu, ...]] | None:

@@ -1,0 +1,81 @@
+"""PKG: compiled packages were built for the NumPy that is there."""
+
+from __future__ import annotations
+
+from autoglm_doctor.api import (
+    Findings,
+    Fix,
+    Interpreter,
+    Matrix,
+    Packages,
+    Text,
+    Threshold,
+    check,
+    fail,
+    not_applicable,
+    ok,
+)
+from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.wheels import number
+from autoglm_doctor.matrix import KnownPair
+
+
+@check("PKG009", "numpy-abi", cause="NUMPY2_ABI", explained_by=("PYT001", "PKG001", "PKG002"))
+def numpy_abi(packages: Packages, interpreter: Interpreter | None, matrix: Matrix) -> Findings:
+    """torch, and what transformers imports, were built for this NumPy.
+
+    A package compiled for NumPy 1 cannot use NumPy 2. torch up to 2.2 says "Failed to initialize NumPy: _ARRAY_API not
+    found" and goes on, until the first picture or array: "Numpy is not available". transformers imports SciPy and, up
+    to 4.57, scikit-learn wherever they are installed; releases from before NumPy 2 end that with
+    "numpy.core.multiarray failed to import" or "numpy.dtype size changed".
+
+    Measured by comparing the installed versions with the known pairs of the matrix. Other packages that ask for
+    numpy<2 are PKG001's: yellow, since the server does not need them.
+
+    Sources: numpy._core in torch's wheels; SciPy 1.12 and scikit-learn 1.4.1 imported under NumPy 2.1, SciPy 1.13
+    likewise; the imports in the wheels of transformers 4.48 and 4.57.
+
+    ## Fix
+
+    A newer release of the old package; for torch, NumPy 1.
+    """
+    numpy = installed_version(packages, "numpy")
+    found = number(numpy)
+    if found is None:
+        yield not_applicable(Text("no version of NumPy is known here"))
+        return
+    rows = [row for row in matrix.known_pairs if "numpy" in row.packages]
+    names = {name for row in rows for name in row.packages}
+    there = {name: version for name in sorted(names) if (version := installed_version(packages, name))}
+    bad = [row for row in matrix.bad_pairs(there) if "numpy" in row.packages]
+    if not bad:
+        judged = ", ".join(f"{name} {version}" for name, version in there.items() if name != "numpy")
+        if judged and any(set(row.packages) <= set(there) for row in rows):
+            yield ok(Text("NumPy {numpy} goes with {others}", {"numpy": numpy, "others": judged}), observed=numpy)
+        else:
+            yield not_applicable(Text("nothing here is known to have been built for one NumPy only"))
+        return
+    said = "; ".join(_words(row, there) for row in bad)
+    yield fail(
+        Text("NumPy {numpy} is installed, and {said}", {"numpy": numpy, "said": said}),
+        fix=_fix(bad, interpreter, packages),
+        subject="numpy",
+        observed=numpy,
+        expected=bad[0].instead,
+        threshold=Threshold(value=bad[0].packages["numpy"], unit="version", source=bad[0].source),
+    )
+
+
+def _words(row: KnownPair, there: dict[str, str]) -> str:
+    name = next(one for one in row.packages if one != "numpy")
+    return f"{name} {there[name]}: {row.what}"
+
+
+def _fix(bad: list[KnownPair], interpreter: Interpreter | None, packages: Packages) -> Fix:
+    wanted = [*dict.fromkeys(row.instead for row in bad)]
+    wanted = ["numpy<2"] if "numpy<2" in wanted else wanted  # whatever the others need, they take NumPy 1
+    return Fix(
+        text=Text("install {wanted}", {"wanted": ", ".join(wanted)}),
+        commands=(install_line(interpreter.executable if interpreter else None, wanted, packages),),
+        effort="install",
+    )

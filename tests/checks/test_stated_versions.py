@@ -1,0 +1,183 @@
+"""PKG009 to PKG013, HST004 and ENG003 on versions that are only stated: quiet neighbours of each rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.companions import torch_companions
+from autoglm_doctor.checks.cuda_packages import cuda_packages
+from autoglm_doctor.checks.hf_libraries import transformers_libraries
+from autoglm_doctor.checks.known_bad import known_bad_release
+from autoglm_doctor.checks.numpy_abi import numpy_abi
+from autoglm_doctor.facts import Distribution, Packages, Torch, TorchRun
+from autoglm_doctor.testing import judge
+from tests.restraint.judged import judged
+
+GLM = "zai-org/GLM-4.1V-9B-Thinking"
+
+
+def packages(requires: dict[str, tuple[str, ...]] | None = None, **versions: str) -> Packages:
+    said = requires or {}
+    return Packages(
+        distributions=tuple(
+            Distribution(name=name.replace("_", "-"), version=version, requires=said.get(name, ()))
+            for name, version in versions.items()
+        )
+    )
+
+
+QUIET: dict[str, dict[str, Any]] = {
+    "torch 2.3 with NumPy 2": {"packages": {"torch": "2.3.1", "numpy": "2.0.1"}},
+    "torch 2.2 with NumPy 1": {"packages": {"torch": "2.2.2", "numpy": "1.26.4"}},
+    "a vendor's torch 2.3 before its release": {"packages": {"torch": "2.3.0a0+ebedce2", "numpy": "2.0.0"}},
+    "NumPy 2 alone": {"packages": {"numpy": "2.3.0"}},
+    "SciPy and scikit-learn of NumPy 2": {
+        "packages": {"transformers": "4.57.1", "numpy": "2.2.6", "scipy": "1.13.0", "scikit-learn": "1.4.2"}
+    },
+    "an old SciPy with NumPy 1": {"packages": {"transformers": "4.57.1", "numpy": "1.26.4", "scipy": "1.10.1"}},
+    "an old SciPy that nothing imports": {"packages": {"torch": "2.9.1", "numpy": "2.2.6", "scipy": "1.11.0"}},
+    "transformers 5 imports scikit-learn later": {
+        "packages": {"transformers": "5.2.0", "numpy": "2.2.6", "scikit-learn": "1.3.2", "scipy": "1.15.0"}
+    },
+    "the last Python of an engine": {"python": "3.13.1", "engine": "vllm 0.11.0"},
+    "Python 3.14 and an engine for it": {"python": "3.14.0", "engine": "vllm 0.20.2"},
+    "Python 3.14 and an engine without a version": {"python": "3.14.0", "engine": "vllm"},
+    "Python 3.14 and a build of one's own": {"python": "3.14.0", "packages": {"vllm": "0.11.0rc2.dev7+g1a2b3c4"}},
+    "Python 3.14 and plain transformers": {"python": "3.14.0", "packages": {"transformers": "5.2.0"}},
+    "Ubuntu 20.04 and vLLM for it": {"os": "Ubuntu 20.04", "engine": "vllm 0.19.1"},
+    "Ubuntu 20.04 and vLLM after 0.20": {"os": "Ubuntu 20.04", "engine": "vllm 0.22.0"},
+    "Ubuntu 22.04 and vLLM 0.20": {"os": "Ubuntu 22.04", "engine": "vllm 0.20.0"},
+    "a container with a system of its own": {"os": "Ubuntu 20.04", "container": "vllm/vllm-openai:v0.20.0"},
+    "vLLM 0.20 of one's own on an old system": {"os": "Ubuntu 20.04", "packages": {"vllm": "0.20.1.dev3+g1a2b3c4"}},
+    "Windows has no glibc": {"os": "Windows 11", "packages": {"torch": "2.9.1", "transformers": "4.57.1"}},
+    "the release after the withdrawn one": {"packages": {"transformers": "4.57.1"}},
+    "the withdrawn release that SGLang names": {
+        "engine": "sglang 0.5.3",
+        "packages": {"sglang": "0.5.3", "transformers": "4.57.0"},
+    },
+    "a release that fails on another model": {
+        "model": "Qwen/Qwen2.5-7B-Instruct",
+        "packages": {"transformers": "4.53.1"},
+    },
+    "the release after the one that fails": {
+        "model": GLM,
+        "engine": "vllm 0.10.0",
+        "packages": {"vllm": "0.10.0", "transformers": "4.54.1"},
+    },
+    "torchaudio of this torch": {"packages": {"torch": "2.9.1", "torchaudio": "2.9.0"}},
+    "torchaudio 2.11 serves later torches": {"packages": {"torch": "2.13.0", "torchaudio": "2.11.0"}},
+    "a torchaudio from after the table": {"packages": {"torch": "2.15.0", "torchaudio": "2.16.0"}},
+    "a torch from after the table": {"packages": {"torch": "2.99.0", "torchaudio": "2.99.0", "torchvision": "0.99.0"}},
+    "a vendor's torch": {"packages": {"torch": "2.9.0a0+50eac811a6.nv25.09", "torchvision": "0.24.0a0+98f8b375"}},
+    "torchvision of this torch": {"packages": {"torch": "2.9.1", "torchvision": "0.24.1"}, "container": "docker"},
+    "xformers of this torch": {"packages": {"torch": "2.8.0+cu128", "xformers": "0.0.32.post2"}},
+    "xformers for a range": {"packages": {"torch": "2.11.0", "xformers": "0.0.35"}},
+    "bitsandbytes for a range": {"packages": {"torch": "2.9.1", "bitsandbytes": "0.48.1"}},
+    "huggingface-hub within the range": {"packages": {"transformers": "4.57.1", "huggingface-hub": "0.36.0"}},
+    "huggingface-hub 1 with transformers 5": {"packages": {"transformers": "5.2.0", "huggingface-hub": "1.4.0"}},
+    "tokenizers within the range": {"packages": {"transformers": "4.57.1", "tokenizers": "0.22.1"}},
+    "transformers before the table": {"packages": {"transformers": "4.30.0", "huggingface-hub": "0.36.0"}},
+    "transformers from source": {"packages": {"transformers": "5.3.0.dev0", "huggingface-hub": "1.9.0"}},
+    "tokenizers alone": {"packages": {"tokenizers": "0.13.3"}},
+    "CUDA libraries of one major": {
+        "packages": {"torch": "2.9.1", "nvidia-cudnn-cu12": "9.15.0.57", "nvidia-nccl-cu12": "2.27.5"}
+    },
+    "cuBLAS of two majors": {
+        "packages": {"torch": "2.9.1", "nvidia-cublas-cu12": "12.8.4.1", "nvidia-cublas-cu11": "11.11.3.6"}
+    },
+    "two majors, and torch sees CUDA": {
+        "packages": {"torch": "2.11.0", "nvidia-cudnn-cu12": "9.10.2.21", "nvidia-cudnn-cu13": "9.19.0.56"},
+        "cuda_available": True,
+    },
+    "cuDNN 8 beside 9": {
+        "packages": {"torch": "2.9.1", "nvidia-cudnn-cu11": "8.9.6.50", "nvidia-cudnn-cu12": "9.10.2.21"}
+    },
+    "cuDNN without a torch": {"packages": {"nvidia-cudnn-cu13": "9.15.0.57"}},
+}
+
+
+@pytest.mark.parametrize("facts", [pytest.param(facts, id=name) for name, facts in QUIET.items()])
+def test_quiet(facts: dict[str, Any]) -> None:
+    assert [(one.cause, one.check) for one in judged(facts).causes] == []
+
+
+def test_one_red_where_the_model_asks_for_a_newer_transformers_too() -> None:
+    facts = {"model": GLM, "engine": "vllm 0.10.0", "packages": {"vllm": "0.10.0", "transformers": "4.53.0"}}
+    assert [(one.cause, one.check) for one in judged(facts).causes] == [("KNOWN_BAD_RELEASE", "ENG002")]
+
+
+def test_one_red_where_the_metadata_says_so() -> None:
+    facts = {
+        "model": GLM,
+        "python": "3.11.9",
+        "packages": {"vllm": "0.10.0", "transformers": "4.53.0"},
+        "requires": {"vllm": ["transformers>=4.53.2"]},
+    }
+    assert [(one.cause, one.check) for one in judged(facts).causes] == [("KNOWN_BAD_RELEASE", "ENG002")]
+
+
+def test_too_new_for_the_engine_stays_red_beside_the_model() -> None:
+    facts = {"engine": "vllm 0.10.0", "model": GLM, "packages": {"vllm": "0.10.0", "transformers": "5.1.0"}}
+    assert [one.cause for one in judged(facts).causes] == ["TRANSFORMERS_TOO_NEW_FOR_ENGINE"]
+
+
+#: Their own metadata was read: PKG001 speaks of them.
+READ = {
+    "torchaudio": (torch_companions, packages({"torchaudio": ("torch==2.7.0",)}, torch="2.9.1", torchaudio="2.7.0")),
+    "xformers": (torch_companions, packages({"xformers": ("torch==2.7.0",)}, torch="2.9.1", xformers="0.0.30")),
+    "huggingface-hub": (
+        transformers_libraries,
+        packages({"transformers": ("huggingface-hub<1.0",)}, transformers="4.57.1", huggingface_hub="1.3.0"),
+    ),
+    "an engine that names the withdrawn release": (
+        known_bad_release,
+        packages({"server": ("transformers==4.57.0",)}, transformers="4.57.0", server="1.0"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "there"), [pytest.param(*row, id=name) for name, row in READ.items()])
+def test_what_the_metadata_says_is_not_said_twice(check: Any, there: Packages) -> None:
+    (finding,) = judge(check, packages=there)
+    assert finding.status == "not_applicable"
+
+
+def test_torch_itself_knows_more_than_its_metadata() -> None:
+    there = packages(torch="2.9.1", torchaudio="2.7.0")
+    (finding,) = judge(torch_companions, packages=there, torch=Torch(version="2.7.1+cu128", cuda="12.8"))
+    assert finding.status == "pass"
+
+
+LEFT_OVER = packages(torch="2.11.0", nvidia_cudnn_cu12="9.10.2.21", nvidia_cudnn_cu13="9.19.0.56")
+FOREIGN = packages(torch="2.9.1", nvidia_cudnn_cu13="9.19.0.56")
+CU12, CU13 = Torch(version="2.9.1+cu128", cuda="12.8"), Torch(version="2.11.0+cu130", cuda="13.0")
+MIXED = {
+    "left over, torch not tried": (LEFT_OVER, CU13, None, "warn"),
+    "left over, torch works": (LEFT_OVER, CU13, TorchRun(cuda_available=True), "pass"),
+    "left over, torch without CUDA": (LEFT_OVER, CU13, TorchRun(cuda_available=False), "warn"),
+    "for another CUDA than torch's": (FOREIGN, CU12, None, "warn"),
+    "torch's CUDA not known": (FOREIGN, None, None, "pass"),
+}
+
+
+@pytest.mark.parametrize(
+    ("there", "torch", "run", "status"), [pytest.param(*row, id=name) for name, row in MIXED.items()]
+)
+def test_libraries_of_two_majors(there: Packages, torch: Torch | None, run: TorchRun | None, status: str) -> None:
+    (finding,) = judge(cuda_packages, packages=there, torch=torch, torch_run=run)
+    assert finding.status == status
+
+
+def test_the_shared_files_are_put_back() -> None:
+    (finding,) = judge(cuda_packages, packages=LEFT_OVER, torch=CU13)
+    remove, install = finding.fixes[0].commands
+    assert remove.endswith("uninstall -y nvidia-cudnn-cu12")
+    assert install.endswith("--force-reinstall --no-deps nvidia-cudnn-cu13==9.19.0.56")
+
+
+def test_nothing_to_compare_is_no_pass() -> None:
+    for check in (numpy_abi, known_bad_release, transformers_libraries, torch_companions, cuda_packages):
+        (finding,) = judge(check, packages=packages(pip="25.0"))
+        assert finding.status == "not_applicable", check.code
