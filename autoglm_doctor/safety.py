@@ -34,7 +34,7 @@ def busy_gpus(facts: Facts, environ: Mapping[str, str]) -> bool:
     Only the GPUs that the deployment can see: torch touches no other.
     """
     visible = visible_gpus(facts.gpus.value or (), environ)
-    return any(computing(gpu) or gpu.free_bytes < CONTEXT_BYTES + SPARE_BYTES for gpu in visible)
+    return any(computing(gpu) or (gpu.memory_read and gpu.free_bytes < CONTEXT_BYTES + SPARE_BYTES) for gpu in visible)
 
 
 def computing(gpu: Gpu) -> list[GpuProcess]:
@@ -132,6 +132,8 @@ def _refusal(facts: Facts, intent: Intent, model: str, device: str, options: Opt
         return f"GPU {gpu.index} is in use by {names}; --force runs the model all the same"
     weights = SMOKE_BYTES if model == SMOKE else checkpoint_bytes(intent, facts.model_files.value)
     need = weights if model == SMOKE or weights is None else int(weights * OVERHEAD) + SMOKE_BYTES
+    if not gpu.memory_read:
+        return f"the free memory of GPU {gpu.index} is not known; --force runs the model all the same"
     if need is None or need > gpu.free_bytes - SPARE_BYTES:
         size = "an unknown amount" if need is None else f"{need / _GIB:.1f} GiB"
         return f"the run would take {size} of {gpu.free_bytes / _GIB:.1f} GiB free on GPU {gpu.index}"

@@ -30,12 +30,14 @@ ASKED = (
     Asked(
         Simulated(card="RTX 5090", driver="570.124.06", cuda="12.8"),
         "from 9.0 on vLLM's FlashAttention-2 is PTX, which no minor-version compatibility covers: that of CUDA 12.9 "
-        f"needs driver 575 ([source]({PTX})); that this holds for the newer cu129 builds was not measured",
+        f"needs driver 575 ([source]({PTX})); that this holds for the newer cu129 builds was not measured; we "
+        "offer none of them then",
     ),
     Asked(
         Simulated(card="A100", driver="535.183.01", cuda="12.2"),
-        "the CUDA 12.9 build on vLLM's own index runs on 535 by minor-version compatibility, and so does 0.19.1 from "
-        "the default index",
+        "the CUDA 12.9 builds of vLLM's own pages run on 535 by minor-version compatibility, and so does 0.19.1 from "
+        "the default index: both ways are right. We name the second first and the first as newer; the newest such "
+        "build that we know of is 0.31.0, and neither line could be tried here",
     ),
 )
 
@@ -47,6 +49,6 @@ def their_line(out: str) -> str:
 
 
 def our_line(out: str) -> str:
-    """The first line of `resolve` that installs something."""
-    found = re.search(r"^\s*(\S.*pip install .*)$", out, re.MULTILINE)
-    return found[1].strip() if found else "no line"
+    """pip's lines of `resolve`: that of its answer, and that of a newer build from the project's own page."""
+    found = re.findall(r"^\s*(\S+ -m pip install .*)$", out, re.MULTILINE)
+    return "`<br>or, newer: `".join(line.strip() for line in found) or "no line"

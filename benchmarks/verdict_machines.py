@@ -142,12 +142,21 @@ def _driver(machine: Machine, what: Simulated) -> None:
     }
     if not what.memory_told:
         machine.environ["STUB_UNSUPPORTED"] = "memory v2"
+        _main_memory(machine, mib, free)
     banner = (NEW_BANNER if what.new_banner else OLD_BANNER).format(driver=what.driver, cuda=what.cuda)
     memory = f"{mib} MiB" if what.memory_told else "[N/A]"
     script = SMI.format(name=name, capability=capability, memory=memory, driver=what.driver, banner=banner)
     fake_tool(machine.tools, "nvidia-smi", what.smi or script)
     if not what.nvidia_smi:
         no_smi(machine)
+
+
+def _main_memory(machine: Machine, total: int, free: int) -> None:
+    """A GPU that tells no memory works in the machine's, which is as large."""
+    if can_mount():
+        file = machine.root / "meminfo"
+        file.write_text(f"MemTotal: {total * 1024} kB\nMemAvailable: {free * 1024} kB\nSwapFree: 0 kB\n")
+        machine.mounts.append(f"mount --bind {file} /proc/meminfo")
 
 
 def _packages(machine: Machine, what: Simulated) -> None:

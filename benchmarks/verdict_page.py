@@ -38,17 +38,18 @@ CAVEATS = """## To be known when reading this
 - The ten were chosen because env-doctor had been seen to be wrong there; the table says nothing about how often that
   happens. The patterns, the rule and the simulated machines are ours.
 - No GPU was used. That such a machine runs or fails is the word of the source beside it, not of this run.
-- Changed after first results were seen: the survey's GB10 tells no GPU memory, and with that we do not know (exit code
-  4). It was split in two, the one with memory among the ten and the other below, so that our count of the ten is partly
-  our choice. "The container sees no GPU" was added to what names a missing driver, since this ran in a container. That
-  vLLM has no code for a V100 was added to the cause codes that are right for it.
+- Changed after first results were seen: the survey's GB10 tells no GPU memory, and with that we did not know (exit
+  code 4). It was split in two, the one with memory among the ten and the other below, so that our count of the ten is
+  partly our choice. That row, and the ten's last one, of which we had named another cause, led to changes of our
+  checks. "The container sees no GPU" was added to what names a missing driver, since this ran in a container. That vLLM
+  has no code for a V100 was added to the cause codes that are right for it.
 - The GB10 is simulated beside an x86 processor; the real one has an Arm one. Its row first had vLLM 0.27.1, without a
   CUDA toolkit like all of these machines. That fails ([source](https://github.com/vllm-project/vllm/issues/49497)): we
   said so (PKG008), env-doctor did not. As this row is about something else, it has 0.20.2 now, which needs no compiler.
 - Not repeated here, since [sick-machines.md](sick-machines.md) has them: a torch and an nvidia-smi that hang, a HOME
   that is read-only, a terminal without UTF-8.
 - env-doctor does things that we do not: it reads Dockerfiles and compose files, guides through the installation of a
-  CUDA toolkit, and knows vLLM's builds for other CUDA majors than the default one.
+  CUDA toolkit, and names the steps of SGLang's CUDA 12 lane. vLLM's builds for CUDA 12.9 both know.
 """
 
 TITLES = {

@@ -217,7 +217,7 @@ def sequential_reads(disk_speed: DiskSpeed, model_files: ModelFiles | None, inte
     Yellow: below 200 MB/s (ours). Never red: slow is not broken. Figures that come from main memory because the file
     system takes no direct reads are not judged. Where there is none, NFS, SMB, a folder of the Windows host (9p) and an
     object store mounted through FUSE are yellow as well: engines read them many times slower than a disk (258 s against
-    32 s for one model in sglang's pull request 7469).
+    32 s for one model in sglang's pull request 7469), unless the command has the flag below.
 
     ## Fix
     Copy the model to a local SSD or NVMe disk. From a network file system, read the files in one go instead of through
@@ -226,7 +226,7 @@ def sequential_reads(disk_speed: DiskSpeed, model_files: ModelFiles | None, inte
     """
     rate = disk_speed.sequential_bytes_per_s
     known = _judgeable(disk_speed, intent, rate)
-    if known is not None and known.status == "unknown" and _is_slow_kind(disk_speed):
+    if known is not None and known.status == "unknown" and _is_slow_kind(disk_speed) and not _reads_whole(intent):
         yield warn(
             Text(
                 "the weights come" + _place(disk_speed) + ", and how fast it is was not measured: loading may be slow"
@@ -262,6 +262,10 @@ def sequential_reads(disk_speed: DiskSpeed, model_files: ModelFiles | None, inte
     )
 
 
+#: What makes an engine read a file in one go.
+_WHOLE = {"vllm": "--safetensors-load-strategy eager", "sglang": "--weight-loader-disable-mmap"}
+
+
 def _judgeable(speed: DiskSpeed, intent: Intent, figure: float | None) -> Judgement | None:
     """What to say instead of comparing; None when the figure may be compared.
 
@@ -279,6 +283,11 @@ def _judgeable(speed: DiskSpeed, intent: Intent, figure: float | None) -> Judgem
 
 def _is_slow_kind(speed: DiskSpeed) -> bool:
     return speed.fs_type in SLOW_FS or REMOTE_FUSE.fullmatch(speed.fs_type) is not None
+
+
+def _reads_whole(intent: Intent) -> bool:
+    """Whether the command reads whole files already, and not the small pieces of mapped memory."""
+    return (_WHOLE.get(intent.engine) or "no such flag") in " ".join(intent.command).replace("=", " ")
 
 
 def _place(speed: DiskSpeed) -> str:
@@ -312,9 +321,9 @@ def _faster(speed: DiskSpeed, files: ModelFiles | None, intent: Intent) -> tuple
         text=Text("keep the model on a local SSD: the first line shows the disks, put its mount point for /data"),
         commands=("lsblk -o NAME,ROTA,SIZE,MODEL,MOUNTPOINT", *copy),
     )
-    flag = {"vllm": "--safetensors-load-strategy eager", "sglang": "--weight-loader-disable-mmap"}.get(intent.engine)
+    flag = _WHOLE.get(intent.engine)
     remote = speed.fs_type in (*NETWORK_FS, "network") or speed.fs_type in HOST_FS or speed.fs_type.startswith("fuse")
-    if not (remote and flag and intent.command):
+    if not (remote and flag and intent.command) or _reads_whole(intent):
         return (local,)
     eager = Fix(
         text=Text("read whole files instead of mapped memory, if main memory holds one"),

@@ -30,9 +30,11 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.driver.fixes import new_enough
+from autoglm_doctor.domain.driver.libcuda import in_use
 from autoglm_doctor.domain.resolve.fixes import fresh_fix, install_fixes
 from autoglm_doctor.domain.resolve.site import Site
-from autoglm_doctor.domain.wheels import driver_major, number
+from autoglm_doctor.domain.wheels import number
 
 #: vLLM's wheels on PyPI were built for CUDA 12 from here on; the table of its releases begins later. Release notes.
 _CUDA_12 = Version("0.2.2")
@@ -71,7 +73,7 @@ def engine_cuda(
     The torch that this vLLM was built with, where the driver runs it; else a vLLM for the CUDA that the driver runs.
     """
     version = installed_version(packages, "vllm") if intent.engine == "vllm" else None
-    has, needs = number(torch.cuda), _major(version, matrix)
+    has, needs = number(torch.cuda), wheel_major(version, matrix)
     if version is None or has is None:
         what = "vLLM is not what serves here" if intent.engine != "vllm" else "a vLLM and a torch for CUDA are not here"
         yield not_applicable(Text(what))
@@ -86,9 +88,10 @@ def engine_cuda(
         yield ok(text, subject="torch", observed=torch.cuda, expected=f"CUDA {needs}")
     else:
         taken = gpus_of(gpus, cuda, environment, intent)
+        used = in_use(driver, cuda, matrix) if driver else None
         yield fail(
             Text("vLLM {version} was built for CUDA {needs}, torch {torch} for CUDA {cuda}", values),
-            fix=_fixes(version, needs, Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)),
+            fix=_fixes(version, needs, Site(matrix, intent, used, taken, host, interpreter, packages, model_files)),
             subject="torch",
             observed=torch.cuda,
             expected=f"CUDA {needs}",
@@ -100,8 +103,8 @@ def cuda_was_read(torch: Torch) -> bool:
     return bool(torch.location) or torch.architectures is None or "+" in torch.version
 
 
-def _major(version: str | None, matrix: Matrix) -> int | None:
-    """The CUDA major of a wheel; None for a build that nobody published, and for one before the table."""
+def wheel_major(version: str | None, matrix: Matrix) -> int | None:
+    """The CUDA major of a wheel of vLLM; None for a build that nobody published, and for one before the table."""
     found = number(version)
     if found is None:
         return None
@@ -117,15 +120,17 @@ def _major(version: str | None, matrix: Matrix) -> int | None:
 def _fixes(version: str, needs: int, site: Site) -> tuple[Fix, ...]:
     """The torch of this vLLM where the driver runs it; else the newest set that runs here."""
     # Without the tag: pip would look for a wheel on PyPI that only the project's own pages have.
-    same, major = Version(version).public, driver_major(site.driver, site.matrix)
+    same, minimum = Version(version).public, site.matrix.minimum_driver(str(needs))
     row = site.matrix.engine_release("vllm", same)
     torch = row.torch if row else ""
     fresh = fresh_fix(site, "vllm", Text("a vLLM that runs here, with the torch that it brings, in a new environment"))
     others = (fresh,) if fresh else install_fixes(site)
-    is_default = not torch or site.matrix.torch_cuda(torch).split(".")[0] == str(needs)
-    if not is_default or (major is not None and major < needs):
+    # Before the table of releases: an installer would choose the torch, and take the newest, for another CUDA again.
+    is_default = bool(torch) and site.matrix.torch_cuda(torch).split(".")[0] == str(needs)
+    too_old = site.driver and minimum and new_enough(site.driver, str(needs), minimum.minimum_driver) is False
+    if not is_default or too_old:
         return others
-    wanted = [f"vllm=={same}", f"torch=={torch}" if torch else "torch"]
+    wanted = [f"vllm=={same}", f"torch=={torch}"]
     again = Fix(
         text=Text("put torch's build for CUDA {needs} in its place, as PyPI has it", {"needs": needs}),
         commands=(install_line(site.python, wanted, site.packages, ["--force-reinstall"]),),

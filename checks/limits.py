@@ -5,6 +5,7 @@ from __future__ import annotations
 from autoglm_doctor.api import (
     Findings,
     Fix,
+    Gpu,
     Host,
     Intent,
     SharedMemory,
@@ -82,7 +83,7 @@ def _fix(host: Host | None) -> tuple[Fix, ...]:
 
 
 @check("LIM002", "locked-memory", cause="MEMLOCK_LIMIT_LOW")
-def locked_memory_unlimited(host: Host, intent: Intent) -> Findings:
+def locked_memory_unlimited(host: Host, gpus: tuple[Gpu, ...] | None, intent: Intent) -> Findings:
     """A process may lock as much memory as an RDMA adapter wants.
 
     InfiniBand and RoCE adapters work on memory that is locked in place, and what they register counts against
@@ -90,8 +91,8 @@ def locked_memory_unlimited(host: Host, intent: Intent) -> Findings:
     limit is to be unlimited. A container inherits the limit of the daemon that starts it, not of your shell. GPUs
     within one machine and its pinned memory do not need it: the driver locks that by itself.
 
-    Judged where there is an RDMA adapter and the model is on several GPUs, and where only the limit is known. Yellow
-    below 1 GiB (ours), never red.
+    Judged where there is an RDMA adapter and the model takes more GPUs than this machine has, and where only the limit
+    is known. Yellow below 1 GiB (ours), never red.
 
     ## Fix
 
@@ -100,8 +101,10 @@ def locked_memory_unlimited(host: Host, intent: Intent) -> Findings:
     ranks = intent.launch.tensor_parallel * intent.launch.pipeline_parallel
     limit, adapters = host.memlock_bytes, host.rdma_devices
     said = {"limit": max(limit or 0, 0), "adapters": ", ".join(adapters or ())}
-    if adapters is not None and (not adapters or ranks < 2):
-        yield not_applicable(Text("no RDMA adapter" if not adapters else "the model is on one GPU"))
+    if (adapters is not None and ranks < 2) or (gpus and ranks <= len(gpus)):
+        yield not_applicable(Text("the model stays on this machine"))
+    elif adapters is not None and not adapters:
+        yield not_applicable(Text("no RDMA adapter"))
     elif limit is None:
         yield (
             not_applicable(Text("nothing is known of RDMA here"))
@@ -136,7 +139,7 @@ def _memlock_fixes(host: Host) -> tuple[Fix, ...]:
     service = "containerd" if host.container == "kubernetes" else "docker"
     folder = f"/etc/systemd/system/{service}.service.d"
     lift = Fix(
-        text=Text("lift it for the service that starts the deployment (on the host)"),
+        text=Text("lift it for the service that starts the deployment (on the host; its containers stop meanwhile)"),
         commands=(
             f"sudo mkdir -p {folder}",
             f"printf '[Service]\\nLimitMEMLOCK=infinity\\n' | sudo tee {folder}/memlock.conf",

@@ -107,9 +107,11 @@ def loader_path(
     if not found:
         yield not_applicable(Text("LD_LIBRARY_PATH names no folder of CUDA or cuDNN whose version could be told"))
         return
+    brings = {one: torch.cuda if one.what == "CUDA" else _cudnn(torch, packages, matrix) for one in found}
+    alone = {one: _judge(one, brings[one], torch, torch_run, _fix(path, [one], environment)) for one in found}
+    bad = [one for one in found if alone[one].status in ("fail", "warn")]
     for one in found:
-        built = torch.cuda if one.what == "CUDA" else _cudnn(torch, packages, matrix)
-        yield _judge(one, built, torch, torch_run, path)
+        yield _judge(one, brings[one], torch, torch_run, _fix(path, bad, environment)) if one in bad else alone[one]
 
 
 def _first_of_each(path: str, environment: Environment) -> Iterator[_Found]:
@@ -152,7 +154,7 @@ def _cudnn(torch: Torch, packages: Packages | None, matrix: Matrix) -> str:
     return installed or (row.cudnn if row and is_default else "") or _CUDNN.get(line(torch.version), "")
 
 
-def _judge(one: _Found, built: str, torch: Torch, run: TorchRun | None, path: str) -> Judgement:
+def _judge(one: _Found, built: str, torch: Torch, run: TorchRun | None, fixes: tuple[Fix, ...]) -> Judgement:
     said = {"what": one.what, "has": one.version, "folder": one.folder, "built": built, "torch": torch.version or "?"}
     has, wants, release = number(one.version), number(built), number(torch.version)
     if has is None or wants is None or release is None:
@@ -169,7 +171,7 @@ def _judge(one: _Found, built: str, torch: Torch, run: TorchRun | None, path: st
     mixed = one.what == "cuDNN" and release >= _OWN_PATH_FIRST
     return (warn if mixed else fail)(
         Text(text + (": its parts may get mixed" if mixed else ""), said),
-        fix=_fix(path, one),
+        fix=fixes,
         subject=one.what,
         observed=one.version,
         expected=f">={line(built)}",
@@ -177,18 +179,23 @@ def _judge(one: _Found, built: str, torch: Torch, run: TorchRun | None, path: st
     )
 
 
-def _fix(path: str, one: _Found) -> tuple[Fix, ...]:
-    is_it = _CUDNN_FOLDER if one.what == "cuDNN" else _CUDA_FOLDER
-    rest = [
-        entry
-        for entry in path.split(":")
-        if entry and entry.rstrip("/") != one.folder and not (is_it.search(entry) or "..." in entry)
-    ]
+def _fix(path: str, bad: list[_Found], environment: Environment) -> tuple[Fix, ...]:
+    """One line without all that is bad: half of it would leave the other half."""
+    rest = [entry for entry in path.split(":") if entry and not any(_is_like(entry, one, environment) for one in bad)]
+    folders = ", ".join(dict.fromkeys(one.folder for one in bad))
     line_ = f"export LD_LIBRARY_PATH={shlex.quote(':'.join(rest))}" if rest else "unset LD_LIBRARY_PATH"
     return (
-        Fix(text=Text("take {folder} out of LD_LIBRARY_PATH", {"folder": one.folder}), commands=(line_,)),
+        Fix(text=Text("take {folders} out of LD_LIBRARY_PATH", {"folders": folders}), commands=(line_,)),
         Fix(
             text=Text("see who sets it"),
             commands=("grep -n LD_LIBRARY_PATH ~/.bashrc ~/.profile /etc/profile.d/*.sh /etc/environment",),
         ),
     )
+
+
+def _is_like(entry: str, bad: _Found, environment: Environment) -> bool:
+    """The folder itself, and others of its kind behind it: they would be the first then."""
+    is_it = _CUDNN_FOLDER if bad.what == "cuDNN" else _CUDA_FOLDER
+    folder = entry.rstrip("/")
+    holds = any(one.what == bad.what for one in _files(folder, environment))
+    return holds or folder == bad.folder or bool(is_it.search(entry)) or "..." in entry

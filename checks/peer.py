@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import re
 
-from autoglm_doctor.api import Findings, Fix, Gpu, Host, Intent, Text, check, not_applicable, ok, unknown, warn
+from autoglm_doctor.api import (
+    Environment,
+    Findings,
+    Fix,
+    Gpu,
+    Host,
+    Intent,
+    Text,
+    check,
+    not_applicable,
+    ok,
+    warn,
+)
+from autoglm_doctor.domain.deployment import variables_of
 
-#: Cards that come with NVLink between them.
-_LINKED = re.compile(r"\bSXM\d?\b|\bNVL\b|\bHGX\b|\bGH200\b|\bGB[23]00\b", re.IGNORECASE)
+#: Cards that come with NVLink between them, as NVML names them: "NVIDIA H100 80GB HBM3" is the one on an SXM board, and
+#: its sister for a slot says PCIe.
+_LINKED = re.compile(
+    r"SXM|\bNVL\b|\bHGX\b|\bHBM3|\bG?H200\b|\bG?B[23]00\b|\bH20\b|\bH[18]00\b(?!.*PCIe)", re.IGNORECASE
+)
 
 _SOURCE = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html"
 
 
 @check("MGP001", "peer-to-peer-path", cause="P2P_BROKEN_ACS_IOMMU", explained_by=("DRV001", "GPU001", "GPU002"))
-def peer_to_peer_path(host: Host, gpus: tuple[Gpu, ...] | None, intent: Intent) -> Findings:
+def peer_to_peer_path(
+    host: Host, gpus: tuple[Gpu, ...] | None, environment: Environment | None, intent: Intent
+) -> Findings:
     """Nothing stands between GPUs that copy to each other over PCIe.
 
     With ACS switched on in the PCIe bridges, or an IOMMU that translates, what one GPU sends to another takes the way
     over the CPU. NCCL then gets slow, hangs in its first all-reduce, or reads wrong data. GPUs with NVLink do not use
     that path, and inside a virtual machine ACS has to be on.
 
-    Judged by what is stated of ACS, IOMMU and NVLink: on this machine they are not read (the registers of the bridges
-    are open to root only). Yellow, never red: many machines work with it.
+    Judged by what is stated of ACS, IOMMU and NVLink (`diagnose`): on this machine they are not read, since the
+    registers of the bridges are open to root only. There it does not apply, instead of an unknown that nobody could
+    settle. Yellow, never red: many machines work with it. Green where NCCL_P2P_DISABLE=1, or NCCL_P2P_LEVEL=LOC, keeps
+    NCCL off that path.
 
     ## Fix
 
@@ -34,6 +54,8 @@ def peer_to_peer_path(host: Host, gpus: tuple[Gpu, ...] | None, intent: Intent) 
         yield not_applicable(Text("the model is on one GPU"))
     elif linked:
         yield not_applicable(Text("the GPUs have NVLink and need no path over PCIe"))
+    elif switch := _switched_off(environment, intent):
+        yield ok(Text("with {switch} NCCL copies through main memory", {"switch": switch}), observed=switch)
     elif host.acs or (host.iommu and several and host.acs is None):
         said = {"what": "ACS is on in the PCIe bridges" if host.acs else "the IOMMU translates addresses"}
         yield warn(
@@ -42,9 +64,17 @@ def peer_to_peer_path(host: Host, gpus: tuple[Gpu, ...] | None, intent: Intent) 
             observed="ACS" if host.acs else "IOMMU",
         )
     elif host.acs is None:
-        yield unknown(Text("whether the PCIe bridges send copies between GPUs over the CPU (ACS) was not read"))
+        yield not_applicable(Text("whether the PCIe bridges send copies over the CPU (ACS) is not read on a machine"))
     else:
         yield ok(Text("ACS is off in the PCIe bridges"), observed=False)
+
+
+def _switched_off(environment: Environment | None, intent: Intent) -> str:
+    """The variable that keeps NCCL from direct copies; "" without one."""
+    said = variables_of(environment, intent)
+    if re.fullmatch(r"0*[1-9]\d*", said.get("NCCL_P2P_DISABLE", "").strip()):
+        return f"NCCL_P2P_DISABLE={said['NCCL_P2P_DISABLE'].strip()}"
+    return "NCCL_P2P_LEVEL=LOC" if said.get("NCCL_P2P_LEVEL", "").strip().upper() in ("LOC", "0") else ""
 
 
 def _fixes() -> tuple[Fix, ...]:

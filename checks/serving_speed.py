@@ -142,7 +142,8 @@ def _why_not(place: Place, card: Card | None) -> str:
 
 def _card(place: Place, matrix: Matrix) -> Card | None:
     """The slowest of the GPUs by its data sheet; None when one of them is not known, or only a slice."""
-    cards = [None if one.gpu.mig else card_of(one.gpu.name, one.gpu.total_bytes, matrix) for one in place.case.taken]
+    gpus = [one.gpu for one in place.case.taken]
+    cards = [None if gpu.mig else card_of(gpu.name, gpu.total_bytes or None, matrix) for gpu in gpus]
     known = [card for card in cards if card is not None]
     return min(known, key=lambda card: card.bandwidth) if known and len(known) == len(cards) else None
 

@@ -37,20 +37,10 @@ from autoglm_doctor.domain.conflicts import disagreement, install_line, installe
 from autoglm_doctor.domain.deaths import MEMORY_SHORT, OLD_CPU, has_died, how, where_it_hangs
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
 from autoglm_doctor.domain.driver.fixes import NEWER_GPU
+from autoglm_doctor.domain.imports import import_cause, library_package
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import line, number, torch_choice, torch_lines
-
-#: What the text of a failed import says about its cause; the first that matches.
-IMPORT_CAUSES = (
-    (r"GLIBCXX_|CXXABI_", "LIBSTDCXX_TOO_OLD"),
-    (r"GLIBC_\d", "GLIBC_TOO_OLD"),
-    (r"undefined symbol.*(?:nvJitLink|cudnn|cublas|cusparse|nccl|cudart)", "CUDA_LIBS_SHADOWED"),
-    (r"undefined symbol", "EXTENSION_ABI_MISMATCH"),
-    (r"lib(?:cu|nv|nccl)\S*\.so[.\d]*: cannot open", "CUDA_MAJOR_MIXED_PACKAGES"),
-    (r"^MemoryError", "RAM_TOO_SMALL"),
-    (r"_ARRAY_API|compiled using NumPy 1|numpy\.core\.multiarray", "NUMPY2_ABI"),
-)
 
 
 @check("TOR001", "torch-installed", cause="TORCH_NOT_INSTALLED", required=True, explained_by=("PYT001", "ENG001"))
@@ -142,11 +132,14 @@ def torch_imports(
     and `import torch` raises, crashes or never returns.
 
     Measured by importing it once in a child process of the deployment's Python, with the deployment's environment
-    and a limit of 60 s (a cold import takes 3 to 6 s). The words of the error decide the cause.
+    and a limit of 60 s (a cold import takes 3 to 6 s). The words of the error decide the cause. A CUDA library that is
+    missing means packages of two CUDA majors only where two are seen: its number against torch's CUDA, or NVIDIA's
+    packages for both.
     A crash, a hang and an import that ends the interpreter are told apart by how that process ended.
 
     ## Fix
-    Mostly the same torch, installed again; where the loader's path brings in other libraries, a clean path.
+    Mostly the same torch, installed again, or NVIDIA's package of the library that is missing; where the loader's path
+    brings in other libraries, a clean path.
     """
     taken = gpus_of(gpus, cuda.value, environment, intent)
     again = torch_lines(torch.version if torch else None, interpreter, packages, driver.value, taken, host, matrix)
@@ -162,11 +155,12 @@ def torch_imports(
         values = {"version": run.version, "seconds": run.import_seconds}
         yield ok(Text("torch {version} imports in {seconds:s}", values), observed=run.version)
         return
-    cause = next((c for pattern, c in IMPORT_CAUSES if re.search(pattern, run.import_error)), "TORCH_IMPORT_FAILED")
+    cause = import_cause(run.import_error, torch, packages)
+    library = library_package(run.import_error, packages)
     yield fail(
         Text("import torch fails: {error}", {"error": run.import_error[:300]}),
         cause=cause,
-        fix=_import_fixes(cause, reinstall, interpreter),
+        fix=(*_library_fix(library, interpreter, packages), *_import_fixes(cause, reinstall, interpreter)),
         observed=run.import_error[:300],
     )
 
@@ -192,6 +186,16 @@ def _death_fixes(run: Reading[TorchRun], reinstall: Fix, interpreter: Interprete
     if run.outcome == "timeout":
         return where_it_hangs(interpreter.executable if interpreter else None, "import torch"), reinstall
     return (reinstall,)
+
+
+def _library_fix(package: str, interpreter: Interpreter | None, packages: Packages | None) -> tuple[Fix, ...]:
+    """The package of a missing library, forced: pip takes it for installed as long as its metadata is there."""
+    if not package:
+        return ()
+    executable = interpreter.executable if interpreter else None
+    command = install_line(executable, [package], packages, ["--force-reinstall", "--no-deps"])
+    text = Text("install the package of the missing library again ({package})", {"package": package})
+    return (Fix(text=text, commands=(command,), effort="install"),)
 
 
 def _import_fixes(cause: str, reinstall: Fix, interpreter: Interpreter | None) -> tuple[Fix, ...]:
@@ -325,6 +329,10 @@ def torchvision_matches(
     elif line(torch.version) in lines:
         text = Text("torchvision {version} belongs to torch {torch}", values)
         yield ok(text, observed=version, expected=f"{row.torchvision}.*")
+    elif _is_nightly(torch.version) or _is_nightly(version):
+        yield unknown(
+            Text("which nights of torchvision ({version}) and torch ({torch}) go together is not known", values)
+        )
     else:
         # An engine that pins torch decides which pair is right: keeping the torch that it forbids helps nobody.
         python = interpreter.version if interpreter else "3.12"
@@ -345,6 +353,12 @@ def torchvision_matches(
             expected=f"{row.torchvision}.*",
             threshold=Threshold(value=row.torchvision, unit="version", source=row.source),
         )
+
+
+def _is_nightly(version: str) -> bool:
+    """Nightlies of torchvision are built for that night's torch, whatever the tables say of their numbers."""
+    found = number(version)
+    return found is not None and found.is_devrelease
 
 
 def _torch_of_engine(site: Site) -> tuple[Fix, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from autoglm_doctor.api import (
     Interpreter,
     Judgement,
     Matrix,
+    ModelFiles,
     Packages,
     Text,
     Torch,
@@ -30,8 +32,10 @@ from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.checks.torch import install_fix
 from autoglm_doctor.domain.conflicts import install_line
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
-from autoglm_doctor.domain.driver.fixes import NEWER_GPU, WITH_TRANSFORMERS
-from autoglm_doctor.domain.wheels import capability, engine_requirement, runs_on, torch_lines
+from autoglm_doctor.domain.driver.fixes import WITH_TRANSFORMERS
+from autoglm_doctor.domain.resolve.fixes import install_fixes
+from autoglm_doctor.domain.resolve.site import Site
+from autoglm_doctor.domain.wheels import capability, runs_on, torch_lines
 
 
 @check(
@@ -50,6 +54,7 @@ def architectures(
     interpreter: Interpreter | None,
     driver: Driver | None,
     host: Host | None,
+    model_files: ModelFiles | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -68,7 +73,8 @@ def architectures(
 
     ## Fix
     For a GPU that is too old: the build for CUDA 12.6, which keeps the older GPUs. For one that is too new: a newer
-    release of torch, or of the engine that brings it.
+    release of torch, or of the engine that brings it. The engine is the newest whose kernels this driver runs or
+    compiles for all of the GPUs that the deployment takes.
     """
     on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if on_cpu or not gpus:
@@ -80,21 +86,16 @@ def architectures(
     taken = taken_gpus(gpus, cuda, environment, intent)
     if not taken:
         yield unknown(Text("which GPU the deployment sees is not known"))
+    site = Site(matrix, intent, driver, tuple(one.gpu for one in taken), host, interpreter, packages, model_files)
     for gpu in (one.gpu for one in taken):
-        place = _Place(torch, packages, interpreter, driver, host, intent, matrix)
-        yield _judge_architecture(gpu, place)
+        yield _judge_architecture(gpu, _Place(torch, site))
 
 
 class _Place(NamedTuple):
     """Where torch is and what a fix depends on."""
 
     torch: Torch
-    packages: Packages | None
-    interpreter: Interpreter | None
-    driver: Driver | None
-    host: Host | None
-    intent: Intent
-    matrix: Matrix
+    site: Site
 
 
 def _judge_architecture(gpu: Gpu, place: _Place) -> Judgement:
@@ -121,7 +122,7 @@ def _judge_architecture(gpu: Gpu, place: _Place) -> Judgement:
 
 def _judge_unread(gpu: Gpu, place: _Place) -> Judgement:
     """Without the list of architectures: what its CUDA can make at all, then what the published wheels hold."""
-    torch, matrix, one = place.torch, place.matrix, gpu.compute_capability
+    torch, matrix, one = place.torch, place.site.matrix, gpu.compute_capability
     subject, cuda = f"gpu:{gpu.index}", torch.cuda or ""
     values = {"gpu": gpu.name, "cc": one, "cuda": cuda, "torch": f"torch {torch.version}" if torch.version else "torch"}
     impossible = matrix.compiles_any_for(cuda, one) is False
@@ -140,7 +141,7 @@ def _judge_unread(gpu: Gpu, place: _Place) -> Judgement:
 
 def _wheel_holds(one: str, place: _Place) -> bool | None:
     """Whether torch's published wheel has code for a capability; None where it is no such wheel, or not known."""
-    torch, host, matrix = place.torch, place.host, place.matrix
+    torch, host, matrix = place.torch, place.site.host, place.site.matrix
     tag = "cu" + (torch.cuda or "").replace(".", "")
     if host is not None and (host.tegra or host.machine not in ("", "x86_64")):
         return None
@@ -158,22 +159,34 @@ def _wheel_holds(one: str, place: _Place) -> bool | None:
 
 def _architecture_fixes(gpu: Gpu, place: _Place) -> tuple[Fix, ...]:
     """The engine with its torch, then torch alone; only what has code for this GPU."""
-    torch, packages, interpreter, driver, host, intent, matrix = place
+    torch, site = place.torch, place.site
     chips = [(int(e[3:-1]), int(e[-1])) for e in torch.architectures or () if re.fullmatch(r"sm_\d+", e)]
-    row = matrix.capabilities.get(gpu.compute_capability)
+    row = site.matrix.capabilities.get(gpu.compute_capability)
     dropped = row is not None and bool(row.last_cuda)  # where the list was not read
     is_old = (capability(gpu.compute_capability) or (0, 0)) < min(chips) if chips else dropped
     version = torch.version if is_old else None
-    commands = torch_lines(version, interpreter, packages, driver, [gpu], host, matrix)
-    other = install_fix("a build of torch that keeps old GPUs" if is_old else "a newer torch", commands)
-    wanted = engine_requirement(intent.engine, driver, [gpu], matrix)
-    if intent.engine == "transformers":
-        return (other,)
-    if wanted is None:  # no release of the engine runs on it, with whatever torch
-        return (WITH_TRANSFORMERS, other) if commands else (NEWER_GPU,)
-    engine = Fix(
-        text=Text("the newest {engine} for this driver and GPU, with its torch", {"engine": intent.engine}),
-        commands=(install_line(interpreter.executable if interpreter else None, [wanted], packages, ["--upgrade"]),),
-        effort="install",
+    commands = torch_lines(
+        version, site.interpreter, site.packages, site.driver, site.gpus or [gpu], site.host, site.matrix
     )
-    return (engine, other) if commands else (engine,)
+    other = install_fix("a build of torch that keeps old GPUs" if is_old else "a newer torch", commands)
+    if site.intent.engine == "transformers":
+        return (other,)
+    # Where torch has no build either, transformers is no way out.
+    found = [one for one in install_fixes(site) if _brings_torch(one, site) and (commands or one != WITH_TRANSFORMERS)]
+    return (*(_with_room(one, torch, site) for one in found), *([other] if commands or not found else []))
+
+
+def _brings_torch(fix: Fix, site: Site) -> bool:
+    """Not another transformers alone, beside the torch that is there."""
+    installs = [line.partition(" install ")[2] for line in fix.commands if " install " in line]
+    return not installs or any(site.intent.engine in line for line in installs)
+
+
+def _with_room(fix: Fix, torch: Torch, site: Site) -> Fix:
+    """An installer takes 2.9.0+cu126 for the 2.9.0 that a release pins, and leaves it there: away with it first."""
+    same = fix.text.params.get("torch") == torch.version.partition("+")[0]
+    if not same or fix.effort != "install" or any(" uninstall " in line for line in fix.commands):
+        return fix
+    said = install_line(site.python, ["torch"], site.packages)
+    remove = said.replace(" install ", " uninstall -y " if " -m pip " in said else " uninstall ", 1)
+    return dataclasses.replace(fix, commands=(remove, *fix.commands))

@@ -34,6 +34,7 @@ PROBES = {
 #: The limits that do not belong to a probe. Those of the process that starts probes are no business of users.
 OTHERS = {
     "NVIDIA_SMI_SECONDS": "nvidia-smi, where NVML does not tell the version",
+    "COMPILER_SECONDS": "asking a compiler for its version",
     "SERVER_START_SECONDS": "a server, from its start to its first answer",
     "SERVER_MEASURE_SECONDS": "asking and measuring it",
     "FAREWELL_SECONDS": "a server, when the doctor is interrupted, before it is killed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -39,6 +40,11 @@ def gpu(index: int = 0, free: float = 22, *processes: GpuProcess) -> Gpu:
         free_bytes=int(free * GIB),
         processes=processes,
     )
+
+
+def unread(*processes: GpuProcess) -> Gpu:
+    """One whose memory NVML does not tell."""
+    return dataclasses.replace(gpu(0, 0, *processes), total_bytes=0)
 
 
 def facts(*gpus: Gpu, shown: int = 0, **changes: Any) -> Facts:
@@ -100,6 +106,13 @@ def test_which_model_is_run(some: Facts, intent: Intent | None, options: dict[st
     assert decide(some, intent, **options)["model"] == model
 
 
+def test_no_model_on_a_gpu_whose_memory_was_not_read() -> None:
+    found = decide(facts(unread()))
+    assert isinstance(found, Reading)
+    assert found.why == "the free memory of GPU 0 is not known; --force runs the model all the same"
+    assert not isinstance(decide(facts(unread()), force=True), Reading)
+
+
 def test_without_transformers_nothing_is_run() -> None:
     found = decide(facts(gpu(), packages=known(Packages())))
     assert isinstance(found, Reading)
@@ -114,6 +127,8 @@ def test_without_transformers_nothing_is_run() -> None:
         pytest.param((gpu(0, 22, DESKTOP),), {}, False, id="a desktop"),
         pytest.param((gpu(0, 1.2),), {}, True, id="hardly anything free"),
         pytest.param((gpu(0, 22, SERVER), gpu(1)), {"CUDA_VISIBLE_DEVICES": "1"}, False, id="the busy one is hidden"),
+        pytest.param((unread(),), {}, False, id="its memory was not read"),
+        pytest.param((unread(SERVER),), {}, True, id="its memory was not read, and somebody computes"),
     ],
 )
 def test_no_product_on_a_gpu_in_use(gpus: tuple[Gpu, ...], environ: dict[str, str], busy: bool) -> None:

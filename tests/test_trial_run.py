@@ -188,7 +188,9 @@ def busy(machine: Machine, there: Path, rest: str) -> Iterator[subprocess.Popen[
     while not there.exists():
         if child.poll() is not None:
             out = child.communicate()[0]
-            pytest.fail(str([(r["code"], r["status"], r["text"]) for r in json.loads(out)["results"]]) if out else "died")
+            pytest.fail(
+                str([(r["code"], r["status"], r["text"]) for r in json.loads(out)["results"]]) if out else "died"
+            )
         assert time.monotonic() < deadline
         time.sleep(0.02)
     yield child

@@ -9,6 +9,9 @@ from autoglm_doctor.domain.memory.fits import Card, Estimate, estimates
 from autoglm_doctor.facts import Cuda, CudaDevice, Driver, Environment, Gpu, ModelFiles, Packages
 from autoglm_doctor.intent import Intent
 
+#: CUDA counts a little less or more than the kernel of the same main memory.
+_SAME = 1.1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
@@ -16,7 +19,7 @@ class Taken:
 
     gpu: Gpu
     total_bytes: int  # as CUDA counts it: without what the driver keeps for itself
-    free_bytes: int | None  # None: of a MIG slice, which NVML's figures of the whole GPU do not tell
+    free_bytes: int | None  # None: not known, as of a MIG slice, which NVML's figures of the whole GPU do not tell
 
     @property
     def subject(self) -> str:
@@ -92,7 +95,7 @@ def taken_gpus(
     visible = _as_cuda_shows(visible_gpus(gpus, variables_of(environment, intent)), gpus, devices)
     matched = devices if len(devices) == len(visible) else ()
     return tuple(
-        _taken(gpu, matched[i] if matched and matched[i].name == gpu.name else _slice_of(gpu, devices))
+        _taken(gpu, matched[i] if matched and _is_shown(gpu, matched[i], len(devices)) else _slice_of(gpu, devices))
         for i, gpu in enumerate(visible[: intent.gpus_needed])
     )
 
@@ -134,6 +137,12 @@ def _by_name(pool: tuple[Gpu, ...], devices: tuple[CudaDevice, ...]) -> tuple[Gp
     return tuple(ordered)
 
 
+def _is_shown(gpu: Gpu, device: CudaDevice, count: int) -> bool:
+    """By name. A GPU that tells NVML no memory may tell it another name as well (Jetson): then an only one is it."""
+    only = count == 1 and (gpu.unified or not gpu.memory_read) and not gpu.mig
+    return device.name == gpu.name or (only and device.compute_capability == gpu.compute_capability)
+
+
 def _slice_of(gpu: Gpu, devices: tuple[CudaDevice, ...]) -> CudaDevice | None:
     return min(devices, key=lambda d: d.total_bytes, default=None) if gpu.mig else None
 
@@ -143,7 +152,13 @@ def _taken(gpu: Gpu, device: CudaDevice | None) -> Taken:
         total = device.total_bytes if device else 0
         return Taken(gpu=gpu, total_bytes=total, free_bytes=None)
     total = device.total_bytes if device else gpu.total_bytes - gpu.reserved_bytes
-    return Taken(gpu=gpu, total_bytes=total, free_bytes=min(gpu.free_bytes, total))
+    free = min(gpu.free_bytes, total) if _free_is_told(gpu, total) else None
+    return Taken(gpu=gpu, total_bytes=total, free_bytes=free)
+
+
+def _free_is_told(gpu: Gpu, total: int) -> bool:
+    """Whether what is free of it was read. /proc/meminfo of some containers tells less than the GPU has (lxcfs)."""
+    return gpu.memory_read and not (gpu.unified and total > _SAME * gpu.total_bytes)
 
 
 def card_of(taken: tuple[Taken, ...], visible: int) -> Card | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from autoglm_doctor.facts import ModelFiles, Reading
 from autoglm_doctor.finding import Fix, Text
-from autoglm_doctor.intent import Intent
+from autoglm_doctor.intent import UNNAMED, Intent
 from autoglm_doctor.profiles import PROFILES
 
 #: ModelFiles.found_by of a snapshot in the hub's cache.
@@ -60,7 +60,7 @@ def _shell(path: str) -> str:
 def file_fixes(files: ModelFiles, intent: Intent, fault: str, names: Sequence[str]) -> tuple[Fix, ...]:
     """What helps against one kind of fault (WeightFile.fault), best first; a download of these files last."""
     again = download(files, intent, names)
-    folder = shlex.quote(files.path)
+    folder = _folder(files)
     if fault == "lfs_pointer" and files.found_by == "path":
         pull = Fix(
             text=Text("fetch what the pointers stand for"),
@@ -84,9 +84,14 @@ def file_fixes(files: ModelFiles, intent: Intent, fault: str, names: Sequence[st
     return (again,)
 
 
+def _folder(files: ModelFiles) -> str:
+    """The folder as a shell takes it; a gap to fill where nobody named it."""
+    return "MODEL_FOLDER" if files.path == UNNAMED else shlex.quote(files.path)
+
+
 def download(files: ModelFiles, intent: Intent, names: Sequence[str]) -> Fix:
     """One line that fetches the named files, or the whole model for no names."""
-    folder = shlex.quote(files.path)
+    folder = _folder(files)
     words = "".join(f" {shlex.quote(name)}" for name in names)
     name = hub_name(files, intent)
     if files.found_by == "modelscope cache":
@@ -103,6 +108,6 @@ def download(files: ModelFiles, intent: Intent, names: Sequence[str]) -> Fix:
 def hub_name(files: ModelFiles, intent: Intent) -> str:
     """The name to download by. A folder does not tell its own: then that of the known profile, else a gap to fill."""
     if files.found_by not in ("path", "gguf"):
-        return intent.model
+        return intent.model if intent.model != UNNAMED else "ORG/MODEL"
     profile = PROFILES.get(intent.profile)
     return profile.hub_names[0] if profile else "ORG/MODEL"

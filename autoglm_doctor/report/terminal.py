@@ -114,7 +114,8 @@ def _machine(facts: Facts) -> str:
     if gpus:
         names = {g.name: sum(h.name == g.name for h in gpus) for g in gpus}
         parts.append(", ".join(f"{n} x {name}" if n > 1 else name for name, n in names.items()))
-        parts[-1] += f" {gpus[0].total_bytes / 2**30:.1f} GiB"
+        if gpus[0].memory_read:
+            parts[-1] += f" {gpus[0].total_bytes / 2**30:.1f} GiB" + (" (main memory)" if gpus[0].unified else "")
     else:
         parts.append("no GPU" if facts.gpus.outcome in ("absent", "known") else "GPUs not known")
     driver = facts.driver.value

@@ -98,6 +98,7 @@ def test_initialises(
 
 
 SHOWN = Gpu(index=0, name="RTX", compute_capability="8.9", total_bytes=1, free_bytes=1)
+DOCKERED = dataclasses.replace(HOST, container="docker")
 SEEN = {
     "none": ((), code(100), "fail", "NO_GPU"),
     "none, and CUDA starts": ((), code(0), "fail", "NO_GPU"),
@@ -112,6 +113,12 @@ SEEN = {
 def test_what_nvml_shows_beside_it(gpus: tuple[Gpu, ...], cuda: Cuda, status: str, cause: str) -> None:
     (found,) = judge(cuda_initialises, cuda=cuda, driver=DRIVER, gpus=gpus, host=HOST)
     assert (found.status, found.cause) == (status, cause)
+
+
+def test_a_container_without_gpus_is_no_broken_card() -> None:
+    """The driver of the host answers in it, and its GPUs stand on the bus."""
+    (found,) = judge(cuda_initialises, cuda=code(100), driver=DRIVER, gpus=(), host=DOCKERED)
+    assert (found.status, found.cause) == ("fail", "CONTAINER_WITHOUT_GPU")
 
 
 def test_a_cuda_that_hangs_is_helped_by_the_log_first() -> None:

@@ -12,7 +12,7 @@ from autoglm_doctor.checks.engine_gpu import engine_supports_gpu
 from autoglm_doctor.checks.torch import torch_installed
 from autoglm_doctor.facts import Distribution, Driver, Facts, Gpu, Interpreter, ModelFiles, Packages, Reading, known
 from autoglm_doctor.finding import Finding
-from autoglm_doctor.intent import SMOKE, Intent
+from autoglm_doctor.intent import SMOKE, Intent, Launch
 from autoglm_doctor.launch import default_intent
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.runner import run_checks
@@ -67,7 +67,8 @@ def test_a_missing_engine_gets_the_release_that_the_driver_runs(
     given: dict[str, Any] = {"driver": driver} if driver else {}
     finding = one(engine_installed, packages=installed(), gpus=(gpu(capability),), intent=intent(engine), **given)
     assert (finding.status, finding.cause, finding.required) == ("fail", "ENGINE_NOT_INSTALLED", True)
-    assert finding.fixes[0].commands == (PIP + line,)
+    assert finding.fixes[0].commands[0] == PIP + line
+    assert all("nvidia-cudnn" in more for more in finding.fixes[0].commands[1:])  # for pictures in SGLang's torch 2.9
     assert finding.text.params["python"] == "/v/bin/python"
 
 
@@ -193,7 +194,8 @@ def test_python(version: str, driver: Driver, status: str) -> None:
 
 def test_python_is_no_question_once_the_engine_is_there() -> None:
     old = Interpreter(executable="/v/bin/python", version="3.8.10")
-    assert one(engine_python, packages=installed(vllm="0.12.0"), interpreter=old).status == "not_applicable"
+    there = Packages(distributions=(Distribution(name="vllm", version="0.12.0", location="/v/lib"),))
+    assert one(engine_python, packages=there, interpreter=old).status == "not_applicable"
 
 
 def test_one_root_cause_gives_one_red() -> None:
@@ -275,6 +277,15 @@ def test_most_types_are_known_from_the_list_of_transformers(
     found = judge(engine_knows_model, packages=installed(**versions), model_files=files, intent=intent("sglang", "/m"))
     judged = [f for f in found if f.subject != "sglang"]
     assert [f.status for f in judged] == [status]
+
+
+@pytest.mark.parametrize(("trusts", "status"), [(True, "not_applicable"), (False, "fail")])
+def test_code_of_the_repository_knows_the_type_if_it_may_run(trusts: bool, status: str) -> None:
+    files = ModelFiles(path="/m", config={"model_type": "deepseek_v3"})
+    asked = intent("vllm", "/m", launch=Launch(trust_remote_code=trusts))
+    packages = installed(vllm="0.7.3", transformers="4.48.3")
+    found = judge(engine_knows_model, packages=packages, model_files=files, intent=asked)
+    assert [f.status for f in found if f.subject != "vllm"] == [status]
 
 
 def test_nothing_known_of_the_packages_refuses_a_gpu_and_passes_none() -> None:

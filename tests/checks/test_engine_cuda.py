@@ -55,6 +55,16 @@ def test_a_cuda_that_was_concluded_is_a_lower_bound(version: str, cuda: str, loc
     assert finding.status == status
 
 
+@pytest.mark.parametrize("vllm", ["0.2.2", "0.6.3", "0.12.0", "0.21.0"])
+def test_no_fix_lets_the_installer_choose_a_torch(vllm: str) -> None:
+    """The newest torch is for another CUDA again."""
+    cuda = "13.0" if vllm == "0.12.0" else "11.8"
+    (finding,) = judge(engine_cuda, packages=installed(vllm=vllm), torch=Torch(version="2.10.0", cuda=cuda))
+    lines = [line for fix in finding.fixes for line in fix.commands]
+    assert lines
+    assert not any("torch" in line.split() for line in lines), lines
+
+
 def test_sglang_is_not_judged() -> None:
     intent: Any = Intent(model="m", engine="sglang")
     torch = Torch(version="2.9.1+cu130", cuda="13.0")

@@ -125,6 +125,40 @@ def test_a_path_in_front_of_the_command_counts_and_the_rest_stays() -> None:
     assert found.fixes[0].commands == ("export LD_LIBRARY_PATH='/my own/lib'",)
 
 
+REST = [
+    pytest.param(
+        "/sw/cudnn/8.0.3-cuda.11.0/lib64:/sw/cuda/11.0/lib64:/usr/local/cuda/lib64",
+        "export LD_LIBRARY_PATH=/usr/local/cuda/lib64",
+        id="an old cuDNN and an old CUDA",
+    ),
+    pytest.param(
+        "/sw/cudnn/8.0.3/lib:/usr/local/cuda-11.3/lib64",
+        "export LD_LIBRARY_PATH=/usr/local/cuda-11.3/lib64",
+        id="CUDA is as new as torch's and stays",
+    ),
+    pytest.param("/sw/cudnn/8.0.3/lib:/sw/cudnn/8.0.5/lib", "unset LD_LIBRARY_PATH", id="the next cuDNN is old too"),
+]
+
+
+@pytest.mark.parametrize(("path", "line"), REST)
+def test_one_line_leaves_nothing_bad_behind(path: str, line: str) -> None:
+    torch = Torch(version="1.12.1", cuda="11.3")
+    found = judge(loader_path, environment=Environment(variables={"LD_LIBRARY_PATH": path}), torch=torch)
+    bad = [one for one in found if one.status == "fail"]
+    assert bad
+    assert {one.fixes[0].commands for one in bad} == {(line,)}
+    after = line.partition("=")[2]
+    again = judge(loader_path, environment=Environment(variables={"LD_LIBRARY_PATH": after}), torch=torch)
+    assert {one.status for one in again} <= {"pass", "not_applicable"}
+
+
+def test_a_second_folder_with_the_same_library_leaves_as_well() -> None:
+    libraries = tuple(LoaderLibrary(path=f"/{x}/libcudart.so.12", version="12.1.105") for x in "xy")
+    environment = Environment(variables={"LD_LIBRARY_PATH": "/x:/y:/z"}, libraries=libraries)
+    (found,) = judge(loader_path, environment=environment, torch=Torch(version="2.5.1", cuda="12.4"))
+    assert found.fixes[0].commands == ("export LD_LIBRARY_PATH=/z",)
+
+
 def test_nothing_left_is_unset() -> None:
     environment = Environment(variables={"LD_LIBRARY_PATH": "/usr/local/cuda-12.1/lib64"})
     (found,) = judge(loader_path, environment=environment, torch=Torch(version="2.5.1", cuda="12.4"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.limits import locked_memory_unlimited
-from autoglm_doctor.facts import Host
+from autoglm_doctor.facts import Gpu, Host
 from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.loose.read import read_facts
 from autoglm_doctor.matrix import load_matrix
@@ -37,6 +37,23 @@ CASES = [
 def test_limits(limit: int | None, adapters: tuple[str, ...] | None, intent: Intent, status: str) -> None:
     host = dataclasses.replace(HOST, memlock_bytes=limit, rdma_devices=adapters)
     (found,) = judge(locked_memory_unlimited, intent=intent, host=host)
+    assert found.status == status
+
+
+@pytest.mark.parametrize(
+    ("cards", "adapters", "status"),
+    [
+        pytest.param(1, ("mlx5_0",), "warn", id="two machines with a GPU each"),
+        pytest.param(2, ("mlx5_0",), "not_applicable", id="both GPUs are here"),
+        pytest.param(8, None, "not_applicable", id="both GPUs are here, and nothing is said of adapters"),
+        pytest.param(1, None, "warn", id="two machines, and nothing is said of adapters"),
+    ],
+)
+def test_only_between_machines(cards: int, adapters: tuple[str, ...] | None, status: str) -> None:
+    host = dataclasses.replace(HOST, memlock_bytes=8 * MIB, rdma_devices=adapters)
+    card = Gpu(index=0, name="NVIDIA H100 80GB HBM3", compute_capability="9.0", total_bytes=1, free_bytes=1)
+    gpus = tuple(dataclasses.replace(card, index=i) for i in range(cards))
+    (found,) = judge(locked_memory_unlimited, intent=TWO, host=host, gpus=gpus)
     assert found.status == status
 
 

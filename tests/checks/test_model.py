@@ -10,7 +10,7 @@ import pytest
 from autoglm_doctor.checks.model import FAULTS, model_complete, tokenizer_and_processor
 from autoglm_doctor.facts import ModelFiles, Reading, WeightFile
 from autoglm_doctor.finding import Finding
-from autoglm_doctor.intent import Intent
+from autoglm_doctor.intent import UNNAMED, Intent
 from autoglm_doctor.launch import default_intent
 from autoglm_doctor.testing import judge
 
@@ -28,8 +28,9 @@ def file(fault: str | None = None, n: int = 1) -> WeightFile:
 
 
 def model(*weights: WeightFile, **rest: Any) -> ModelFiles:
-    values: dict[str, Any] = {"found_by": "path", "config": {"model_type": "glm4v"}, "has_chat_template": True}
-    return ModelFiles(path="/data/my model", weights=weights, **{**values, **rest})
+    values: dict[str, Any] = {"path": "/data/my model", "found_by": "path"}
+    values |= {"config": {"model_type": "glm4v"}, "has_chat_template": True}
+    return ModelFiles(weights=weights, **{**values, **rest})
 
 
 def pasteable(found: list[Finding]) -> list[Finding]:
@@ -80,6 +81,17 @@ def test_every_fault_has_its_cause_and_names_the_files(fault: str, cause: str) -
     assert "model-00001.safetensors" in found.text.params["names"]
     assert "and 2 more" in found.text.params["names"]
     assert found.evidence["files"] == ", ".join(f"model-{n:05d}.safetensors" for n in range(1, 6))
+
+
+@pytest.mark.parametrize("fault", ["lfs_pointer", "unreadable", "header_limit", "missing", "truncated"])
+@pytest.mark.parametrize("place", ["path", "config", "modelscope cache"])
+def test_a_folder_that_nobody_named_is_a_gap_to_fill(fault: str, place: str) -> None:
+    nameless = Intent(model=UNNAMED, engine="vllm")
+    (found,) = judge(model_complete, model_files=model(file(fault), path=UNNAMED, found_by=place), intent=nameless)
+    lines = [line for fix in found.fixes for line in fix.commands]
+    assert lines
+    assert not any(UNNAMED in line for line in lines), lines
+    assert any("MODEL_FOLDER" in line or "ORG/MODEL" in line for line in lines)
 
 
 def test_the_way_out_names_the_files_and_the_folder() -> None:

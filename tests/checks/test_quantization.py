@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from autoglm_doctor.checks.quantization import quantization_runs
 from autoglm_doctor.domain.quantized import SUPPORT, answers, form_of
-from autoglm_doctor.facts import Distribution, Gpu, ModelFiles, Packages
+from autoglm_doctor.facts import Distribution, Driver, Gpu, Host, Interpreter, ModelFiles, Packages
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.testing import judge
@@ -35,7 +36,8 @@ def ask(
     *,
     engine: Any = "vllm",
     flag: str | None = None,
-    n: int = 1,
+    driver: str = "580.95.05",
+    python: str = "3.12.3",
 ) -> Finding:
     config = {"model_type": "llama"} | ({"quantization_config": said} if said else {})
     cards = (Gpu(index=0, name="card", compute_capability=gpu, total_bytes=1 << 34, free_bytes=1 << 34),)
@@ -43,6 +45,9 @@ def ask(
     (finding,) = judge(
         quantization_runs,
         gpus=cards,
+        driver=Driver(version=driver, nvml_code=0),
+        host=Host(system="Linux", machine="x86_64", kernel="6.8.0", glibc="2.35"),
+        interpreter=Interpreter(executable="/srv/env/bin/python", version=python),
         model_files=ModelFiles(path="/models/m", config=config),
         packages=packages,
         intent=Intent(model="/models/m", engine=engine, device="cuda", launch=Launch(quantization=flag)),
@@ -67,6 +72,11 @@ ILL = [
     pytest.param(compressed(4, "int", False), "7.5", "0.11.0", "fail", id="W4A16 on Turing before 0.12"),
     pytest.param(compressed(8, "float", True), "8.0", "0.12.0", "warn", id="FP8 of compressed-tensors on Ampere"),
     pytest.param(compressed(8, "int", True), "7.0", "0.12.0", "fail", id="INT8 on Volta"),
+    pytest.param(FP8, "8.0", "0.1.dev9752+g1a2b3c4", "warn", id="FP8 on Ampere, a build that does not tell its age"),
+    pytest.param(FP8, "7.5", "0.14.0rc1.dev500+g1a2b3c4", "warn", id="FP8 on Turing, on the way to 0.14"),
+    pytest.param(FP8, "7.5", "0.13.0rc2.dev5+g1a2b3c4", "fail", id="FP8 on Turing, on the way to 0.13"),
+    pytest.param(FP8, "7.5", "0.14.1.dev3+g1a2b3c4", "warn", id="FP8 on Turing, after 0.14"),
+    pytest.param(FP8, "7.0", "0.1.dev9752+g1a2b3c4", "fail", id="FP8 on Volta, which no build does"),
 ]
 
 HEALTHY = [
@@ -76,6 +86,9 @@ HEALTHY = [
     pytest.param(GPTQ, "7.0", "0.8.5", "pass", id="GPTQ on Volta"),
     pytest.param(FP8, "8.9", "0.11.0", "pass", id="FP8 on Ada"),
     pytest.param(FP8, "9.0", None, "pass", id="FP8 on Hopper, release unknown"),
+    pytest.param(FP8, "9.0", "0.1.dev9752+g1a2b3c4", "pass", id="FP8 on Hopper, a build from source"),
+    pytest.param(AWQ, "7.5", "0.1.dev1+g1a2b3c4", "pass", id="AWQ on Turing, a build from source"),
+    pytest.param(NVFP4, "12.0", "0.9.0rc1", "pass", id="NVFP4 on Blackwell, on the way to 0.9"),
     pytest.param(BLOCK, "8.9", "0.8.5", "pass", id="DeepSeek's FP8 on Ada"),
     pytest.param(NVFP4, "12.0", "0.14.0", "pass", id="NVFP4 on Blackwell"),
     pytest.param(MXFP4, "8.0", "0.11.0", "pass", id="MXFP4 on Ampere"),
@@ -115,11 +128,49 @@ def test_transformers_is_not_judged() -> None:
     assert ask(FP8, "7.0", None, engine="transformers").status == "not_applicable"
 
 
+def commands(finding: Finding) -> str:
+    return "\n".join(command for fix in finding.fixes for command in fix.commands)
+
+
 def test_a_release_that_takes_it_is_named() -> None:
     """A newer vLLM for Ampere; for Volta, which newer ones dropped, none."""
-    ampere, volta = ask(FP8, "8.6", "0.5.0"), ask(AWQ, "7.0", "0.8.5")
-    assert "vllm>=0.5.1" in ampere.fixes[0].commands[0]
-    assert not any("vllm>=" in command for fix in volta.fixes for command in fix.commands)
+    assert re.search(r"vllm==0\.(2\d|3\d)", commands(ask(FP8, "8.6", "0.5.0")))
+    assert "vllm==" not in commands(ask(AWQ, "7.0", "0.8.5"))
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [
+        pytest.param("550.54.15", r"vllm==0\.(1[4-9])\.", id="the newest for CUDA 12"),
+        pytest.param("580.95.05", r"vllm==0\.[23]\d", id="the newest of all"),
+    ],
+)
+def test_the_release_is_one_that_the_driver_runs(driver: str, said: str) -> None:
+    found = commands(ask(FP8, "7.5", "0.10.2", driver=driver))
+    assert re.search(said, found)
+    assert "vllm>=" not in found
+
+
+def test_a_release_that_is_too_old_for_it_is_not_offered() -> None:
+    """Python 3.9 ends at vLLM 0.11, and FP8 on Turing begins with 0.14."""
+    found = commands(ask(FP8, "7.5", "0.10.2", python="3.9.18"))
+    assert "vllm==" not in found
+    assert "OTHER-CHECKPOINT" in found
+
+
+@pytest.mark.parametrize("version", ["0.13.0rc2.dev5+g1a2b3c4", "0.1.dev9752+g1a2b3c4", "0.10.2+mine"])
+def test_a_build_of_ones_own_is_not_replaced(version: str) -> None:
+    found = ask(FP8, "7.5", version)
+    assert found.fixes
+    assert "vllm==" not in commands(found)
+
+
+def test_the_other_checkpoint_takes_the_place_of_the_model_alone() -> None:
+    assert "vllm serve OTHER-CHECKPOINT --port" in commands(ask(FP8, "8.6", "0.11.0"))
+
+
+def test_sglang_of_a_branch_tells_no_release() -> None:
+    assert ask(FP8, "8.0", "0.0.0.dev0", engine="sglang").status == "warn"
 
 
 def test_a_newer_release_never_refuses_more() -> None:

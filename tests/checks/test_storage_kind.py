@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from autoglm_doctor.checks.disk import sequential_reads
@@ -43,6 +45,30 @@ def test_what_main_memory_gave_is_no_rate(kind: str, status: str) -> None:
     speed = DiskSpeed(sample="weights", fs_type=kind, method="preadv", cached=True, sequential_bytes_per_s=5e9)
     (found,) = judge(sequential_reads, disk_speed=speed)
     assert found.status == status
+
+
+FLAGS = [
+    pytest.param("vllm", ("--safetensors-load-strategy", "eager"), "unknown", id="vLLM reads whole files"),
+    pytest.param("vllm", ("--safetensors-load-strategy=eager",), "unknown", id="in one word"),
+    pytest.param("sglang", ("--weight-loader-disable-mmap",), "unknown", id="SGLang does"),
+    pytest.param("vllm", ("--safetensors-load-strategy", "lazy"), "warn", id="vLLM maps them"),
+    pytest.param("sglang", (), "warn", id="SGLang maps them"),
+    pytest.param("transformers", ("--weight-loader-disable-mmap",), "warn", id="transformers knows no such flag"),
+]
+
+
+@pytest.mark.parametrize(("engine", "flags", "status"), FLAGS)
+def test_the_flag_of_the_fix_is_heeded(
+    engine: Literal["vllm", "sglang", "transformers"], flags: tuple[str, ...], status: str
+) -> None:
+    intent = Intent(model="Qwen/Qwen3-32B", engine=engine, command=("serve", "Qwen/Qwen3-32B", *flags))
+    (found,) = judge(sequential_reads, intent=intent, disk_speed=DiskSpeed(sample="weights", fs_type="nfs4"))
+    assert found.status == status
+    slow = DiskSpeed(sample="weights", fs_type="nfs4", method="libaio", sequential_bytes_per_s=50e6)
+    (measured,) = judge(sequential_reads, intent=intent, disk_speed=slow)
+    assert measured.status == "warn"
+    offered = [line for fix in measured.fixes for line in fix.commands if line.startswith("serve")]
+    assert bool(offered) == (status == "warn" and engine != "transformers")
 
 
 def test_no_weights_are_read() -> None:

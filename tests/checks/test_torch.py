@@ -39,6 +39,7 @@ from tests.checks.torch_cases import (
     INDEX,
     NEW_DRIVER,
     OLD_DRIVER,
+    PIP,
     PIP_LINE,
     TORCH,
     X86,
@@ -82,11 +83,11 @@ def test_a_torch_that_imports_is_installed_whatever_its_files_say() -> None:
 
 
 ERRORS = {
-    "a CUDA library is gone": (
-        "ImportError: libcudart.so.12: cannot open shared object file",
-        "CUDA_MAJOR_MIXED_PACKAGES",
-    ),
-    "NCCL is gone": ("ImportError: libnccl.so.2: cannot open shared object file", "CUDA_MAJOR_MIXED_PACKAGES"),
+    "a CUDA library is gone": ("ImportError: libcudart.so.12: cannot open shared object file", "TORCH_IMPORT_FAILED"),
+    "NCCL is gone": ("ImportError: libnccl.so.2: cannot open shared object file", "TORCH_IMPORT_FAILED"),
+    "cuFFT has a number of its own": ("ImportError: libcufft.so.11: cannot open shared object", "TORCH_IMPORT_FAILED"),
+    "the runtime of CUDA 13": ("ImportError: libcudart.so.13: cannot open shared object", "CUDA_MAJOR_MIXED_PACKAGES"),
+    "cuBLAS of CUDA 11": ("OSError: libcublasLt.so.11: cannot open shared object file", "CUDA_MAJOR_MIXED_PACKAGES"),
     "another nvJitLink": (
         "ImportError: libcusparse.so.12: undefined symbol: __nvJitLinkComplete_12_4, version libnvJitLink.so.12",
         "CUDA_LIBS_SHADOWED",
@@ -104,6 +105,53 @@ def test_import_errors_name_their_cause(error: str, cause: str) -> None:
     finding = one(torch_imports, torch_run=TorchRun(import_error=error), torch=TORCH, cuda=Cuda(library="/x"))
     assert (finding.status, finding.cause) == ("fail", cause)
     assert finding.fixes
+
+
+GONE = "ImportError: libcudart.so.12: cannot open shared object file: No such file or directory"
+INSTALLED = {
+    "NVIDIA's packages of one major": (("nvidia-cuda-runtime-cu12", "nvidia-nccl-cu12"), TORCH, "TORCH_IMPORT_FAILED"),
+    "of two majors": (("nvidia-cuda-runtime-cu11", "nvidia_nccl_cu12"), TORCH, "CUDA_MAJOR_MIXED_PACKAGES"),
+    "names without a number": (("nvidia-cuda-runtime", "nvidia-nccl-cu12"), TORCH, "TORCH_IMPORT_FAILED"),
+    "other makers' packages": (("cupy-cuda11x", "jax-cuda12-plugin"), TORCH, "TORCH_IMPORT_FAILED"),
+    "a torch that was not read": ((), None, "TORCH_IMPORT_FAILED"),
+    "a torch for the CPU": ((), CPU_TORCH, "TORCH_IMPORT_FAILED"),
+    "a torch for CUDA 13": ((), Torch(version="2.11.0+cu130", cuda="13.0"), "CUDA_MAJOR_MIXED_PACKAGES"),
+}
+
+
+@pytest.mark.parametrize(("names", "torch", "cause"), INSTALLED.values(), ids=INSTALLED.keys())
+def test_a_mixture_is_seen_before_it_is_said(names: tuple[str, ...], torch: Torch | None, cause: str) -> None:
+    there = packages(**dict.fromkeys(names, "1"))
+    more: dict[str, Any] = {"torch": torch} if torch else {}
+    finding = one(torch_imports, torch_run=TorchRun(import_error=GONE), cuda=Cuda(library="/x"), packages=there, **more)
+    assert finding.cause == cause
+
+
+PINS = (
+    'nvidia-cuda-runtime-cu12==12.8.90; platform_system == "Linux"',
+    "nvidia-nccl-cu12 == 2.27.5",
+    "nvidia-cusparselt-cu12==0.7.1",
+    "nvidia-cusparse-cu12==12.5.8.93",
+    "nonsense===",
+)
+AGAIN = PIP_LINE + "install --force-reinstall --no-deps "
+LIBRARIES = {
+    "the runtime": ("libcudart.so.12", AGAIN + "nvidia-cuda-runtime-cu12==12.8.90"),
+    "NCCL": ("libnccl.so.2", AGAIN + "nvidia-nccl-cu12==2.27.5"),
+    "a name that begins like another": ("libcusparseLt.so.0", AGAIN + "nvidia-cusparselt-cu12==0.7.1"),
+    "the shorter one": ("libcusparse.so.12", AGAIN + "nvidia-cusparse-cu12==12.5.8.93"),
+    "one that torch does not ask for": ("libcudnn.so.9", PIP_LINE + "uninstall -y torch"),
+    "the driver's": ("libcuda.so.1", PIP_LINE + "uninstall -y torch"),
+}
+
+
+@pytest.mark.parametrize(("library", "command"), LIBRARIES.values(), ids=LIBRARIES.keys())
+def test_the_package_of_a_missing_library_comes_back(library: str, command: str) -> None:
+    there = Packages(distributions=(PIP, Distribution(name="torch", version="2.9.1", requires=PINS)))
+    run = TorchRun(import_error=f"ImportError: {library}: cannot open shared object file")
+    finding = one(torch_imports, torch_run=run, cuda=Cuda(library="/x"), torch=TORCH, packages=there)
+    assert finding.fixes[0].commands[0] == command
+    assert finding.fixes[-1].commands[-1].startswith(PIP_LINE + "install")
 
 
 LEFT_ALONE: Reading[Any] = Reading(outcome="not_run", why="the driver hangs, and CUDA would hang with it")
@@ -270,6 +318,8 @@ PAIRS = {
     "a pair": ("0.24.1", "2.9.1+cu128", "pass"),
     "a pair of builds": ("0.24.1+cu128", "2.9.1+cu128", "pass"),
     "a container's own build": ("0.24.0a0+094e7af5", "2.9.0a0+145a3a7bda.nv25.10", "pass"),
+    "two nightlies of one index": ("0.22.0.dev20250516+cu128", "2.8.0.dev20250515+cu128", "unknown"),
+    "a release beside a container's own torch": ("0.20.1", "2.9.0a0+145a3a7bda.nv25.10", "fail"),
     "one too old": ("0.23.0", "2.9.1+cu128", "fail"),
     "one too new": ("0.25.0", "2.9.1+cu128", "fail"),
     "a torch that no table knows": ("0.99.0", "3.7.0", "unknown"),

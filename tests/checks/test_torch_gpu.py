@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoglm_doctor.checks.driver_ptx import driver_compiles_ptx
 from autoglm_doctor.checks.engine import engine_installed
 from autoglm_doctor.checks.packages import dependency_conflicts
 from autoglm_doctor.checks.torch import (
@@ -151,8 +153,8 @@ def test_architectures_otherwise(torch: Torch, gpus: Any, device: str, status: s
 def test_a_volta_is_sent_to_builds_that_keep_it() -> None:
     new = Torch(version="2.11.0+cu130", cuda="13.0", architectures=WHEEL[1:], location="/v/lib/torch")
     finding = one(architectures, torch=new, gpus=(gpu("7.0"),), driver=NEW_DRIVER, host=X86)
-    assert finding.fixes[0].commands == (PIP_LINE + "install --upgrade vllm==0.19.1",)
-    assert finding.fixes[1].commands[1] == PIP_LINE + f"install {INDEX}cu126 torch==2.11.0+cu126"
+    assert finding.fixes[0].commands[0].startswith(PIP_LINE + "install vllm==0.19.1 ")
+    assert finding.fixes[-1].commands[1] == PIP_LINE + f"install {INDEX}cu126 torch==2.11.0+cu126"
 
 
 def test_a_second_gpu_that_is_not_taken_is_not_judged() -> None:
@@ -218,6 +220,47 @@ def test_a_gpu_that_no_release_of_the_engine_knows_is_not_sent_to_a_new_one() ->
     commands = [command for fix in finding.fixes for command in fix.commands]
     assert commands[0] == "autoglm-doctor check --engine transformers"
     assert not any("vllm" in command for command in commands)
+
+
+OLD_WHEEL = Torch(version="2.7.0+cu126", cuda="12.6", architectures=WHEEL[:5], location="/v/lib/torch")
+DRIVERS = [
+    pytest.param("570.133.07", "12.8", id="12.8"),
+    pytest.param("575.57.08", "12.9", id="12.9"),
+    pytest.param("580.95.05", "13.0", id="13.0"),
+]
+
+
+@pytest.mark.parametrize(("version", "cuda"), DRIVERS)
+def test_the_release_that_is_offered_has_kernels_that_the_driver_compiles(version: str, cuda: str) -> None:
+    driver = Driver(version=version, cuda_version=cuda)
+    finding = one(architectures, torch=OLD_WHEEL, gpus=(gpu("12.0"),), driver=driver, host=X86)
+    found = re.search(r" vllm==(\S+)", finding.fixes[0].commands[-1])
+    assert found, finding.fixes[0]
+    after = one(driver_compiles_ptx, driver=driver, packages=packages(vllm=found[1]), gpus=(gpu("12.0"),))
+    assert after.status == "pass"
+
+
+def test_a_torch_that_an_installer_would_leave_is_removed_first() -> None:
+    driver = Driver(version="575.57.08", cuda_version="12.9")
+    torch = dataclasses.replace(OLD_WHEEL, version="2.10.0+cu126")
+    given: dict[str, Any] = {"gpus": (gpu("12.0"),), "driver": driver, "host": X86}
+    same = one(architectures, torch=torch, **given, packages=packages(vllm="0.19.1", torch="2.10.0+cu126"))
+    assert same.fixes[0].commands[0] == PIP_LINE + "uninstall -y torch"
+    assert same.fixes[0].commands[1].startswith(PIP_LINE + "install vllm==0.19.1")
+    assert not any(" install transformers" in line for fix in same.fixes for line in fix.commands)
+    other = one(architectures, torch=OLD_WHEEL, **given, packages=packages(vllm="0.9.0", torch="2.7.0+cu126"))
+    assert len(other.fixes[0].commands) == 1
+
+
+def test_all_gpus_of_the_deployment_must_suit() -> None:
+    both = intent(launch=Launch(tensor_parallel=2))
+    gpus = (gpu("12.0"), gpu("7.0", 1))
+    torch = dataclasses.replace(TORCH, version="2.6.0+cu126", architectures=WHEEL[:5])
+    found = judge(architectures, torch=torch, gpus=gpus, interpreter=PYTHON, driver=NEW_DRIVER, host=X86, intent=both)
+    assert [f.status for f in found] == ["fail", "pass"]
+    lines = [line for fix in found[0].fixes for line in fix.commands]
+    versions = {match[1] for line in lines if (match := re.search(r"vllm==(\d+\.\d+)", line))}
+    assert versions <= {"0.19"}  # later ones have no code for 7.0
 
 
 def test_a_capability_that_is_not_known_is_no_error() -> None:

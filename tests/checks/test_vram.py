@@ -44,6 +44,47 @@ def test_free_memory(card, status):
     assert bool(finding.fixes) == (status != "pass")
 
 
+def spark(total=121.0, free=115.0):
+    """GB10, whose figures are those of main memory; 0: nothing was read."""
+    one = gpu(total, reserved=0, free=free, name="NVIDIA GB10", capability="12.1")
+    return dataclasses.replace(one, unified=bool(total))
+
+
+def shows(gib, name="NVIDIA GB10", capability="12.1"):
+    device = CudaDevice(index=0, name=name, compute_capability=capability, total_bytes=int(gib * GIB))
+    return Cuda(library="/x", init_code=0, devices=(device,))
+
+
+SHARED = [
+    pytest.param(spark(), shows(121.0), "vllm", "pass", id="idle"),
+    pytest.param(spark(), shows(120.0), "vllm", "pass", id="CUDA counts a little less"),
+    pytest.param(spark(), None, "vllm", "pass", id="CUDA was not asked"),
+    pytest.param(spark(free=60.0), shows(121.0), "vllm", "fail", id="another program has half of it"),
+    pytest.param(spark(24.0, 20.0), shows(121.0), "vllm", "unknown", id="a container that shows less main memory"),
+    pytest.param(spark(0, 0), shows(121.0), "vllm", "unknown", id="only CUDA tells how much there is"),
+    pytest.param(spark(24.0, 20.0), shows(121.0, "GB10 (gpu)"), "vllm", "unknown", id="the same, by another name"),
+    pytest.param(spark(), shows(24.0, "T4", "7.5"), "vllm", "pass", id="CUDA showed another GPU"),
+    pytest.param(spark(0, 0), None, "vllm", "unknown", id="nothing was read"),
+    pytest.param(spark(0, 0), None, "sglang", "unknown", id="nothing was read, under SGLang"),
+    pytest.param(spark(0, 0), None, "transformers", "unknown", id="nothing was read, under transformers"),
+]
+
+
+@pytest.mark.parametrize(("card", "cuda", "engine", "status"), SHARED)
+def test_a_gpu_that_works_in_main_memory(card, cuda, engine, status):
+    intent = dataclasses.replace(README, engine=engine)
+    finding = one(gpu_memory_free, gpus=(card,), cuda=cuda, intent=intent)
+    assert finding.status == status
+    if status == "fail":
+        assert "works in main memory" in render(finding.text)
+        assert any("ps aux" in command for fix in finding.fixes for command in fix.commands)
+    if status == "unknown":
+        assert "MIG" not in render(finding.text)
+    for check in (weights_fit, kv_cache_fits):
+        weights = one(check, gpus=(card,), cuda=cuda, intent=intent, packages=vllm())
+        assert (weights.status == "unknown") == (cuda is None and not card.total_bytes)
+
+
 def test_it_says_who_holds_the_memory():
     finding = one(gpu_memory_free, gpus=(gpu(free=10.0, processes=NOTEBOOK),))
     words = render(finding.text)

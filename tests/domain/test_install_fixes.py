@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from typing import Any
 
@@ -11,15 +12,17 @@ import pytest
 from autoglm_doctor.checks.autoglm import autoglm_requirements
 from autoglm_doctor.checks.conv3d import conv3d
 from autoglm_doctor.checks.driver import driver_runs_torch_cuda
+from autoglm_doctor.checks.driver_engine import driver_runs_engine_cuda
+from autoglm_doctor.checks.driver_ptx import driver_compiles_ptx
 from autoglm_doctor.checks.engine import engine_installed, engine_knows_model, engine_python
 from autoglm_doctor.checks.engine_cuda import engine_cuda
 from autoglm_doctor.checks.engine_gpu import engine_supports_gpu
 from autoglm_doctor.checks.engine_pins import engine_pins
 from autoglm_doctor.checks.torch import torch_cuda_build, torchvision_matches
 from autoglm_doctor.checks.torch_gpu import architectures
-from autoglm_doctor.checks.triton import triton_matches
+from autoglm_doctor.checks.triton import triton_code_loads, triton_matches
 from autoglm_doctor.domain.resolve.fixes import install_fixes
-from autoglm_doctor.domain.resolve.obstacles import allows
+from autoglm_doctor.domain.resolve.obstacles import allows, older
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.facts import Distribution, Driver, Facts, Gpu, Host, Interpreter, ModelFiles, Packages, Torch, known
 from autoglm_doctor.finding import Finding, Fix
@@ -30,6 +33,7 @@ from autoglm_doctor.runner import run_checks
 MATRIX = load_matrix()
 CHECKS = [
     *(driver_runs_torch_cuda, engine_installed, engine_python, engine_knows_model, engine_supports_gpu, engine_cuda),
+    *(driver_runs_engine_cuda, driver_compiles_ptx, triton_code_loads),
     *(engine_pins, torch_cuda_build, torchvision_matches, architectures, triton_matches, conv3d, autoglm_requirements),
 ]
 HOST = Host(system="Linux", machine="x86_64", kernel="6", glibc="2.35")
@@ -76,6 +80,8 @@ def apply(fix: Fix, before: Facts) -> Facts:
             packages.pop("torch", None)
         elif "install" in words:
             named = dict(word.split("==") for word in words if "==" in word)
+            wheels = (re.search(r"/(vllm)-([^-/]+)-cp38-abi3-", word) for word in words)
+            named |= {found[1]: found[2] for found in wheels if found}
             assert not any("<" in word or ">" in word for word in words if "cudnn" not in word), command
             packages.update(named)
             _bring(packages, named)
@@ -229,8 +235,57 @@ def test_the_least_invasive_comes_first(one: Facts, ends: list[str]) -> None:
 
 def test_a_healthy_set_has_nothing_smaller_to_change() -> None:
     healthy = facts({"vllm": "0.19.1", "torch": "2.10.0", "transformers": "5.5.4"})
-    (only,) = install_fixes(site(healthy))
-    assert only.commands[0].endswith("vllm==0.19.1 transformers==5.5.4")
+    first, newer = install_fixes(site(healthy))
+    assert first.commands[0].endswith("vllm==0.19.1 transformers==5.5.4")
+    assert "+cu129-cp38-abi3-" in newer.commands[0]
+
+
+OWN_PAGE = [
+    *(one for one in FAULTS if one.id not in ("a Volta on a new engine",)),
+    pytest.param(
+        "ENG006",
+        facts({"vllm": "0.31.0+cu129", "torch": "2.13.0", "transformers": "5.17.0"}, "535.1"),
+        id="torch of the default index came to such a build",
+    ),
+    pytest.param("ENG001", facts({}, "575.51.03", "12.0", "3.12.1"), id="a Blackwell with a driver for its PTX"),
+]
+
+
+@pytest.mark.parametrize(("code", "before"), OWN_PAGE)
+def test_the_build_from_the_project_s_page_leaves_no_red(code: str, before: Facts) -> None:
+    """ENG006, DRV003, DRV005, DRV006 and PKG006 judge what is offered as resolve does, and never is it the first."""
+    engine: Any = "sglang" if "sglang" in installed(before) else "vllm"
+    intent = Intent(model="zai-org/AutoGLM-Phone-9B", profile="autoglm-phone-9b", engine=engine)
+    fixes = install_fixes(site(before, engine))
+    offered = [one for one in fixes if any("releases/download" in line for line in one.commands)]
+    if engine == "sglang" or not older(before.driver.value.version, "580.65.06"):  # type: ignore[union-attr, arg-type]
+        assert not offered
+        return
+    python = before.interpreter.value.version  # type: ignore[union-attr]
+    if python.startswith("3.8"):
+        assert not offered
+        return
+    (one,) = offered
+    assert fixes.index(one) > 0
+    after = apply(one, before)
+    assert "+cu129" in installed(after)["vllm"]
+    assert [(found.code, found.text) for found in reds(after, intent)] == [], one.commands
+
+
+def test_a_build_that_is_there_gets_the_torch_of_its_cuda() -> None:
+    one = facts({"vllm": "0.31.0+cu129", "torch": "2.13.0", "transformers": "5.17.0"}, "535.1")
+    first, *_ = install_fixes(site(one))
+    assert "--extra-index-url https://download.pytorch.org/whl/cu129 torch==2.13.0+cu129" in first.commands[0]
+    intent = Intent(model="zai-org/AutoGLM-Phone-9B", profile="autoglm-phone-9b", engine="vllm")
+    assert reds(apply(first, one), intent) == []
+
+
+def test_sglang_with_torch_2_9_gets_a_cudnn_that_reads_pictures() -> None:
+    first, *_ = install_fixes(site(facts({}), "sglang"))
+    assert first.commands[-1].endswith("install --no-deps 'nvidia-cudnn-cu12>=9.15'")
+    text = site(facts({}), "sglang", model="Qwen/Qwen2.5-7B-Instruct")
+    first, *_ = install_fixes(text)
+    assert len(first.commands) == 1, "text needs none"
 
 
 def test_transformers_alone_keeps_the_torch_that_is_there() -> None:

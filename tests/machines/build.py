@@ -136,14 +136,7 @@ def healthy() -> dict[str, Reading[Any]]:
         "pci_gpus": known((PciGpu(address="0000:01:00.0", device_id="0x2684", driver="nvidia"),)),
         "driver": known(driver("570.124.06", "12.8")),
         "gpus": known((gpu(),)),
-        "cuda": known(
-            Cuda(
-                library="/usr/lib/x86_64-linux-gnu/libcuda.so.570.124.06",
-                init_code=0,
-                driver_cuda_version="12.8",
-                devices=(CudaDevice(index=0, name="NVIDIA GeForce RTX 4090", compute_capability="8.9", total_bytes=TOTAL_4090 - RESERVED_4090),),
-            )
-        ),
+        "cuda": known(cuda("570.124.06", "12.8")),
         "interpreter": known(
             Interpreter(executable="/srv/env/bin/python", version="3.11.9", prefix="/srv/env", sys_path=(SITE,), purelib=SITE, chosen_by="named by --python", missing_program="")
         ),
@@ -185,6 +178,18 @@ def driver(version: str, cuda: str) -> Driver:
     )
 
 
+def cuda(driver: str, release: str) -> Cuda:
+    """What the driver's libcuda says of itself and of the 4090."""
+    card = CudaDevice(
+        index=0,
+        name="NVIDIA GeForce RTX 4090",
+        compute_capability="8.9",
+        total_bytes=TOTAL_4090 - RESERVED_4090,
+    )
+    library = f"/usr/lib/x86_64-linux-gnu/libcuda.so.{driver}"
+    return Cuda(library=library, init_code=0, driver_cuda_version=release, devices=(card,))
+
+
 def gpu(**changes: Any) -> Gpu:
     """An idle RTX 4090; NVML counts half a gigabyte of it as the driver's own."""
     values: dict[str, Any] = {
@@ -223,6 +228,7 @@ CUDA13 = {
         Torch(version="2.11.0+cu130", cuda="13.0", architectures=("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"), location=f"{SITE}/torch")
     ),
     "driver": known(driver("535.183.01", "12.2")),
+    "cuda": known(cuda("535.183.01", "12.2")),
     "torch_run": known(
         TorchRun(version="2.11.0+cu130", cuda_error="The NVIDIA driver on your system is too old (found version 12020).")
     ),
@@ -243,7 +249,10 @@ MACHINES: dict[str, tuple[Intent, dict[str, Reading[Any]]]] = {
     "4090-autoglm-documented-flags": (default_intent(), {}),
     "no-driver": (SMALL, {**SMALL_FILES, **NO_DRIVER}),
     "535-cuda13-wheel": (SMALL, {**SMALL_FILES, **CUDA13}),
-    "535-cuda128-wheel": (SMALL, {**SMALL_FILES, "driver": known(driver("535.183.01", "12.2"))}),
+    "535-cuda128-wheel": (
+        SMALL,
+        {**SMALL_FILES, "driver": known(driver("535.183.01", "12.2")), "cuda": known(cuda("535.183.01", "12.2"))},
+    ),
     "cpu-only-torch": (SMALL, {**SMALL_FILES, **CPU_TORCH}),
     "gpu-held-by-another": (SMALL, {**SMALL_FILES, **HELD}),
 }

@@ -14,13 +14,11 @@ from autoglm_doctor.facts import (
     Environment,
     Facts,
     Gpu,
-    Host,
     Interpreter,
     Packages,
     PciGpu,
     Product,
     Reading,
-    Toolchain,
     Torch,
     TorchRun,
     known,
@@ -32,10 +30,12 @@ from tests.machines.build import GIB, MIB, SITE, driver, healthy
 from tests.restraint.healthy import Machine
 from tests.restraint.models import files
 from tests.restraint.rows import capability, row
+from tests.restraint.surroundings import Around, around, host_of, rebuilt, told, toolchain_of, torch_of
 
 
 def full(machine: Machine, rng: random.Random, *, ran: bool = True) -> tuple[Facts, Intent]:
     """Every reading of the machine; without `ran` torch was only read, not imported."""
+    drawn = around(machine, rng)
     gpus = tuple(_gpu(machine, index) for index in range(machine.count))
     devices = tuple(
         CudaDevice(
@@ -47,25 +47,20 @@ def full(machine: Machine, rng: random.Random, *, ran: bool = True) -> tuple[Fac
         for gpu in gpus
     )
     changes: dict[str, Reading[Any]] = {
-        "host": known(
-            Host(
-                system="Linux",
-                machine=machine.machine,
-                kernel="6.8.0-60-generic",
-                distribution=machine.os,
-                glibc=machine.glibc,
-                cpus=16,
-            )
-        ),
-        "environment": known(Environment(variables=harmless_environment(machine, rng))),
+        "host": known(host_of(machine, drawn)),
+        "environment": known(Environment(variables=_variables(machine, drawn, rng))),
         "pci_gpus": known(
-            tuple(PciGpu(address=f"0000:0{g.index + 1}:00.0", device_id="0x2684", driver="nvidia") for g in gpus)
+            ()  # WSL shows the GPU as a device of Microsoft's
+            if drawn.wsl
+            else tuple(PciGpu(address=f"0000:0{g.index + 1}:00.0", device_id="0x2684", driver="nvidia") for g in gpus)
         ),
         "driver": known(driver(machine.driver, machine.driver_cuda)),
         "gpus": known(gpus),
         "cuda": known(
             Cuda(
-                library=f"/usr/lib/x86_64-linux-gnu/libcuda.so.{machine.driver}",
+                library="/usr/lib/wsl/lib/libcuda.so.1"
+                if drawn.wsl
+                else f"/usr/lib/{machine.machine}-linux-gnu/libcuda.so.{machine.driver}",
                 init_code=0,
                 driver_cuda_version=machine.driver_cuda,
                 devices=devices,
@@ -82,34 +77,33 @@ def full(machine: Machine, rng: random.Random, *, ran: bool = True) -> tuple[Fac
                 missing_program="",
             )
         ),
-        "packages": known(Packages(distributions=tuple(distributions(machine)))),
+        "packages": known(Packages(distributions=tuple(rebuilt(machine, drawn, distributions(machine))))),
         "torch": known(
             Torch(
-                version=f"{machine.torch}+{machine.tag}",
+                version=torch_of(machine, drawn),
                 cuda=machine.cuda,
                 architectures=tuple("sm_" + one.replace(".", "") for one in machine.sass),
                 location=f"{SITE}/torch",
             )
         ),
-        "torch_run": known(_ran(machine)) if ran else Reading(outcome="not_run", why="not asked for"),
+        "torch_run": known(_ran(machine, drawn)) if ran else Reading(outcome="not_run", why="not asked for"),
         "model_files": known(files(machine.model)),
-        "toolchain": known(
-            Toolchain(
-                cc="/usr/bin/gcc",
-                cc_version="13.3.0",
-                nvcc=f"/usr/local/cuda-{machine.cuda}/bin/nvcc",
-                nvcc_version=machine.cuda,
-                nvcc_in_packages="",
-                cuda_home=f"/usr/local/cuda-{machine.cuda}",
-                python_headers=True,
-                ninja="/srv/env/bin/ninja",
-            )
-        ),
+        "toolchain": known(toolchain_of(machine, drawn)),
     }
-    return with_readings(Facts(), {**healthy(), **changes}), intent_of(machine)
+    return with_readings(Facts(), {**healthy(), **changes}), intent_of(machine, drawn)
 
 
-def intent_of(machine: Machine) -> Intent:
+def _variables(machine: Machine, drawn: Around, rng: random.Random) -> dict[str, str]:
+    """What breaks nothing; of allocations in pieces, not those that WSL cannot do."""
+    found = {**harmless_environment(machine, rng), **drawn.variables}
+    if not drawn.nvcc:
+        found.pop("CUDA_HOME", None)
+    if drawn.wsl:
+        found = {name: value for name, value in found.items() if "expandable" not in value}
+    return found
+
+
+def intent_of(machine: Machine, drawn: Around) -> Intent:
     """The command that a careful user would start: 16-bit floats and shares that suit the card."""
     where = files(machine.model).path
     if machine.engine == "sglang":
@@ -121,7 +115,7 @@ def intent_of(machine: Machine) -> Intent:
         words += ["--gpu-memory-utilization", "0.8"] if machine.memory_gib <= 8 else []
     else:
         words = ["transformers", "serve", where, "--dtype", dtype(machine)]
-    return parse_command(words)
+    return parse_command([*words, *drawn.flags])
 
 
 def dtype(machine: Machine) -> str:
@@ -131,10 +125,10 @@ def dtype(machine: Machine) -> str:
     return "bfloat16" if capability(machine.capability) >= (8, 0) else "float16"
 
 
-def _ran(machine: Machine) -> TorchRun:
+def _ran(machine: Machine, drawn: Around) -> TorchRun:
     products = tuple(Product(dtype=one, relative_error=0.001) for one in ("bfloat16", "float16"))
     return TorchRun(
-        version=f"{machine.torch}+{machine.tag}",
+        version=torch_of(machine, drawn),
         file=f"{SITE}/torch/__init__.py",
         import_seconds=2.1,
         cuda_available=True,
@@ -274,7 +268,25 @@ def loose(machine: Machine, rng: random.Random, *, all_of_it: bool = False) -> d
         "gcc": "13.3.0",
         "cudnn": "9.8.0",
     }
+    _put_around(facts, told(machine, around(machine, rng)))
     if all_of_it:
         return facts
     always = ("engine_args",)
     return {key: value for key, value in facts.items() if key in always or rng.random() < 0.7}
+
+
+def _put_around(facts: dict[str, Any], said: dict[str, Any]) -> None:
+    """In the place of what is told of every machine."""
+    facts["packages"] |= {name: v for name, v in said.pop("packages", {}).items() if name in facts["packages"]}
+    flags = said.pop("flags", ())
+    names = (one.removeprefix("--").replace("-", "_") for one in flags[::2])
+    facts["engine_args"] |= dict(zip(names, flags[1::2], strict=True))
+    if str(said.get("os", "")).startswith("WSL2"):
+        facts["env"] = {name: value for name, value in facts["env"].items() if "expandable" not in value}
+    if said.get("nvcc"):
+        facts["env"].pop("CUDA_HOME", None)
+    if said.get("engine") and "engine" not in facts:
+        said.pop("engine")
+    facts |= said
+    for name in [name for name, value in facts.items() if value is None]:
+        del facts[name]

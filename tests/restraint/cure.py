@@ -22,6 +22,7 @@ from tests.restraint.rows import admits, line, row, rows
 #: Sections with one row per release, by the name of the package.
 TABLES = {"torch", "vllm", "sglang", "transformers", "triton", "xformers", "bitsandbytes", "accelerate"}
 ENGINES = ("vllm", "sglang")
+_BESIDE = ("torch", "torchvision", "torchaudio")
 
 
 def cured(facts: dict[str, Any], commands: Iterable[str]) -> dict[str, Any] | None:
@@ -135,8 +136,9 @@ def _put(
     if name in ENGINES:
         facts["engine"] = f"{name} {version}"
         facts.pop("container", None)
-    said = row(name, Version(version).public) if name in TABLES and deps else {}
-    for other in ("torch", "torchvision", "torchaudio", "transformers", "tokenizers", "numpy", "xformers"):
+    said = dict(row(name, Version(version).public)) if name in TABLES and deps else {}
+    said["huggingface-hub"] = said.get("huggingface_hub")
+    for other in (*_BESIDE, "transformers", "tokenizers", "huggingface-hub", "numpy", "xformers"):
         # A library's torch is an extra of its metadata.
         if not said.get(other) or other in named or (other == "torch" and name not in ENGINES):
             continue

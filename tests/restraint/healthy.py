@@ -16,7 +16,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from tests.restraint.models import MODELS, QUANTISED, Model
+from tests.restraint.models import MODELS, QUANTISED, WHOLE_NUMBERS, Model
 from tests.restraint.rows import admits, capability, line, row, rows, runs, since
 
 #: Hosts of these cards are Arm machines; torch's wheels for them hold CUDA from 2.11 on.
@@ -209,7 +209,7 @@ def _model(rng: random.Random, software: dict[str, Any], card: dict[str, Any]) -
     found, gpu = Version(software["transformers"]["version"]), capability(card["capability"])
     fitting = [
         model
-        for model in MODELS + (QUANTISED if software["engine"] != "transformers" else ())
+        for model in MODELS + ((*QUANTISED, WHOLE_NUMBERS) if software["engine"] != "transformers" else ())
         if model.needs_gib <= card["memory_gib"]
         and capability(model.first_capability) <= gpu <= capability(model.last_capability)
         and found >= Version(model.transformers)
@@ -243,10 +243,11 @@ def _for_python(one: dict[str, Any], python: str) -> bool:
 
 def _system(rng: random.Random, software: dict[str, Any], arm: bool) -> tuple[str, str] | None:
     torch, pins = software["torch"], software["pins"]
-    least = max(
-        (Version(one.get("glibc", "0")) for one in (torch, pins, since(rows("torch_facts"), torch["version"]))),
-        default=Version("0"),
-    )
+    wheels = [torch, pins, since(rows("torch_facts"), torch["version"])]
+    if software["version"] != pins["version"]:  # from the project's own page, for another manylinux
+        own = rows("engine_builds")[software["engine"]]
+        wheels += [one for one in own if one["version"] == pins["version"] and one["cuda"] == "12.9"]
+    least = max(Version(one.get("glibc", "0")) for one in wheels)
     fitting = [(name, glibc) for name, glibc in rows("os_glibc").items() if Version(glibc) >= least]
     fitting = [one for one in fitting if not arm or "Ubuntu" in one[0]]
     return rng.choice(fitting) if fitting else None

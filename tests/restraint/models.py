@@ -120,6 +120,37 @@ FP8 = Model(
     first_capability="8.9",
     last_capability="10.0",
 )
+#: vLLM runs these on Turing from 0.12 on, by their own form; SGLang's rows say nothing of them.
+WHOLE_NUMBERS = Model(
+    "RedHatAI/Qwen2.5-3B-quantized.w4a16",
+    "qwen2",
+    10,
+    {
+        **MIDDLE.config,
+        "torch_dtype": "float16",
+        "quantization_config": {
+            "quant_method": "compressed-tensors",
+            "format": "pack-quantized",
+            "config_groups": {
+                "group_0": {
+                    "targets": ["Linear"],
+                    "weights": {
+                        "num_bits": 4,
+                        "type": "int",
+                        "group_size": 128,
+                        "strategy": "group",
+                        "symmetric": True,
+                    },
+                }
+            },
+        },
+    },
+    2_690_000_000,
+    "0.12.0",
+    "99",
+    "4.37.0",
+    first_capability="7.5",
+)
 MODELS = (SMALL, MIDDLE, AGENT)
 #: Served by the engines alone: transformers needs further packages for them.
 QUANTISED = (AWQ, GPTQ, FP8)

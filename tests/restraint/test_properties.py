@@ -115,7 +115,8 @@ def newer_is_not_worse(facts: dict[str, Any], gpu: str, drivers: Sequence[str] =
         if not drives(driver, gpu):
             continue
         found = {c.cause for c in judged({**facts, "driver_version": driver}).causes if c.status == "fail"}
-        assert reds is None or found <= reds, f"{driver} adds {found - reds} to {facts}"
+        # Behind a driver that does not know the card yet the other faults are not told: one root, one red.
+        assert reds is None or "DRIVER_TOO_OLD" in reds or found <= reds, f"{driver} adds {found - reds} to {facts}"
         reds = found
 
 

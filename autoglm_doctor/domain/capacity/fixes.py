@@ -88,6 +88,9 @@ def _make_room(one: Taken) -> list[Fix]:
                 reversible=False,
             )
         ]
+    if one.gpu.unified:
+        text = Text("see what takes main memory, which the GPU works in, and stop it")
+        return [Fix(text=text, commands=("ps aux --sort=-rss | head",))]
     if seen:
         pids = ",".join(str(process.pid) for process in seen)
         text = Text("look at the processes on the GPU; the driver does not tell what each of them holds")
@@ -105,6 +108,8 @@ def holders(one: Taken) -> str:
     others = ", ".join(_named(process) for process in seen if not process.used_bytes and process.pid > 0)
     if holding:
         return f"held by {holding}" + (f"; also on the GPU: {others}" if others else "")
+    if one.gpu.unified:
+        return "the GPU works in main memory, where every program counts"
     if others:
         return f"{one.used_bytes / GIB:.2f} GiB are taken, the driver does not tell by whom; on the GPU: {others}"
     if one.used_bytes > IDLE_BYTES:
