@@ -24,7 +24,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
+from autoglm_doctor.domain.deployment import gpus_here, over_ray, runs_on_cpu, taken_gpus, variables_of
 from autoglm_doctor.domain.driver.faults import NO_PERMISSION, gpu_in, refused, slow_driver, unread_gpus
 from autoglm_doctor.domain.launch_line import can_change, changed, line
 
@@ -52,10 +52,11 @@ def gpus_visible(
 ) -> Findings:
     """The deployment sees as many GPUs as it takes.
 
-    It takes tensor x pipeline x data parallel GPUs. NVML shows all GPUs of the machine (or container);
-    CUDA_VISIBLE_DEVICES may leave fewer: set but empty hides all of them, and from the first entry that names no GPU
-    on, CUDA ignores the rest. Where CUDA really started, its own count decides. A GPU in compute mode "prohibited"
-    takes no program at all, in an exclusive mode only one.
+    It takes tensor x pipeline x data parallel GPUs, of which this machine brings its share where the command names
+    several machines (`--nnodes`, `--data-parallel-size-local`); with Ray others may bring any number. NVML shows all
+    GPUs of the machine (or container); CUDA_VISIBLE_DEVICES may leave fewer: set but empty hides all of them, and from
+    the first entry that names no GPU on, CUDA ignores the rest. Where CUDA really started, its own count decides. A GPU
+    in compute mode "prohibited" takes no program at all, in an exclusive mode only one.
 
     ## Fix
 
@@ -99,13 +100,15 @@ def _named(gpus: tuple[Gpu, ...], word: str) -> Gpu | None:
 def _count(
     gpus: tuple[Gpu, ...], selection: Selection, value: str | None, counted: int | None, intent: Intent
 ) -> Judgement:
-    needed = intent.gpus_needed
+    needed = gpus_here(intent)
     n = len(selection.gpus) if counted is None else counted
     said = {"n": n, "all": len(gpus), "needed": needed, "value": value, "entry": selection.unknown}
     hidden = value is not None and len(gpus) > n
     if n < needed and hidden:
         text = Text('CUDA_VISIBLE_DEVICES="{value}" leaves {n} of {all} GPU(s), {needed} are needed', said)
         return fail(text, fix=_variable(needed), cause="CUDA_VISIBLE_DEVICES_HIDES_GPUS", observed=n, expected=needed)
+    if 0 < n < needed and over_ray(intent):
+        return unknown(Text("{needed} GPU(s) are needed, {n} can be seen here; Ray may bring others", said))
     if n < needed:
         text = Text("{needed} GPU(s) are needed, {n} can be seen", said)
         return fail(text, fix=_fewer(n, intent), cause="" if gpus else "NO_GPU", observed=n, expected=needed)
@@ -129,7 +132,8 @@ def _fewer(n: int, intent: Intent) -> tuple[Fix, ...]:
         commands=("nvidia-smi -L", "lspci -d 10de:", "sudo dmesg | grep -i xid"),
         effort="hardware",
     )
-    if not n or not can_change(intent, "tensor_parallel") or intent.gpus_needed != intent.launch.tensor_parallel:
+    alone = gpus_here(intent) == intent.gpus_needed == intent.launch.tensor_parallel
+    if not n or not can_change(intent, "tensor_parallel") or not alone:
         return (find,)
     size = 1 << (n.bit_length() - 1)  # a power of two, so that it divides the heads
     command = line(changed(intent, {"tensor_parallel": size}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from autoglm_doctor.domain.launch_line import stated_flag
 from autoglm_doctor.domain.memory.fits import Card, Estimate, estimates
 from autoglm_doctor.facts import Cuda, CudaDevice, Driver, Environment, Gpu, ModelFiles, Packages
 from autoglm_doctor.intent import Intent
@@ -213,3 +214,18 @@ def _number(capability: str) -> float:
         return float(capability)
     except ValueError:
         return 0.0
+
+
+def gpus_here(intent: Intent) -> int:
+    """How many of the deployment's GPUs this machine has to bring: all of them, or its share (--nnodes)."""
+    nodes = stated_flag(intent.command, "nnodes") or "1"
+    local = stated_flag(intent.command, "data-parallel-size-local", "dpl") or ""
+    needed = intent.gpus_needed
+    if local.isdigit() and int(local) and intent.launch.data_parallel > 1:
+        return intent.launch.tensor_parallel * intent.launch.pipeline_parallel * int(local)
+    return -(-needed // int(nodes)) if nodes.isdigit() and int(nodes) else needed
+
+
+def over_ray(intent: Intent) -> bool:
+    """Whether a Ray cluster deals out the GPUs, those of other machines too."""
+    return stated_flag(intent.command, "distributed-executor-backend", "data-parallel-backend", "dpb") == "ray"

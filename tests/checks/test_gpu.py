@@ -14,7 +14,7 @@ from autoglm_doctor.checks.torch_gpu import architectures
 from autoglm_doctor.checks.vram import weights_fit
 from autoglm_doctor.facts import Cuda, CudaDevice, Driver, Environment, Facts, Gpu, GpuProcess, Reading, Torch, known
 from autoglm_doctor.intent import Device, Intent
-from autoglm_doctor.launch import default_intent
+from autoglm_doctor.launch import default_intent, parse_command
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
@@ -70,6 +70,24 @@ def test_enough(
     environment = Environment(variables={} if variable is None else {"CUDA_VISIBLE_DEVICES": variable})
     (found,) = judge(gpus_visible, intent=intent, gpus=gpus, environment=environment, cuda=cuda or NOT_RUN)
     assert (found.status, found.cause) == (status, cause)
+
+
+@pytest.mark.parametrize(
+    ("flags", "n", "status"),
+    [
+        pytest.param("--tensor-parallel-size 2 --pipeline-parallel-size 2 --nnodes 2", 2, "pass", id="half of four"),
+        pytest.param("--tensor-parallel-size 2 --pipeline-parallel-size 2 --nnodes 2", 1, "fail", id="less than half"),
+        pytest.param("--tensor-parallel-size 2 --pipeline-parallel-size 2", 2, "fail", id="one machine"),
+        pytest.param("-tp 4 --distributed-executor-backend ray", 2, "unknown", id="Ray brings the rest"),
+        pytest.param("-tp 2 --distributed-executor-backend ray", 2, "pass", id="Ray, and enough here"),
+        pytest.param("-dp 4 --data-parallel-size-local 2", 2, "pass", id="its share of the copies"),
+        pytest.param("-tp 2 --nnodes 0", 2, "pass", id="no number of machines"),
+    ],
+)
+def test_a_machine_brings_its_share(flags: str, n: int, status: str) -> None:
+    intent = parse_command(["vllm", "serve", "/m", *flags.split()])
+    (found,) = judge(gpus_visible, intent=intent, gpus=TWO[:n], environment=Environment(), cuda=NOT_RUN)
+    assert found.status == status
 
 
 def test_fewer_gpus_is_offered_as_a_line_to_paste() -> None:

@@ -213,7 +213,14 @@ GPUS = [
         limit=NVML_LIMIT,
     ),
     red("a getter of GPU 0 crashes", stub(STUB_CRASH="capability"), "GPU002", "DRIVER_LIBRARY_BROKEN", "SIGSEGV"),
-    red("the driver shows no GPU", each(stub(STUB_GPUS=""), no_cuda()), "CUD001", "NO_GPU", "RmInitAdapter", "dmesg"),
+    red(
+        "the driver shows no GPU in a container",
+        each(stub(STUB_GPUS=""), no_cuda(), in_container),
+        "CUD001",
+        "CONTAINER_WITHOUT_GPU",
+        "--gpus all",
+        "dmesg",
+    ),
     red("NVML cannot count its GPUs", stub(STUB_COUNT_ERROR="999"), "GPU002", "GPU_NOT_READABLE", "999"),
     red("GPU 0 is lost between two calls", stub(STUB_GPU_ERROR="0:15:uuid"), "GPU002", "GPU_FELL_OFF_BUS", "gpu:0"),
     red(

@@ -46,7 +46,7 @@ DRIVER = (
     _ill("expandable segments in WSL", "WSL_EXPANDABLE_SEGMENTS", os="Ubuntu 24.04 on WSL2", driver_version="576.88", gpus=["RTX 4080"], env={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}, torch="2.8.0+cu128"),
     _ill("an address for a port", "ENV_VAR_OVERRIDE_WRONG", env={"VLLM_PORT": "tcp://10.96.0.12:8000"}, engine="vllm 0.12.0"),
     _ill("a word for a size", "ENV_VAR_OVERRIDE_WRONG", env={"NCCL_BUFFSIZE": "many"}, engine="vllm 0.12.0", gpus=["L4"] * 2, engine_args={"tensor_parallel_size": 2}),
-    _ill("locked memory of 64 KiB", "MEMLOCK_LIMIT_LOW", ulimit_memlock_kib=64, gpus=["H100 SXM"] * 8, engine="vllm 0.12.0", engine_args={"tensor_parallel_size": 8, "pipeline_parallel_size": 2}, container="docker"),
+    _ill("locked memory of 64 KiB", "MEMLOCK_LIMIT_LOW", ulimit_memlock_kib=64, gpus=["H100 SXM"] * 8, engine="vllm 0.12.0", engine_args={"tensor_parallel_size": 8, "pipeline_parallel_size": 2, "nnodes": 2}, container="docker"),
     _ill("ACS between two cards", "P2P_BROKEN_ACS_IOMMU", acs=True, gpus=["L4"] * 2, engine="vllm 0.12.0", engine_args={"tensor_parallel_size": 2}),
     _ill("libraries of one driver, the module of another", "NVML_DRIVER_LIBRARY_MISMATCH", {"kernel_module_version": "550.163.01"}, kernel_module_version="550.90.07", driver_library_version="550.163.01", gpus=["RTX 4090"]),
     _ill("NVSwitches without their manager", "FABRIC_MANAGER_MISSING", fabric_state="in progress", gpus=["H200"] * 8, driver_version="570.172.08"),

@@ -171,7 +171,8 @@ def _no_device(case: _Case) -> InitFault:
         return InitFault(text=text, fixes=(fix,), cause="CUDA_VISIBLE_DEVICES_HIDES_GPUS")
     if case.inside:
         text = Text("CUDA finds no GPU in this container (error 100)")
-        return InitFault(text=text, fixes=_on_jetson(case) or (_CONTAINER,), cause="CONTAINER_WITHOUT_GPU")
+        last = (_NO_CARD,) if case.gpus == () else ()
+        return InitFault(text=text, fixes=_on_jetson(case) or (_CONTAINER, *last), cause="CONTAINER_WITHOUT_GPU")
     if case.gpus == () and case.driver is not None and case.driver.nvml_code == 0:
         text = Text("the driver is loaded and shows no GPU, neither to NVML nor to CUDA: it could not start any card")
         return InitFault(text=text, fixes=(_NO_CARD, USE_GPU_MACHINE), cause="NO_GPU")
