@@ -69,7 +69,7 @@ def image_cuda(
     if not asked:
         yield not_applicable(Text("no image says here which CUDA it needs"))
         return
-    if _runs(driver, cuda, torch_run):
+    if _runs(driver, gpus, cuda, torch_run):
         yield not_applicable(Text("the container runs, so that its image's demand on CUDA was met or switched off"))
         return
     cards = gpus or ()
@@ -98,8 +98,10 @@ def image_cuda(
         yield ok(Text("driver {driver} meets what the image asks for ({wanted})", values), observed=offer.cuda)
 
 
-def _runs(driver: Driver, cuda: Cuda | None, torch_run: TorchRun | None) -> bool:
+def _runs(driver: Driver, gpus: tuple[Gpu, ...] | None, cuda: Cuda | None, torch_run: TorchRun | None) -> bool:
+    """The container was let through: something in it has seen the GPUs, or how much of their memory is free."""
     started = cuda is not None and cuda.init_code == 0
+    started = started or any(0 < gpu.free_bytes < gpu.total_bytes for gpu in gpus or ())
     return driver.nvml_code == 0 or started or (torch_run is not None and torch_run.cuda_available)
 
 

@@ -43,7 +43,8 @@ def container_toolkit(
     Docker and Podman hand GPUs to a container through NVIDIA's container toolkit (or through a CDI specification that
     it wrote). Without it a start with `--gpus all` ends with "could not select device driver".
 
-    Judged where the deployment's command starts docker or podman, and where nothing else than the host is described.
+    Judged where the deployment's command starts docker or podman or is said to run in one, and where nothing else than
+    the host is described. Apptainer, LXC and a server without a container do not need it.
     On a machine the toolkit's programs and CDI specifications are looked for; inside a container and in WSL, whose
     Docker may live in another virtual machine, nobody can tell.
 
@@ -53,8 +54,10 @@ def container_toolkit(
 
     Install the toolkit, `nvidia-ctk runtime configure`, and start Docker again.
     """
-    native = any(one is not None for one in (packages, torch, interpreter)) and not host.container
-    if not _starts_container(intent) and native:
+    server = intent.stated_by == "command" or intent.engine != "transformers"
+    described = server or any(one is not None for one in (packages, torch, interpreter))
+    described = described or bool(host.container) or host.wsl
+    if not _starts_container(intent) and host.container not in _PROGRAMS and described:
         yield not_applicable(Text("the deployment is not started in a container"))
     elif torch_run is not None and torch_run.cuda_available:
         yield not_applicable(Text("torch sees the GPUs: whatever started it could hand them on"))

@@ -56,7 +56,8 @@ def cuda_packages(
     found = _shared(packages)
     major = _major(torch)
     mixed = {name: majors for name, majors in found.items() if len(majors) > 1}
-    mixed |= {name: majors for name, majors in found.items() if major and major not in _majors(found, name)}
+    if major and _by_packages(packages):
+        mixed |= {name: majors for name, majors in found.items() if major not in _majors(found, name)}
     names = ", ".join(line.partition("==")[0] for majors in mixed.values() for line in majors.values())
     values = {"names": names, "torch": torch.version if torch else "?", "major": major}
     if not found:
@@ -70,6 +71,12 @@ def cuda_packages(
         if all(len(majors) == 1 for majors in mixed.values()):
             words = "{names} is not for CUDA {major}, which torch {torch} was built for"
         yield warn(Text(words, values), fix=_fix(mixed, major, interpreter, packages), observed=names)
+
+
+def _by_packages(packages: Packages) -> bool:
+    """Whether torch takes its libraries of CUDA from NVIDIA's packages; conda's and the vendors' builds do not."""
+    torch = (one for one in packages.distributions if canonicalize_name(one.name) == "torch")
+    return any("nvidia-" in demand for one in torch for demand in one.requires)
 
 
 def _shared(packages: Packages) -> dict[str, dict[int, str]]:

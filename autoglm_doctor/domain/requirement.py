@@ -52,7 +52,8 @@ def requirements(variables: Mapping[str, str]) -> tuple[str, ...]:
     """What the image asks for; () where nothing is asked, or where the user has switched the question off."""
     if variables.get("NVIDIA_DISABLE_REQUIRE", "").strip().lower() in ("1", "true", "t"):
         return ()
-    named = sorted(name for name in variables if re.fullmatch(r"NVIDIA_REQUIRE_\w+", name))
+    # The toolkit passes over those of Jetson (its changelog, 1.10.0), which ask for files and not for a driver.
+    named = sorted(name for name in variables if re.fullmatch(r"NVIDIA_REQUIRE_(?!JETPACK)\w+", name))
     return tuple(variables[name] for name in named if _ONE.search(variables[name]))
 
 
@@ -81,6 +82,8 @@ def _brands(wanted: str, names: Iterable[str]) -> set[str]:
 def _with_brand(wanted: str, offer: Offer, brand: str) -> bool | None:
     groups = [[m for one in part.split(",") if (m := _ONE.fullmatch(one))] for part in wanted.split()]
     answers = [_all(_one(m[1].lower(), m[2], m[3], offer, brand) for m in group) for group in groups if group]
+    if not answers:
+        return None
     return True if True in answers else None if None in answers else False
 
 

@@ -48,9 +48,11 @@ def seen_to_work(
         return driver
     one, major = driver.value, torch.cuda.partition(".")[0]
     newest = one.cuda_version or driver_cuda(one, matrix) or "0"
-    if not major.isdigit() or int(newest.partition(".")[0]) >= int(major):
+    knows = int(newest.partition(".")[0])
+    if not major.isdigit() or (one.cuda_version and knows >= int(major)):
         return driver
-    return dataclasses.replace(driver, value=dataclasses.replace(one, cuda_version=f"{major}.0"))
+    cuda = newest if knows >= int(major) else f"{major}.0"
+    return dataclasses.replace(driver, value=dataclasses.replace(one, cuda_version=cuda))
 
 
 def _branch(facts: Mapping[str, Any]) -> str:

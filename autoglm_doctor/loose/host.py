@@ -33,7 +33,7 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
         machine=_MACHINES.get(machine, machine),
         kernel=kernel,
         distribution=said,
-        glibc=version(libc) or (None if container else _glibc(said, matrix)),
+        glibc=version(libc) or (None if container or _speaks_of_image(said, facts) else _glibc(said, matrix)),
         wsl=bool(re.search(r"\bwsl", said, re.IGNORECASE)) or "microsoft" in kernel.lower(),
         container=container,
         memlock_bytes=memlock,
@@ -90,6 +90,12 @@ def _links(facts: Mapping[str, Any]) -> dict[str, bool]:
             False if is_without else True if re.search(r"nvlink|\bNV\d+\b|nvswitch", topology, re.I) else None
         )
     return {name: value for name, value in stated.items() if value is not None}
+
+
+def _speaks_of_image(said: str, facts: Mapping[str, Any]) -> bool:
+    """The distribution may be the host's, and the C library is the image's."""
+    words = f"{said} {text(facts.get('command'))}"
+    return bool(re.search(r"\b(?:docker|podman|container|image|apptainer|singularity|lxc)\b", words, re.IGNORECASE))
 
 
 def _glibc(said: str, matrix: Matrix) -> str | None:

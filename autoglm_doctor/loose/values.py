@@ -16,9 +16,13 @@ _YES = re.compile(r"(?:yes|true|on|enabled|set|present|installed|1)", re.IGNOREC
 _MOST = 1e18
 
 
+#: Nobody states more in one value, and some patterns take quadratic time.
+_LONGEST = 4000
+
+
 def text(value: Any) -> str:
     """A word or sentence without the spaces around it; "" for anything else."""
-    return value.strip() if isinstance(value, str) else ""
+    return value[:_LONGEST].strip() if isinstance(value, str) else ""
 
 
 def number(value: Any) -> float | None:

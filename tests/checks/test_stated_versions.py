@@ -123,6 +123,63 @@ def test_too_new_for_the_engine_stays_red_beside_the_model() -> None:
     assert [one.cause for one in judged(facts).causes] == ["TRANSFORMERS_TOO_NEW_FOR_ENGINE"]
 
 
+#: Versions alone are stated, and they do not go together.
+ILL = {
+    "torch 2.2 with NumPy 2": (numpy_abi, packages(torch="2.2.2", numpy="2.0.1"), "fail", "NUMPY2_ABI", "numpy<2"),
+    "an old SciPy with NumPy 2": (
+        numpy_abi,
+        packages(transformers="4.57.1", numpy="2.2.6", scipy="1.11.0"),
+        "fail",
+        "NUMPY2_ABI",
+        "scipy>=1.13",
+    ),
+    "torchaudio of another torch": (
+        torch_companions,
+        packages(torch="2.9.1", torchaudio="2.7.0"),
+        "warn",
+        "TORCH_COMPANION_MISMATCH",
+        "torchaudio==2.9.*",
+    ),
+    "torchvision of another torch": (
+        torch_companions,
+        packages(torch="2.9.1", torchvision="0.22.0"),
+        "fail",
+        "TORCH_COMPANION_MISMATCH",
+        "torchvision==0.24.*",
+    ),
+    "xformers of another torch": (
+        torch_companions,
+        packages(torch="2.9.0", xformers="0.0.30"),
+        "warn",
+        "EXTENSION_ABI_MISMATCH",
+        "xformers==0.0.33",
+    ),
+    "huggingface-hub 1 under transformers 4": (
+        transformers_libraries,
+        packages(transformers="4.57.1", huggingface_hub="1.3.0"),
+        "fail",
+        "HF_LIBS_CONFLICT",
+        "huggingface-hub<1.0",
+    ),
+    "a withdrawn release": (
+        known_bad_release,
+        packages(transformers="4.57.0"),
+        "warn",
+        "KNOWN_BAD_RELEASE",
+        "transformers~=4.57.1",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "there", "status", "cause", "wanted"), [pytest.param(*row, id=name) for name, row in ILL.items()]
+)
+def test_ill(check: Any, there: Packages, status: str, cause: str, wanted: str) -> None:
+    (finding,) = judge(check, packages=there)
+    assert (finding.status, finding.cause or check.cause) == (status, cause)
+    assert wanted in finding.fixes[0].commands[0]
+
+
 #: Their own metadata was read: PKG001 speaks of them.
 READ = {
     "torchaudio": (torch_companions, packages({"torchaudio": ("torch==2.7.0",)}, torch="2.9.1", torchaudio="2.7.0")),
@@ -152,12 +209,19 @@ def test_torch_itself_knows_more_than_its_metadata() -> None:
 
 LEFT_OVER = packages(torch="2.11.0", nvidia_cudnn_cu12="9.10.2.21", nvidia_cudnn_cu13="9.19.0.56")
 FOREIGN = packages(torch="2.9.1", nvidia_cudnn_cu13="9.19.0.56")
+FROM_PYPI = Packages(
+    distributions=(
+        Distribution(name="torch", version="2.9.1", requires=("nvidia-cudnn-cu12==9.10.2.21",)),
+        Distribution(name="nvidia-cudnn-cu13", version="9.19.0.56"),
+    )
+)
 CU12, CU13 = Torch(version="2.9.1+cu128", cuda="12.8"), Torch(version="2.11.0+cu130", cuda="13.0")
 MIXED = {
     "left over, torch not tried": (LEFT_OVER, CU13, None, "warn"),
     "left over, torch works": (LEFT_OVER, CU13, TorchRun(cuda_available=True), "pass"),
     "left over, torch without CUDA": (LEFT_OVER, CU13, TorchRun(cuda_available=False), "warn"),
-    "for another CUDA than torch's": (FOREIGN, CU12, None, "warn"),
+    "for another CUDA than torch's": (FROM_PYPI, CU12, None, "warn"),
+    "for another CUDA than that of a torch that brings its own": (FOREIGN, CU12, None, "pass"),
     "torch's CUDA not known": (FOREIGN, None, None, "pass"),
 }
 
