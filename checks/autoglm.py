@@ -28,9 +28,10 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine import NAMES, model_type
-from autoglm_doctor.checks.engine_pins import as_specifier, published, takes
+from autoglm_doctor.checks.engine_pins import as_specifier, takes
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.choose import library_for
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.obstacles import allows

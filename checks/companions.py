@@ -21,8 +21,9 @@ from autoglm_doctor.api import (
     ok,
     warn,
 )
-from autoglm_doctor.checks.engine_pins import as_specifier, published, requires, takes
+from autoglm_doctor.checks.engine_pins import as_specifier, requires, takes
 from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import line, number
 
 #: Compiled for one torch each, or asking for a range of them.

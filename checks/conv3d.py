@@ -29,9 +29,9 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine import model_type
-from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import variables_of
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import line, number
 
 #: The first cuDNN without the fault, for `known_pairs` of the matrix and by SGLang's own start-up check.

@@ -33,11 +33,11 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.checks.engine import NAMES
 from autoglm_doctor.checks.engine_cuda import wheel_major
-from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
 from autoglm_doctor.domain.driver.fixes import new_enough
 from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
 from autoglm_doctor.domain.driver.ways import driver_for
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 

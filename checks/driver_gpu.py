@@ -28,8 +28,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import runs_on_cpu, variables_of
-from autoglm_doctor.domain.driver.fixes import NEWER_GPU
-from autoglm_doctor.domain.driver.ways import driver_for, windows_driver
+from autoglm_doctor.domain.driver.ways import NEWER_GPU, driver_for, windows_driver
 
 
 class _Refused(NamedTuple):

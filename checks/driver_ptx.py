@@ -31,11 +31,11 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.checks.engine import model_type
-from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
 from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
 from autoglm_doctor.domain.driver.ways import driver_for
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability, number
 from autoglm_doctor.profiles import find_profile

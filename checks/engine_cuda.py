@@ -27,11 +27,11 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
-from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import gpus_of
 from autoglm_doctor.domain.driver.fixes import new_enough
 from autoglm_doctor.domain.driver.libcuda import in_use
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import fresh_fix, install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import number

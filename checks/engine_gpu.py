@@ -26,7 +26,7 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.engine import NAMES
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import Taken, runs_on_cpu, taken_gpus
-from autoglm_doctor.domain.driver.fixes import NEWER_GPU
+from autoglm_doctor.domain.driver.ways import NEWER_GPU
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability

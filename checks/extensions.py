@@ -22,8 +22,8 @@ from autoglm_doctor.api import (
     ok,
 )
 from autoglm_doctor.checks.engine_cuda import cuda_was_read
-from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import line, number
 
 #: Packages with libraries that link torch's, and wheels whose local version says for which torch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from autoglm_doctor.api import (
     Cuda,
@@ -19,6 +19,7 @@ from autoglm_doctor.api import (
     Packages,
     Text,
     Threshold,
+    Toolchain,
     Torch,
     TorchRun,
     check,
@@ -33,6 +34,7 @@ from autoglm_doctor.domain.deployment import gpus_of
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
+from autoglm_doctor.domain.wheels import number
 
 #: torch's wheels from 2.7 on are tagged manylinux_2_28; the newest symbols in their libraries agree.
 FIRST_TORCH, GLIBC = "2.7", "2.28"
@@ -119,6 +121,8 @@ def engine_glibc(
     host: Host,
     packages: Packages,
     interpreter: Interpreter | None,
+    toolchain: Toolchain | None,
+    torch_run: TorchRun | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
     cuda: Cuda | None,
@@ -134,8 +138,9 @@ def engine_glibc(
     at import with "version `GLIBC_2.34' not found".
 
     Measured by comparing the system's glibc with the tag of the release's wheel (of its cu129 build, with what its
-    libraries ask for). An engine that is really installed on this machine was mostly built on it: yellow; red where
-    only its version is stated. Development versions and builds of your own are not judged.
+    libraries ask for). An engine that is really installed on this machine was mostly built on it, and so may be one
+    beside a CUDA compiler or a torch that works: yellow; red where only its version is stated. Development versions and
+    builds of your own are not judged.
 
     ## Fix
 
@@ -153,13 +158,19 @@ def engine_glibc(
         one = next(one for one in packages.distributions if one.name.lower() == intent.engine)
         taken = gpus_of(gpus, cuda, environment, intent)
         site = Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)
-        yield (warn if one.location else fail)(
+        built = one.location or _may_be_built_here(toolchain, torch_run)
+        yield (warn if built else fail)(
             Text("{system} has glibc {glibc}; the wheel of {engine} needs {needed}", said),
             fix=(*(one for one in install_fixes(site) if one.effort == "install"), _newer()[0]),
             observed=host.glibc,
             expected=needed,
             threshold=Threshold(value=needed, unit="glibc", source=f"tag of the wheel of {said['engine']}"),
         )
+
+
+def _may_be_built_here(toolchain: Toolchain | None, torch_run: TorchRun | None) -> bool:
+    """Pip takes no wheel for another system: what is there all the same came another way."""
+    return bool(toolchain and toolchain.nvcc) or bool(torch_run and torch_run.cuda_available)
 
 
 def _engine_needs(engine: str, version: str | None, matrix: Matrix) -> str:
@@ -174,10 +185,8 @@ def _engine_needs(engine: str, version: str | None, matrix: Matrix) -> str:
 
 
 def _needs(torch: str) -> bool:
-    try:
-        return Version(torch) >= Version(FIRST_TORCH)
-    except InvalidVersion:
-        return False
+    found = number(torch)
+    return found is not None and found >= Version(FIRST_TORCH)
 
 
 def _newer() -> tuple[Fix, ...]:

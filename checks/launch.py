@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from autoglm_doctor.api import (
     SMOKE,
@@ -30,6 +30,7 @@ from autoglm_doctor.api import (
 from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
 from autoglm_doctor.domain.launch_line import changed, line, stated_flag
 from autoglm_doctor.domain.model import model_config
+from autoglm_doctor.domain.wheels import number
 
 #: Keys that name a model's longest context; the smallest one counts (vllm/config/model.py, _get_and_verify_max_len).
 _LENGTH_KEYS = (
@@ -190,7 +191,7 @@ def _old_gpu(gpu: Gpu, intent: Intent, files: ModelFiles | None, version: str | 
         return not_applicable(Text("{dtype} is used, not bfloat16", {"dtype": wanted}), subject=subject)
     if intent.engine == "sglang":
         return ok(Text("{gpu} has no bfloat16 ({capability}): SGLang uses float16 instead", said), subject=subject)
-    known = _version(version)
+    known = number(version)
     if not explicit and known is not None and known >= FALLS_BACK:
         text = "{gpu} has no bfloat16 ({capability}): vLLM {version} uses another dtype by itself"
         return ok(Text(text, said), observed=gpu.compute_capability, expected="8.0", subject=subject)
@@ -233,11 +234,4 @@ def _number(capability: str) -> float | None:
     try:
         return float(capability)
     except ValueError:
-        return None
-
-
-def _version(text: str | None) -> Version | None:
-    try:
-        return Version(text) if text else None
-    except InvalidVersion:
         return None

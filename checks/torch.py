@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from packaging.version import Version
-
 from autoglm_doctor.api import (
-    SMOKE,
     Cuda,
     Driver,
     Environment,
@@ -23,7 +18,6 @@ from autoglm_doctor.api import (
     Packages,
     Reading,
     Text,
-    Threshold,
     Torch,
     TorchRun,
     check,
@@ -31,16 +25,15 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
     unknown,
-    warn,
 )
-from autoglm_doctor.domain.conflicts import disagreement, install_line, installed_version
+from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deaths import MEMORY_SHORT, OLD_CPU, has_died, how, where_it_hangs
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu
-from autoglm_doctor.domain.driver.fixes import NEWER_GPU
+from autoglm_doctor.domain.driver.ways import NEWER_GPU
 from autoglm_doctor.domain.imports import import_cause, library_package
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
-from autoglm_doctor.domain.wheels import line, number, torch_choice, torch_lines
+from autoglm_doctor.domain.wheels import torch_choice, torch_lines
 
 
 @check("TOR001", "torch-installed", cause="TORCH_NOT_INSTALLED", required=True, explained_by=("PYT001", "ENG001"))
@@ -276,121 +269,3 @@ def _cuda_fixes(torch: Torch, site: Site) -> tuple[Fix, ...]:
         return install_fixes(site, with_driver=True)
     commands = torch_lines(wanted, site.interpreter, site.packages, *place)
     return (install_fix("put the CUDA build in its place", commands),)
-
-
-@check(
-    "TOR004",
-    "torchvision-matches",
-    cause="TORCH_COMPANION_MISMATCH",
-    explained_by=("PYT001", "TOR001", "TOR003", "PKG001", "PKG002"),
-)
-def torchvision_matches(
-    torch: Torch,
-    packages: Packages,
-    model_files: ModelFiles | None,
-    interpreter: Interpreter | None,
-    host: Host | None,
-    driver: Driver | None,
-    gpus: tuple[Gpu, ...] | None,
-    intent: Intent,
-    matrix: Matrix,
-) -> Findings:
-    """torchvision belongs to this torch.
-
-    torchvision is compiled against one release line of torch. A stranger fails with "operator torchvision::nms does
-    not exist" or "undefined symbol", and takes transformers' image processors with it.
-
-    Measured by comparing the installed versions with the pairs in torchvision's own metadata.
-
-    ## Fix
-    The torchvision of this torch. Naming the torch in the same line keeps pip from moving it. Where the engine pins
-    another torch than the one that is there, the engine's own: PKG001 says so.
-    """
-    version = installed_version(packages, "torchvision")
-    row = matrix.torchvision_for(torch.version)
-    wanted = f"torchvision=={row.torchvision}.*" if row else "torchvision"
-    lines = torch_lines_of(version, matrix) if version else ()
-    executable = interpreter.executable if interpreter else None
-    listed = installed_version(packages, "torch") or torch.version.split("+")[0]  # as pip knows it
-    fix = Fix(
-        text=Text("install the torchvision of torch {line}", {"line": line(torch.version)}),
-        commands=(install_line(executable, [wanted, f"torch=={listed}"], packages, _same_index(listed)),),
-        effort="install",
-    )
-    values = {"version": version, "torch": torch.version, "wanted": row.torchvision if row else ""}
-    if version is None:
-        if intent.engine == "transformers" and _sees(model_files, intent):
-            text = Text("torchvision is not installed; transformers needs it to prepare pictures")
-            yield warn(text, fix=fix, observed="not installed", expected=wanted)
-        else:
-            yield not_applicable(Text("torchvision is not installed"))
-    elif row is None or not lines:
-        yield unknown(Text("whether torchvision {version} belongs to torch {torch} is in no table of ours", values))
-    elif line(torch.version) in lines:
-        text = Text("torchvision {version} belongs to torch {torch}", values)
-        yield ok(text, observed=version, expected=f"{row.torchvision}.*")
-    elif _is_nightly(torch.version) or _is_nightly(version):
-        yield unknown(
-            Text("which nights of torchvision ({version}) and torch ({torch}) go together is not known", values)
-        )
-    else:
-        # An engine that pins torch decides which pair is right: keeping the torch that it forbids helps nobody.
-        python = interpreter.version if interpreter else "3.12"
-        pinned = disagreement(packages, intent.engine, ("torch", "torchvision"), python, host)
-        engine = f"{intent.engine}=={pinned.parent_version}" if pinned else ""
-        by_engine = Fix(
-            text=Text("let pip bring the pair that {engine} pins", {"engine": engine}),
-            commands=(install_line(executable, [engine], packages),),
-            effort="install",
-        )
-        yield fail(
-            Text("torchvision {version} was not built for torch {torch}, which goes with {wanted}", values),
-            fix=by_engine
-            if pinned
-            else _torch_of_engine(Site(matrix, intent, driver, gpus, host, interpreter, packages)) or fix,
-            subject=pinned.name if pinned else "torchvision",
-            observed=version,
-            expected=f"{row.torchvision}.*",
-            threshold=Threshold(value=row.torchvision, unit="version", source=row.source),
-        )
-
-
-def _is_nightly(version: str) -> bool:
-    """Nightlies of torchvision are built for that night's torch, whatever the tables say of their numbers."""
-    found = number(version)
-    return found is not None and found.is_devrelease
-
-
-def _torch_of_engine(site: Site) -> tuple[Fix, ...]:
-    """Where the engine is known to have been built for another torch: what puts that right. () where it was not."""
-    version, torch = site.version(site.intent.engine), site.version("torch")
-    row = site.matrix.engine_release(site.intent.engine, version) if version else None
-    moved = row is not None and row.torch and torch is not None and line(row.torch) != line(torch)
-    return install_fixes(site) if moved else ()
-
-
-def torch_lines_of(torchvision: str, matrix: Matrix) -> tuple[str, ...]:
-    """The lines of torch that a torchvision goes with, by its metadata; () for one that is newer than the table.
-
-    One release may serve two lines (0.29.2 asks for torch>=2.14), and another of its line only the older (0.29.0).
-    """
-    rows = [row for row in matrix.torch.values() if row.torchvision]
-    exact = [row for row in rows if row.torchvision == torchvision.partition("+")[0]]
-    same = exact or [row for row in rows if line(row.torchvision) == line(torchvision)]
-    found, newest = number(torchvision), max((Version(row.torchvision) for row in rows), default=None)
-    if not same and found is not None and newest is not None and found < newest:
-        return ("older than the table",)
-    return tuple(dict.fromkeys(line(row.version) for row in same))
-
-
-def _sees(model_files: ModelFiles | None, intent: Intent) -> bool:
-    """Does the model take pictures? (The one made for the final stage is fed without torchvision.)"""
-    config = model_files.config if model_files else None
-    return intent.model != SMOKE and bool(config and config.get("vision_config"))
-
-
-def _same_index(version: str) -> tuple[str, ...]:
-    """A torch that pip lists with a local version came from torch's own index, and so must its companion."""
-    tag = version.partition("+")[2]
-    is_index = tag == "cpu" or re.fullmatch(r"cu\d+", tag) is not None
-    return ("--extra-index-url", f"https://download.pytorch.org/whl/{tag}") if is_index else ()

@@ -28,11 +28,11 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
-from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.checks.torch import install_fix
 from autoglm_doctor.domain.conflicts import install_line
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
-from autoglm_doctor.domain.driver.fixes import WITH_TRANSFORMERS
+from autoglm_doctor.domain.driver.ways import WITH_TRANSFORMERS
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability, runs_on, torch_lines

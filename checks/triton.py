@@ -27,11 +27,12 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.checks.engine_pins import as_specifier, published, requires
+from autoglm_doctor.checks.engine_pins import as_specifier, requires
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu, variables_of
 from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
 from autoglm_doctor.domain.driver.ways import driver_for
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability, driver_cuda, line, number
 

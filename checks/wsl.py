@@ -26,9 +26,9 @@ from autoglm_doctor.api import (
     ok,
     warn,
 )
-from autoglm_doctor.checks.engine_pins import published
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import variables_of
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import capability, number
 
 #: The branches of NVIDIA's Windows driver with the fault: the oldest of which it is reported with certainty, and the

@@ -72,10 +72,10 @@ def how(reading: Reading[Any]) -> str:
     return "crashes" if "killed by" in reading.why else "ends the interpreter"
 
 
-def slower(limit_factor: int = 3) -> Fix:
+def slower() -> Fix:
     """More time, for what is only slow: a cold network disk, a busy machine."""
     text = Text("if the disk or the machine is merely slow, give it more time")
-    return Fix(text=text, commands=(f"autoglm-doctor check --timeout {limit_factor}",), effort="flag")
+    return Fix(text=text, commands=("autoglm-doctor check --timeout 3",), effort="flag")
 
 
 def where_it_hangs(python: str | None, statement: str) -> Fix:

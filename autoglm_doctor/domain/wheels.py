@@ -11,6 +11,8 @@ from packaging.version import InvalidVersion, Version
 from autoglm_doctor.domain.conflicts import install_line
 from autoglm_doctor.facts import Driver, Gpu, Host, Interpreter, Packages
 from autoglm_doctor.matrix import EngineRelease, Matrix
+from autoglm_doctor.matrix.numbers import cuda_of
+from autoglm_doctor.matrix.numbers import line as line
 
 #: Where torch's project keeps its builds for other CUDA releases than the default index has.
 _INDEX = "https://download.pytorch.org/whl/{}"
@@ -35,11 +37,6 @@ def number(version: str | None) -> Version | None:
         return Version(version or "")
     except InvalidVersion:
         return None
-
-
-def line(version: str) -> str:
-    """The release line of a version, "2.9"."""
-    return ".".join(version.split("+")[0].split(".")[:2])
 
 
 def driver_cuda(driver: Driver | None, matrix: Matrix) -> str | None:
@@ -144,7 +141,7 @@ def _for_python(version: str, target: Target, matrix: Matrix) -> bool:
 
 
 def _choice(version: str, tag: str, target: Target, matrix: Matrix, *, pinned: bool) -> TorchChoice:
-    cuda = _cuda(tag)
+    cuda = cuda_of(tag)
     if tag == default_build(version, target.machine, matrix):
         return TorchChoice(
             requirement=f"torch=={version}" if pinned else "torch", options=(), cuda=cuda, version=version
@@ -174,23 +171,17 @@ def _build(version: str, target: Target, matrix: Matrix) -> str:
     if default in fitting:
         return default
     known = number(target.cuda) or Version("0")
-    within = [tag for tag in fitting if Version(_cuda(tag)) <= known]
+    within = [tag for tag in fitting if Version(cuda_of(tag)) <= known]
     return within[-1] if within else next(iter(fitting), "")
 
 
 def _runs(version: str, tag: str, target: Target, matrix: Matrix) -> bool:
     """A build runs on the driver and has code for every GPU, as far as they are known."""
-    if target.major is not None and Version(_cuda(tag)).major > target.major:
+    if target.major is not None and Version(cuda_of(tag)).major > target.major:
         return False
     if any(matrix.drives(target.driver, card) is False for card in target.capabilities):
         return False
     return all(matrix.torch_has_code_for(version, card, tag) is not False for card in target.capabilities)
-
-
-def _cuda(tag: str) -> str:
-    """ "cu128" is "12.8"."""
-    digits = tag.removeprefix("cu")
-    return f"{digits[:-1]}.{digits[-1]}"
 
 
 def index_of(tag: str) -> tuple[str, ...]:

@@ -60,14 +60,6 @@ class Models(Engines):
         support = self.models.get(model_type)
         return support.transformers if support else self.model_types.get(model_type, "")
 
-    def transformers_knows(self, transformers: str, model_type: str) -> bool | None:
-        """A release of transformers knows a model type; None for a type that is in no release of the table.
-
-        A type may also come with code of its own beside the model's files: None is no fault.
-        """
-        first, has = self.model_types.get(model_type, ""), number(transformers)
-        return has >= Version(first) if first and has else None
-
     def first_engine(self, engine: str, architecture: str) -> str:
         """The first release of an engine that knows an architecture of config.json; "" when none does, or not known."""
         return self._architectures(engine).get(architecture, "")
@@ -96,13 +88,12 @@ class Models(Engines):
                 return row
         return None
 
-    def bad_pairs(self, packages: Mapping[str, str], *, multimodal: bool = True) -> tuple[KnownPair, ...]:
+    def bad_pairs(self, packages: Mapping[str, str]) -> tuple[KnownPair, ...]:
         """The pairs among installed packages (name -> version) that are known not to go together."""
         return tuple(
             row
             for row in self.known_pairs
-            if (multimodal or row.models != "multimodal")
-            and all(within(packages.get(name), versions) for name, versions in row.packages.items())
+            if all(within(packages.get(name), versions) for name, versions in row.packages.items())
         )
 
     def needs(self, package: str, version: str, of: str) -> str:

@@ -32,6 +32,12 @@ def line(text: str) -> str:
     return ".".join(text.split("+")[0].split(".")[:2])
 
 
+def cuda_of(tag: str) -> str:
+    """The CUDA release of a build's tag: "cu128" is "12.8"."""
+    digits = tag.removeprefix("cu")
+    return f"{digits[:-1]}.{digits[-1]}"
+
+
 def capability(text: str) -> tuple[int, int] | None:
     """ "8.9" as (8, 9); None where it is no compute capability."""
     major, _, minor = text.strip().partition(".")

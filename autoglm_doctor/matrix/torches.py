@@ -8,7 +8,7 @@ from functools import cached_property
 from packaging.version import Version
 
 from autoglm_doctor.matrix.capabilities import Capabilities
-from autoglm_doctor.matrix.numbers import capability, covering, line, number
+from autoglm_doctor.matrix.numbers import capability, covering, cuda_of, line, number
 from autoglm_doctor.matrix.rows import TorchBuild, TorchCompanions, TorchFacts, TorchRelease, TritonPtxas
 
 #: Builds that may not exist.
@@ -62,7 +62,7 @@ class Torches(Capabilities):
         row, facts = self.torch_release(torch), covering(self._torch_facts, torch)
         if row is None:
             return ""
-        return row.cuda or (_cuda(facts.default) if facts and facts.default else "")
+        return row.cuda or (cuda_of(facts.default) if facts and facts.default else "")
 
     def torch_variants(self, torch: str, *, sure: bool = True) -> tuple[str, ...]:
         """CUDA builds of a torch for Linux x86-64 as tags, "cu126", the oldest first; () when not known.
@@ -119,7 +119,7 @@ class Torches(Capabilities):
         """The newest (release, tag) with code for a capability, of a CUDA major that the driver runs; None of none."""
         for version in sorted(self.torch, key=Version, reverse=True):
             for tag in reversed(self.torch_variants(version)):
-                fits = cuda_major is None or int(_cuda(tag).split(".")[0]) <= cuda_major
+                fits = cuda_major is None or int(cuda_of(tag).split(".")[0]) <= cuda_major
                 if fits and self.torch_has_code_for(version, gpu, tag):
                     return version, tag
         return None
@@ -128,11 +128,5 @@ class Torches(Capabilities):
 _SOURCE = "PyPI metadata of torchvision"
 
 
-def _cuda(tag: str) -> str:
-    """ "cu128" is "12.8"."""
-    digits = tag.removeprefix("cu")
-    return f"{digits[:-1]}.{digits[-1]}"
-
-
 def _order(tag: str) -> Version:
-    return number(_cuda(tag)) or Version("0")
+    return number(cuda_of(tag)) or Version("0")

@@ -87,13 +87,13 @@ def in_the_way(path: str) -> str:
     return "" if os.path.isdir(place) or not os.path.lexists(place) else place
 
 
-def open_unnamed(folder: str, flags: int = 0) -> int:
+def open_unnamed(folder: str) -> int:
     """A new file for reading and writing that vanishes with this process, even when it is killed.
 
     Raises:
         OSError: nothing can be made in this folder.
     """
-    flags |= os.O_RDWR | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CLOEXEC
     try:
         return os.open(folder, flags | os.O_TMPFILE, 0o600)  # never had a name
     except OSError:

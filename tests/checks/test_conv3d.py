@@ -7,15 +7,10 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.conv3d import conv3d
-from autoglm_doctor.facts import Distribution, ModelFiles, Packages, Torch
+from autoglm_doctor.facts import ModelFiles, Torch
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
-
-
-def installed(**versions: str) -> Packages:
-    rows = (Distribution(name=name.replace("_", "-"), version=version) for name, version in versions.items())
-    return Packages(distributions=tuple(rows))
-
+from tests.checks.package_cases import installed
 
 CASES = [
     pytest.param("2.9.1", "qwen3_vl", "transformers", {}, "warn", id="the wheel's own cuDNN"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_doctor.checks import disk
+from autoglm_doctor.checks import disk, disk_speed
 from autoglm_doctor.domain.model import checkpoint_bytes
 from autoglm_doctor.facts import DiskSpeed, ModelFiles, Reading, Storage, WeightFile
 from autoglm_doctor.finding import Finding
@@ -110,7 +110,7 @@ def test_without_weights_no_room_is_needed(intent: Intent) -> None:
 
 def test_dummy_weights_need_no_speed() -> None:
     intent = Intent(model="a/b", launch=Launch(load_format="dummy"))
-    for check in (disk.random_reads, disk.sequential_reads):
+    for check in (disk_speed.random_reads, disk_speed.sequential_reads):
         (finding,) = judge(check, disk_speed=speed(random_iops=1.0, sequential_bytes_per_s=1.0), intent=intent)
         assert finding.status == "not_applicable"
 
@@ -193,12 +193,12 @@ def reads(check: object, **changed: object) -> Finding:
     ],
 )
 def test_speed(changed: dict[str, object], random: str, sequential: str) -> None:
-    assert reads(disk.random_reads, **changed).status == random
-    assert reads(disk.sequential_reads, **changed).status == sequential
+    assert reads(disk_speed.random_reads, **changed).status == random
+    assert reads(disk_speed.sequential_reads, **changed).status == sequential
 
 
 def test_the_load_time_and_the_file_system_are_in_the_text() -> None:
-    finding = reads(disk.sequential_reads, sequential_bytes_per_s=1e8, fs_type="nfs4")
+    finding = reads(disk_speed.sequential_reads, sequential_bytes_per_s=1e8, fs_type="nfs4")
     seconds = round(MODEL / 1e8)
     assert f"at least {seconds} s for {MODEL / 1e9:.1f} GB of weights" in render(finding.text)
     assert "network file system (nfs4)" in render(finding.text)
@@ -214,17 +214,17 @@ def test_the_load_time_and_the_file_system_are_in_the_text() -> None:
     ],
 )
 def test_the_best_fix_depends_on_the_file_system(fs_type: str, first: str) -> None:
-    finding = reads(disk.sequential_reads, sequential_bytes_per_s=1e8, fs_type=fs_type)
+    finding = reads(disk_speed.sequential_reads, sequential_bytes_per_s=1e8, fs_type=fs_type)
     assert first in finding.fixes[0].commands[0]
 
 
 def test_a_model_on_this_machine_is_copied_from_where_it_is() -> None:
     slow = speed(sequential_bytes_per_s=1e8)
-    (finding,) = judge(disk.sequential_reads, disk_speed=slow, model_files=files(shard(20 * GIB)))
+    (finding,) = judge(disk_speed.sequential_reads, disk_speed=slow, model_files=files(shard(20 * GIB)))
     assert any("cp -rL /data/hub/model " in line for line in finding.fixes[-1].commands)
 
 
-@pytest.mark.parametrize("check", [disk.random_reads, disk.sequential_reads], ids=lambda check: check.name)
+@pytest.mark.parametrize("check", [disk_speed.random_reads, disk_speed.sequential_reads], ids=lambda check: check.name)
 def test_without_a_measurement_nothing_is_green(check: object) -> None:
     (finding,) = judge(check)  # type: ignore[arg-type]
     assert finding.status == "unknown"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.cuda import cuda_initialises
-from autoglm_doctor.checks.driver import driver_libraries_match, driver_present, driver_runs_torch_cuda
+from autoglm_doctor.checks.driver import driver_libraries_match, driver_present
+from autoglm_doctor.checks.driver_torch import driver_runs_torch_cuda
 from autoglm_doctor.checks.gpu import gpus_answer
 from autoglm_doctor.checks.host import os_supported
 from autoglm_doctor.checks.torch import torch_cuda_build

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from autoglm_doctor.checks.driver import driver_runs_torch_cuda
 from autoglm_doctor.checks.driver_engine import driver_runs_engine_cuda
 from autoglm_doctor.checks.driver_ptx import driver_compiles_ptx
+from autoglm_doctor.checks.driver_torch import driver_runs_torch_cuda
 from autoglm_doctor.facts import (
     Cuda,
     Distribution,

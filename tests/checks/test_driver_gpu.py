@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.cuda import cuda_initialises
-from autoglm_doctor.checks.driver import driver_present, driver_runs_torch_cuda
+from autoglm_doctor.checks.driver import driver_present
 from autoglm_doctor.checks.driver_gpu import driver_supports_gpu
+from autoglm_doctor.checks.driver_torch import driver_runs_torch_cuda
 from autoglm_doctor.checks.torch_gpu import architectures
 from autoglm_doctor.facts import Cuda, Driver, Environment, Facts, Gpu, Host, PciGpu, Torch, known, with_readings
 from autoglm_doctor.finding import Finding

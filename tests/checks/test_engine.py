@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from autoglm_doctor.checks.engine import engine_installed, engine_knows_model, engine_python
+from autoglm_doctor.checks.engine import engine_installed, engine_python
 from autoglm_doctor.checks.engine_gpu import engine_supports_gpu
+from autoglm_doctor.checks.engine_model import engine_knows_model
 from autoglm_doctor.checks.torch import torch_installed
 from autoglm_doctor.facts import Distribution, Driver, Facts, Gpu, Interpreter, ModelFiles, Packages, Reading, known
 from autoglm_doctor.finding import Finding

@@ -7,15 +7,10 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.engine_cuda import engine_cuda
-from autoglm_doctor.facts import Distribution, Packages, Torch
+from autoglm_doctor.facts import Torch
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
-
-
-def installed(**versions: str) -> Packages:
-    rows = (Distribution(name=name.replace("_", "-"), version=version) for name, version in versions.items())
-    return Packages(distributions=tuple(rows))
-
+from tests.checks.package_cases import installed
 
 CASES = [
     pytest.param("0.21.0", "12.9", "fail", id="12 with a vLLM for 13"),

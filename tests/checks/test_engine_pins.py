@@ -10,12 +10,7 @@ from autoglm_doctor.checks.engine_pins import engine_pins
 from autoglm_doctor.facts import Distribution, Packages
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
-
-
-def installed(**versions: str) -> Packages:
-    rows = (Distribution(name=name.replace("_", "-"), version=version) for name, version in versions.items())
-    return Packages(distributions=tuple(rows))
-
+from tests.checks.package_cases import installed
 
 CASES = [
     pytest.param("vllm", {"vllm": "0.12.0", "transformers": "4.57.1", "torch": "2.9.0"}, [], id="as pinned"),

@@ -9,12 +9,7 @@ import pytest
 from autoglm_doctor.checks.extensions import extensions_match
 from autoglm_doctor.facts import Distribution, Packages, Torch
 from autoglm_doctor.testing import judge
-
-
-def installed(**versions: str) -> Packages:
-    rows = (Distribution(name=name.replace("_", "-"), version=version) for name, version in versions.items())
-    return Packages(distributions=tuple(rows))
-
+from tests.checks.package_cases import installed
 
 CASES = [
     pytest.param("2.2.0", "11.8", "2.5.5+cu118torch2.2cxx11abiTRUE", "fail", id="the other ABI"),

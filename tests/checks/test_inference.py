@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoglm_doctor.api import SMOKE, Check, Failure, Inference, Intent, Reading
-from autoglm_doctor.checks.inference import answers_make_sense, model_loads
+from autoglm_doctor.checks.inference import model_loads
+from autoglm_doctor.checks.inference_output import answers_make_sense
 from autoglm_doctor.checks.inference_speed import inference_speed
 from autoglm_doctor.domain.signatures import TABLE, recognise
 from autoglm_doctor.facts import Facts, known

@@ -9,7 +9,7 @@ import pytest
 
 from autoglm_doctor.checks.package_metadata import metadata_readable
 from autoglm_doctor.checks.packages import dependency_conflicts
-from autoglm_doctor.checks.torch import torchvision_matches
+from autoglm_doctor.checks.torchvision import torchvision_matches
 from autoglm_doctor.facts import (
     Distribution,
     Facts,

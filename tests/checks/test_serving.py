@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.api import Check, Ending, Memory, Reading, ServingFailure
-from autoglm_doctor.checks.inference import answers_make_sense, model_loads
+from autoglm_doctor.checks.inference import model_loads
 from autoglm_doctor.checks.inference_memory import memory_as_predicted
+from autoglm_doctor.checks.inference_output import answers_make_sense
 from autoglm_doctor.checks.inference_speed import inference_speed
 from autoglm_doctor.checks.serving import server_starts
 from autoglm_doctor.checks.serving_agent import agent_answer

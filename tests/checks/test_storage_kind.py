@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from autoglm_doctor.checks.disk import sequential_reads
+from autoglm_doctor.checks.disk_speed import sequential_reads
 from autoglm_doctor.facts import DiskSpeed
 from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.launch import default_intent

@@ -8,12 +8,8 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.host import glibc_new_enough
-from autoglm_doctor.checks.torch import (
-    torch_cuda_build,
-    torch_imports,
-    torch_installed,
-    torchvision_matches,
-)
+from autoglm_doctor.checks.torch import torch_cuda_build, torch_imports, torch_installed
+from autoglm_doctor.checks.torchvision import torchvision_matches
 from autoglm_doctor.facts import (
     Cuda,
     Distribution,

@@ -13,13 +13,9 @@ from hypothesis import strategies as st
 from autoglm_doctor.checks.driver_ptx import driver_compiles_ptx
 from autoglm_doctor.checks.engine import engine_installed
 from autoglm_doctor.checks.packages import dependency_conflicts
-from autoglm_doctor.checks.torch import (
-    torch_cuda_build,
-    torch_imports,
-    torch_installed,
-    torchvision_matches,
-)
+from autoglm_doctor.checks.torch import torch_cuda_build, torch_imports, torch_installed
 from autoglm_doctor.checks.torch_gpu import architectures
+from autoglm_doctor.checks.torchvision import torchvision_matches
 from autoglm_doctor.domain.wheels import runs_on
 from autoglm_doctor.facts import (
     Cuda,

@@ -10,12 +10,7 @@ from autoglm_doctor.checks.triton import triton_matches
 from autoglm_doctor.facts import Distribution, Packages
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
-
-
-def installed(**versions: str) -> Packages:
-    rows = (Distribution(name=name.replace("_", "-"), version=version) for name, version in versions.items())
-    return Packages(distributions=tuple(rows))
-
+from tests.checks.package_cases import installed
 
 CASES = [
     pytest.param("2.9.0", "3.5.0", "vllm", "pass", id="its own"),

@@ -11,15 +11,17 @@ import pytest
 
 from autoglm_doctor.checks.autoglm import autoglm_requirements
 from autoglm_doctor.checks.conv3d import conv3d
-from autoglm_doctor.checks.driver import driver_runs_torch_cuda
 from autoglm_doctor.checks.driver_engine import driver_runs_engine_cuda
 from autoglm_doctor.checks.driver_ptx import driver_compiles_ptx
-from autoglm_doctor.checks.engine import engine_installed, engine_knows_model, engine_python
+from autoglm_doctor.checks.driver_torch import driver_runs_torch_cuda
+from autoglm_doctor.checks.engine import engine_installed, engine_python
 from autoglm_doctor.checks.engine_cuda import engine_cuda
 from autoglm_doctor.checks.engine_gpu import engine_supports_gpu
+from autoglm_doctor.checks.engine_model import engine_knows_model
 from autoglm_doctor.checks.engine_pins import engine_pins
-from autoglm_doctor.checks.torch import torch_cuda_build, torchvision_matches
+from autoglm_doctor.checks.torch import torch_cuda_build
 from autoglm_doctor.checks.torch_gpu import architectures
+from autoglm_doctor.checks.torchvision import torchvision_matches
 from autoglm_doctor.checks.triton import triton_code_loads, triton_matches
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.obstacles import allows, older
@@ -164,9 +166,9 @@ FAULTS = [
         id="another torchvision",
     ),
     pytest.param(
-        "TOR004",
+        "PKG003",
         facts({"vllm": "0.17.1", "torch": "2.8.0", "transformers": "4.57.3", "torchvision": "0.25.0"}),
-        id="a torchvision for the torch that is gone",
+        id="a torchvision for the torch that is gone, which is one red",
     ),
 ]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autoglm_doctor.checks.torch import torch_lines_of
+from autoglm_doctor.checks.torchvision import torch_lines_of
 from autoglm_doctor.domain.wheels import companion, torch_choice, torch_lines
 from autoglm_doctor.facts import Distribution, Driver, Gpu, Host, Interpreter, Packages
 from autoglm_doctor.matrix import load_matrix

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from autoglm_doctor.checks.inference import answers_make_sense, model_loads
+from autoglm_doctor.checks.inference import model_loads
+from autoglm_doctor.checks.inference_output import answers_make_sense
 from autoglm_doctor.checks.inference_speed import inference_speed
 from autoglm_doctor.facts import Inference, Reading
 from autoglm_doctor.jsonio import decode

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoglm_doctor.checks.inference import answers_make_sense, model_loads
+from autoglm_doctor.checks.inference import model_loads
 from autoglm_doctor.checks.inference_memory import memory_as_predicted
+from autoglm_doctor.checks.inference_output import answers_make_sense
 from autoglm_doctor.checks.inference_speed import inference_speed
 from autoglm_doctor.collect import Probe, Session, run_probe
 from autoglm_doctor.domain.shape.read import read_shape

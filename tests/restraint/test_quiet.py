@@ -71,6 +71,13 @@ def test_a_glibc_that_the_wheel_does_not_take_is_a_warning_where_the_engine_may_
     assert judged({"os": "RHEL 8.9", "engine": "vllm 0.20.0"}).status == "fail"
 
 
+def test_one_wrong_torch_is_one_red() -> None:
+    facts = {"packages": {"vllm": "0.12.0", "torch": "2.8.0", "torchvision": "0.24.0"}}
+    assert [cause.check for cause in judged(facts).causes] == ["PKG003"]
+    both = {"packages": {"vllm": "0.12.0", "torch": "2.9.0", "torchvision": "0.23.0"}}
+    assert [cause.check for cause in judged(both).causes] == ["TOR004"]
+
+
 def test_a_very_long_value_takes_no_time() -> None:
     """Some patterns take quadratic time; before values were cut this took half a minute."""
     began = time.process_time()

@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
-
-from packaging.version import Version
 
 from matrix_parts import index
 
@@ -32,23 +30,6 @@ def _keys(text: str) -> Iterator[str]:
     block = re.search(r"CONFIG_MAPPING_NAMES\s*=\s*OrderedDict[^(]*\((.*?)^\)", text, re.DOTALL | re.MULTILINE)
     if block:
         yield from re.findall(r"[(\n]\s*\(?\s*\"([a-z0-9][\w.-]*)\"\s*[,:]\s*\"", block[1])
-
-
-def first_versions(versions: Iterable[str], known: Callable[[str], frozenset[str]]) -> dict[str, str]:
-    """Model type -> the first release that knows it; the oldest one looked at stands for itself and all before.
-
-    Types come with the first release of a line as a rule; the releases between are only read where its last knows more.
-    """
-    lines: dict[tuple[int, ...], list[str]] = {}
-    for version in sorted(versions, key=Version):
-        lines.setdefault(Version(version).release[:2], []).append(version)
-    first: dict[str, str] = {}
-    for line in lines.values():
-        whole = known(line[0]) != known(line[-1])
-        for version in line if whole else line[:1]:
-            for kind in known(version):
-                first.setdefault(kind, version)
-    return first
 
 
 def _wheel_url(package: str, version: str) -> str:

@@ -14,22 +14,23 @@ from autoglm_doctor.domain.driver.faults import (
 from autoglm_doctor.domain.driver.fixes import (
     GIVE_GPUS,
     GIVE_UTILITY,
-    INSTALL_DRIVER,
     LOAD_MODULE,
     NOUVEAU,
-    ON_WINDOWS,
     POD,
     POD_UTILITY,
     REBOOT,
     TOOLKIT,
     USE_GPU_MACHINE,
-    install_driver,
     nvml_fixes,
 )
+from autoglm_doctor.domain.driver.ways import INSTALL_DRIVER, ON_WINDOWS, install_driver
 from autoglm_doctor.facts import Driver, Host, PciGpu
 from autoglm_doctor.finding import Fix, Text
 
 #: Secure Boot takes modules that are signed with a key that the firmware, or the machine's owner (MOK), knows.
+#: Where the key lies that modules are signed with as they are built: Ubuntu, DKMS elsewhere, Fedora's akmods.
+_KEYS = "/var/lib/shim-signed/mok/MOK.der /var/lib/dkms/mok.pub /etc/pki/akmods/certs/public_key.der"
+
 ENROL_KEY = Fix(
     text=Text(
         "have the module's key enrolled: choose a password, then at the reboot `Enroll MOK` and that password; "
@@ -37,7 +38,7 @@ ENROL_KEY = Fix(
     ),
     commands=(
         "sudo modprobe nvidia; sudo dmesg | grep -i -E 'key was rejected|loading of unsigned|lockdown' | tail",
-        "sudo mokutil --import /var/lib/shim-signed/mok/MOK.der",
+        f'sudo mokutil --import "$(ls {_KEYS} 2>/dev/null | head -1)"',
         "sudo reboot",
     ),
     effort="reboot",
@@ -70,7 +71,7 @@ def no_answer(driver: Driver, pci_gpus: tuple[PciGpu, ...] | None, host: Host | 
     if code == NOT_FOUND and driver.kernel_version:
         text = Text("the kernel module {version} is loaded, but its libraries are missing: {error}", said)
         return Fault(cause="DRIVER_NOT_INSTALLED", text=text, fixes=(install_driver(pci_gpus),))
-    if code == NOT_LOADED and host is not None and host.secure_boot:
+    if code == NOT_LOADED and host is not None and host.secure_boot and pci_gpus != ():
         text = Text("the driver is installed and its kernel module not loaded ({error}), while Secure Boot is on", said)
         return Fault(cause="SECURE_BOOT_BLOCKS_MODULE", text=text, fixes=(ENROL_KEY, LOAD_MODULE))
     if code in (NOT_LOADED, NOT_FOUND):

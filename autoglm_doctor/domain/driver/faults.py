@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoglm_doctor.domain.driver.fixes import (
-    DRIVER_BRANCH,
-    INSTALL_DRIVER,
     KERNEL_LOG,
-    ON_WINDOWS,
     OPEN_DEVICES,
     OTHER_COPIES,
     PATIENCE,
@@ -20,6 +17,7 @@ from autoglm_doctor.domain.driver.fixes import (
     RESTART_POD,
     reset_gpu,
 )
+from autoglm_doctor.domain.driver.ways import DRIVER_BRANCH, INSTALL_DRIVER, ON_WINDOWS
 from autoglm_doctor.facts import Cuda, Driver, Gpu, Host, Reading
 from autoglm_doctor.finding import Fix, Text
 

@@ -7,21 +7,13 @@ from contextlib import suppress
 
 from packaging.version import InvalidVersion, Version
 
-from autoglm_doctor.domain.conflicts import installed_version
-from autoglm_doctor.domain.driver.ways import DRIVER_BRANCH as DRIVER_BRANCH
-from autoglm_doctor.domain.driver.ways import INSTALL_DRIVER as INSTALL_DRIVER
-from autoglm_doctor.domain.driver.ways import NEWER_GPU as NEWER_GPU
-from autoglm_doctor.domain.driver.ways import ON_WINDOWS as ON_WINDOWS
-from autoglm_doctor.domain.driver.ways import WITH_TRANSFORMERS as WITH_TRANSFORMERS
-from autoglm_doctor.domain.driver.ways import driver_for
-from autoglm_doctor.domain.driver.ways import install_driver as install_driver
+from autoglm_doctor.domain.driver.ways import DRIVER_BRANCH, ON_WINDOWS, driver_for
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import companion, torch_choice, torch_line
-from autoglm_doctor.facts import Driver, Gpu, Host, Interpreter, ModelFiles, Packages, Torch
+from autoglm_doctor.facts import Driver, Gpu, Torch
 from autoglm_doctor.finding import Fix, Text
-from autoglm_doctor.intent import Engine, Intent
-from autoglm_doctor.matrix import Matrix
+from autoglm_doctor.intent import Engine
 
 REBOOT = Fix(
     text=Text("reboot, so that the kernel module of the installed driver is loaded"),
@@ -179,57 +171,33 @@ def new_enough(driver: Driver, cuda: str, minimum: str) -> bool | None:
     return any(answers) if answers else None
 
 
-def driver_fixes(
-    driver: Driver,
-    torch: Torch,
-    packages: Packages | None,
-    gpus: tuple[Gpu, ...] | None,
-    matrix: Matrix,
-    executable: str | None = None,
-    *,
-    intent: Intent | None = None,
-    host: Host | None = None,
-    interpreter: Interpreter | None = None,
-    files: ModelFiles | None = None,
-    machine: tuple[Gpu, ...] | None = None,
-) -> tuple[Fix, ...]:
-    """What makes this driver and torch fit, the least invasive first; installs go into `executable`'s environment.
+def driver_fixes(site: Site, driver: Driver, torch: Torch, machine: tuple[Gpu, ...] | None) -> tuple[Fix, ...]:
+    """What makes this driver and torch fit, the least invasive first.
 
-    With the intent, the host and the interpreter the sets also suit the model, the glibc and the Python. `machine` is
-    all GPUs, which another driver must still drive; `gpus` those that the deployment takes.
+    `machine` is all GPUs, which another driver must still drive; those of the site are what the deployment takes.
     """
-    python = interpreter or (Interpreter(executable=executable, version="") if executable else None)
     found: tuple[Fix, ...] = ()
-    engine = _engine(packages, intent)
+    engine = _engine(site)
     if engine is not None:  # it pins its torch: another CUDA means another release of it, not another torch beside it
-        asked = dataclasses.replace(intent or Intent(model=""), engine=engine)
-        site = Site(matrix, asked, driver, gpus, host, python, packages, files)
-        found = tuple(one for one in install_fixes(site) if not one.reboot)
+        asked = dataclasses.replace(site, intent=dataclasses.replace(site.intent, engine=engine))
+        found = tuple(one for one in install_fixes(asked) if not one.reboot)
     if not any(one.effort == "install" for one in found):
-        wheel = _wheel_fix(driver, torch, packages, gpus, host, python, matrix)
+        wheel = _wheel_fix(site, driver, torch)
         found = (*found, wheel) if wheel else found
-    row = matrix.minimum_driver(torch.cuda) if torch.cuda else None
-    return (*found, driver_for(row.minimum_driver if row else "", machine or gpus, host, matrix))
+    row = site.matrix.minimum_driver(torch.cuda) if torch.cuda else None
+    return (*found, driver_for(row.minimum_driver if row else "", machine or site.gpus, site.host, site.matrix))
 
 
-def _engine(packages: Packages | None, intent: Intent | None) -> Engine | None:
+def _engine(site: Site) -> Engine | None:
     """The installed engine, the intended one first."""
     names: tuple[Engine, ...] = ("vllm", "sglang")
-    first: tuple[Engine, ...] = (intent.engine,) if intent and intent.engine in names else ()
-    there = (name for name in (*first, *names) if packages and installed_version(packages, name))
-    return next(there, None)
+    first: tuple[Engine, ...] = (site.intent.engine,) if site.intent.engine in names else ()
+    return next((name for name in (*first, *names) if site.version(name)), None)
 
 
-def _wheel_fix(
-    driver: Driver,
-    torch: Torch,
-    packages: Packages | None,
-    gpus: tuple[Gpu, ...] | None,
-    host: Host | None,
-    python: Interpreter | None,
-    matrix: Matrix,
-) -> Fix | None:
-    choice = torch_choice(torch.version, driver, gpus, host, matrix, python.version if python else "")
+def _wheel_fix(site: Site, driver: Driver, torch: Torch) -> Fix | None:
+    python, matrix = site.interpreter, site.matrix
+    choice = torch_choice(torch.version, driver, site.gpus, site.host, matrix, python.version if python else "")
     row = matrix.minimum_driver(choice.cuda) if choice and choice.cuda else None
     if choice is None or row is None or not new_enough(driver, choice.cuda, row.minimum_driver):
         return None
@@ -237,6 +205,6 @@ def _wheel_fix(
     options = ("--force-reinstall", *choice.options)
     return Fix(
         text=Text("install torch built for CUDA {cuda}", {"cuda": choice.cuda}),
-        commands=(torch_line(python.executable if python else None, wanted, packages, options),),
+        commands=(torch_line(python.executable if python else None, wanted, site.packages, options),),
         effort="install",
     )

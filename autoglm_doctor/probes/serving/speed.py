@@ -16,7 +16,6 @@ from autoglm_doctor.probes.serving.questions import Question, new_picture, story
 
 #: Enough for a median that one outlier does not move; llama-bench takes as many.
 REPETITIONS = 5
-MOST_REPETITIONS = 10
 #: An answer of the agent has one to two hundred tokens. Fewer on a slow server, so that five of them fit.
 ANSWER_TOKENS = 128
 FEWEST_TOKENS = 16
