@@ -133,6 +133,22 @@ def test_a_saved_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert data["machine"]["driver"].startswith("535")
     assert data["answer"]["cuda"].startswith("12")
+    assert data["model"]["model_type"] == "qwen2"  # of the deployment that the reading was made for
+
+
+@pytest.mark.parametrize(
+    ("stated", "engine", "kind"),
+    [
+        pytest.param({"engine": "sglang"}, "sglang", "qwen2", id="another engine for it"),
+        pytest.param({"profile": "autoglm-phone-9b"}, "vllm", "glm4v", id="another deployment"),
+        pytest.param({"model": "openai/gpt-oss-20b"}, "vllm", "gpt_oss", id="another model"),
+    ],
+)
+def test_what_is_stated_counts_more_than_what_was_saved(
+    capsys: pytest.CaptureFixture[str], stated: dict[str, Any], engine: str, kind: str
+) -> None:
+    _, data = answer(capsys, facts=MACHINES / "535-cuda128-wheel.json", **stated)
+    assert (data["engine"], data["model"]["model_type"]) == (engine, kind)
 
 
 def test_for_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,13 +10,15 @@ import typer
 
 def resolve(
     model: Annotated[str | None, typer.Option(help="Hub name or folder of the model.")] = None,
-    profile: Annotated[str, typer.Option(help="A known deployment, without --model.")] = "autoglm-phone-9b",
-    engine: Annotated[str, typer.Option(help="vllm, sglang or transformers.")] = "vllm",
+    profile: Annotated[
+        str | None, typer.Option(help="A known deployment, without --model.", show_default="autoglm-phone-9b")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="vllm, sglang or transformers.", show_default="vllm")] = None,
     driver: Annotated[str | None, typer.Option(help="A driver that need not be here: 570.26.")] = None,
     gpu: Annotated[str | None, typer.Option(help='A GPU that need not be here: "RTX 4090".')] = None,
     python_version: Annotated[str | None, typer.Option(help="Python of the deployment: 3.12.")] = None,
     glibc: Annotated[str | None, typer.Option(help="C library of the system: 2.35.")] = None,
-    facts: Annotated[Path | None, typer.Option(help="The machine of a saved reading.")] = None,
+    facts: Annotated[Path | None, typer.Option(help="The machine of a saved reading, and its deployment.")] = None,
     python: Annotated[str | None, typer.Option(help="Interpreter (or environment) that the line is for.")] = None,
     timeout: Annotated[float, typer.Option(help="Factor for all time limits.")] = 1.0,
     format_: Annotated[str, typer.Option("--format", help="terminal or json.")] = "terminal",

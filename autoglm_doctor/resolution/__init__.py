@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +11,12 @@ from autoglm_doctor.capacity.deliver import deliver_text
 from autoglm_doctor.console import columns, takes_colour
 from autoglm_doctor.domain.model import model_config
 from autoglm_doctor.domain.resolve.plan import plan_for
-from autoglm_doctor.domain.resolve.releases import Model
 from autoglm_doctor.domain.resolve.shelf import model_of
 from autoglm_doctor.facts import ModelFiles
 from autoglm_doctor.intent import Engine, Intent
 from autoglm_doctor.launch import intent_from_options
-from autoglm_doctor.matrix import Matrix, load_matrix
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.reading import load_reading
 from autoglm_doctor.redact import Redactor
 from autoglm_doctor.report.resolve_report import Resolved, render_json, render_text
 from autoglm_doctor.resolution.read import read_place
@@ -32,10 +33,12 @@ def resolve(request: Request) -> int:
     """
     validate(request)
     matrix = load_matrix()
-    engine = _ENGINES[request.engine]
-    intent = intent_from_options(model=request.model, engine=engine, overrides={}, profile=request.profile)
-    place, python = read_place(request, intent, matrix)
-    model = _model(matrix, intent, engine)
+    saved = load_reading(request.facts) if request.facts else None
+    intent = _intent(request, saved.intent if saved else None)
+    engine = _ENGINES[intent.engine]
+    place, python = read_place(request, intent, matrix, saved.facts if saved else None)
+    kept = saved.facts.model_files.value if saved and saved.intent and intent.model == saved.intent.model else None
+    model = model_of(matrix, engine, intent.model, model_config(intent, kept or _files(intent.model)))
     resolved = Resolved(
         engine=engine,
         model=model,
@@ -55,8 +58,13 @@ def resolve(request: Request) -> int:
     return 4 if resolved.plan.answer.doubts else 0
 
 
-def _model(matrix: Matrix, intent: Intent, engine: str) -> Model:
-    return model_of(matrix, engine, intent.model, model_config(intent, _files(intent.model)))
+def _intent(request: Request, saved: Intent | None) -> Intent:
+    """What is stated now; for what is not, what the saved reading was made for."""
+    engine = _ENGINES.get(request.engine or (saved.engine if saved else "vllm"), "vllm")
+    if saved is not None and request.model is None and request.profile is None:
+        return dataclasses.replace(saved, engine=engine)
+    profile = request.profile or "autoglm-phone-9b"
+    return intent_from_options(model=request.model, engine=engine, overrides={}, profile=profile)
 
 
 def _files(model: str) -> ModelFiles | None:

@@ -14,14 +14,13 @@ from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import Facts
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.matrix import Matrix
-from autoglm_doctor.reading import load_reading
 from autoglm_doctor.resolution.request import Request
 
 #: All that is read for it.
 MACHINE = frozenset({"host", "driver", "gpus", "cuda", "environment", "interpreter"})
 
 
-def read_place(request: Request, intent: Intent, matrix: Matrix) -> tuple[Place, str]:
+def read_place(request: Request, intent: Intent, matrix: Matrix, saved: Facts | None = None) -> tuple[Place, str]:
     """The place, and the interpreter that the lines are for ("" for whichever is active).
 
     Raises:
@@ -37,7 +36,7 @@ def read_place(request: Request, intent: Intent, matrix: Matrix) -> tuple[Place,
             gpu=card.name if card else "",
         )
         return place, ""
-    facts = load_reading(request.facts).facts if request.facts else _gather(request, intent)
+    facts = saved or _gather(request, intent)
     return _of(facts, request, intent, matrix), _interpreter(facts, request)
 
 

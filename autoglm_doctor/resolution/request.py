@@ -14,11 +14,11 @@ FORMATS = ("terminal", "json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The options of `resolve`; None means not given."""
+    """The options of `resolve`; None means not given: then a saved reading says it, else Open-AutoGLM's deployment."""
 
     model: str | None = None
-    profile: str = "autoglm-phone-9b"
-    engine: str = "vllm"
+    profile: str | None = None
+    engine: str | None = None
     driver: str | None = None
     gpu: str | None = None
     python_version: str | None = None
@@ -37,7 +37,7 @@ class Request:
 
 def validate(request: Request) -> None:
     """Raise a DoctorError for what cannot be meant."""
-    if request.engine not in ENGINES:
+    if request.engine is not None and request.engine not in ENGINES:
         raise DoctorError(f"--engine: one of {', '.join(ENGINES)} expected, got {request.engine!r}")
     if request.format not in FORMATS:
         raise DoctorError(f"--format: one of {', '.join(FORMATS)} expected, got {request.format!r}")
