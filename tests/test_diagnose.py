@@ -167,6 +167,13 @@ def test_ranking_of_facts_and_text(stated: dict[str, Any], symptom: str, expecte
     assert causes(judge(stated, symptom)) == expected
 
 
+def test_no_line_to_paste_holds_a_sentence_for_a_model() -> None:
+    fixes = judge({"gpus": ["T4"], "engine": "vllm 0.8.4", "model_dtype": "bfloat16"}).fixes
+    lines = [line for fix in fixes if fix for line in fix.commands]
+    assert "vllm serve MODEL --dtype half" in lines
+    assert not [line for line in lines if "without a name" in line]
+
+
 NUMPY_CLASH = {"python": "3.11", "packages": {"numpy": "2.1.0"}, "requires": {"spacy": ["numpy<2"]}}
 NUMPY_DEATH = "ImportError: A module that was compiled using NumPy 1.x cannot be run in NumPy 2.1.0 as it may crash"
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from autoglm_doctor.engines import SYNTAXES
-from autoglm_doctor.intent import Engine, Intent, Launch
+from autoglm_doctor.intent import UNNAMED, Engine, Intent, Launch
 
 _NUMBER = re.compile(r"-\d+(\.\d+)?")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -35,8 +35,8 @@ def changed(intent: Intent, changes: Mapping[str, Any]) -> Intent:
 
 
 def line(intent: Intent) -> str:
-    """The command as it is typed into a shell, with its assignments in front."""
-    words = list(intent.command) or plain_words(intent)
+    """The command as it is typed into a shell, with its assignments in front; a model that nobody named is MODEL."""
+    words = ["MODEL" if word == UNNAMED else word for word in list(intent.command) or plain_words(intent)]
     written = []
     for i, word in enumerate(words):
         name, equals, value = word.partition("=")
