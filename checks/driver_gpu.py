@@ -27,7 +27,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain.deployment import runs_on_cpu, variables_of
+from autoglm_doctor.domain.deployment import gpus_here, runs_on_cpu, variables_of
 from autoglm_doctor.domain.driver.ways import NEWER_GPU, driver_for, windows_driver
 
 
@@ -86,11 +86,11 @@ def driver_supports_gpu(
     others = _others(pci_gpus, seen, version, matrix)
     left = _left(seen, others, driver, refused)
     on_cpu = bool(runs_on_cpu(intent, environment, driver, gpus, cuda))
-    if refused and left >= intent.gpus_needed:
+    if refused and left >= gpus_here(intent):
         values = {"version": version, "gpu": refused[0].name}
         yield not_applicable(Text("driver {version} does not drive {gpu}; the deployment takes others", values))
     elif refused:
-        one = _first(refused, intent.gpus_needed - left)
+        one = _first(refused, gpus_here(intent) - left)
         fix = _fixes(one, seen, others, host, matrix)
         yield _red(one, refused, version, fix, on_cpu)
     else:

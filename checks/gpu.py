@@ -226,13 +226,13 @@ def _serves(
     found: tuple[Gpu, ...], lost: list[int], cuda: Cuda | None, environment: Environment | None, intent: Intent
 ) -> bool:
     """Would the deployment take the GPUs that are left, and none of the lost ones?"""
-    if len(taken_gpus(found, cuda, environment, intent)) < intent.gpus_needed:
+    if len(taken_gpus(found, cuda, environment, intent)) < gpus_here(intent):
         return False
     if cuda is not None and cuda.init_code is not None:  # CUDA leaves lost ones out, or does not start at all
-        return cuda.init_code == 0 and len(cuda.devices) >= intent.gpus_needed
+        return cuda.init_code == 0 and len(cuda.devices) >= gpus_here(intent)
     value = variables_of(environment, intent).get(VARIABLE, "")
     named = {int(word) for word in value.split(",") if word.strip().isdigit()}
-    return not named & set(lost) if value else min(lost) >= intent.gpus_needed
+    return not named & set(lost) if value else min(lost) >= gpus_here(intent)
 
 
 def _lost(index: str, words: str, served: bool) -> Judgement:

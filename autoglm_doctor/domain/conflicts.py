@@ -244,7 +244,7 @@ def _allows(specifier: SpecifierSet | None, version: str) -> bool:
     """Is the version allowed? What cannot be compared is no conflict."""
     if not specifier:
         return True
-    parsed = _version(version)
+    parsed = version_of(version)
     return parsed is None or specifier.contains(parsed, prereleases=True)
 
 
@@ -253,7 +253,7 @@ def _allows(specifier: SpecifierSet | None, version: str) -> bool:
 
 def too_new(specifier: str, version: str) -> bool:
     """Is the version above what the specifier allows (and not below it, or one it excludes by name)?"""
-    found, parsed = _specifiers(specifier), _version(version)
+    found, parsed = _specifiers(specifier), version_of(version)
     if found is None or parsed is None:
         return False
     release = Version(parsed.base_version)  # 5.0.0rc0 is no "<5"
@@ -261,7 +261,7 @@ def too_new(specifier: str, version: str) -> bool:
 
 
 def _above(release: Version, operator: str, bound: str) -> bool:
-    limit = _version(bound)
+    limit = version_of(bound)
     if limit is None:
         return False
     if operator == "<":
@@ -295,7 +295,7 @@ def _within(found: SpecifierSet, candidates: Iterable[str]) -> Iterator[str]:
     floor = max((Version(one.version) for one in found if one.operator in (">=", "~=", ">")), default=None)
     ceiling = min((Version(one.version) for one in found if one.operator in ("<=", "<")), default=None)
     for candidate in candidates:
-        version = _version(candidate)
+        version = version_of(candidate)
         if version is None or (floor is not None and version < floor):
             continue
         # "<=1.0" takes 1.0+cu128: its upper bound is one of public versions.
@@ -304,7 +304,8 @@ def _within(found: SpecifierSet, candidates: Iterable[str]) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=8192)
-def _version(text: str) -> Version | None:
+def version_of(text: str) -> Version | None:
+    """A version that packaging understands; None for anything else."""
     try:
         return Version(text)
     except InvalidVersion:

@@ -14,6 +14,7 @@ from autoglm_doctor.checks.torch_gpu import architectures
 from autoglm_doctor.facts import Cuda, Driver, Environment, Facts, Gpu, Host, PciGpu, Torch, known, with_readings
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent, Launch
+from autoglm_doctor.launch import parse_command
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.runner import run_checks
 from autoglm_doctor.testing import judge
@@ -256,6 +257,15 @@ NO_GPU_HERE: dict[str, Any] = {"driver": driver("590.48.01", **LOADED), "gpus": 
             },
             "not_applicable",
             id="the container was given one of two",
+        ),
+        pytest.param(
+            {
+                "gpus": (HERE,),
+                "pci_gpus": (pci("0x20b5", "0000:41:00.0", by="nvidia"), DROPPED),
+                "intent": parse_command(["vllm", "serve", "m", "-tp", "1", "-pp", "2", "--nnodes", "2"]),
+            },
+            "not_applicable",
+            id="its share of a cluster",
         ),
         pytest.param(
             {"gpus": (gpu("6.0"),), "pci_gpus": (pci(RTX_4090, by="nvidia"),)},

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
-from autoglm_doctor.domain.resolve.obstacles import allows, obstacle, older, version_of
+from autoglm_doctor.domain.conflicts import version_of
+from autoglm_doctor.domain.resolve.obstacles import allows, obstacle, older
 from autoglm_doctor.domain.resolve.releases import Library, Model, Place, Release, Shelf
 from autoglm_doctor.finding import Text
 

@@ -12,11 +12,11 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from autoglm_doctor.domain.conflicts import demand, install_line, satisfiable
+from autoglm_doctor.domain.conflicts import demand, install_line, satisfiable, version_of
 from autoglm_doctor.domain.driver.ways import NEWER_GPU, WITH_TRANSFORMERS, driver_for
 from autoglm_doctor.domain.resolve.choose import Answer, library_for, suits
 from autoglm_doctor.domain.resolve.lines import then_lines
-from autoglm_doctor.domain.resolve.obstacles import allows, obstacle, version_of
+from autoglm_doctor.domain.resolve.obstacles import allows, obstacle
 from autoglm_doctor.domain.resolve.plan import Plan, plan_for
 from autoglm_doctor.domain.resolve.releases import Library, Model, Place, Release, Shelf
 from autoglm_doctor.domain.resolve.shelf import ENGINES, shelf_of

@@ -8,19 +8,11 @@ from collections.abc import Callable
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from autoglm_doctor.domain.conflicts import version_of
 from autoglm_doctor.domain.resolve.releases import Model, Place, Release
 from autoglm_doctor.finding import Text
 
 Rule = Callable[[Release, Place, Model], Text | None]
-
-
-@functools.lru_cache(maxsize=4096)
-def version_of(text: str) -> Version | None:
-    """A version that packaging understands; None for anything else."""
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
 
 
 @functools.lru_cache(maxsize=8192)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from autoglm_doctor.domain.conflicts import version_of
 from autoglm_doctor.domain.resolve.choose import Answer, choose
-from autoglm_doctor.domain.resolve.obstacles import obstacle, older, version_of
+from autoglm_doctor.domain.resolve.obstacles import obstacle, older
 from autoglm_doctor.domain.resolve.releases import Model, Place, Release, Shelf
 from autoglm_doctor.domain.resolve.shelf import builds_of
 from autoglm_doctor.matrix import Matrix

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
+from autoglm_doctor.domain.conflicts import version_of
 from autoglm_doctor.domain.resolve.choose import Answer, Refused, choose
-from autoglm_doctor.domain.resolve.obstacles import older, version_of
+from autoglm_doctor.domain.resolve.obstacles import older
 from autoglm_doctor.domain.resolve.own_page import in_its_place, own_build
 from autoglm_doctor.domain.resolve.releases import Model, Place, Shelf
 from autoglm_doctor.domain.resolve.shelf import shelf_of

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from autoglm_doctor.domain.resolve.obstacles import version_of
+from autoglm_doctor.domain.conflicts import version_of
 from autoglm_doctor.domain.resolve.releases import Library, Model, Release, Shelf
 from autoglm_doctor.matrix import EngineBuild, EngineRelease, Matrix
 from autoglm_doctor.matrix import Release as LibraryRow

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autoglm_doctor.domain.conflicts import installed_version
+from autoglm_doctor.domain.conflicts import installed_version, version_of
 from autoglm_doctor.domain.model import model_config
-from autoglm_doctor.domain.resolve.obstacles import version_of
 from autoglm_doctor.domain.resolve.releases import Model, Place
 from autoglm_doctor.domain.resolve.shelf import model_of
 from autoglm_doctor.facts import Driver, Gpu, Host, Interpreter, ModelFiles, Packages
