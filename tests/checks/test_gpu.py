@@ -245,6 +245,8 @@ def test_cuda_that_does_not_start_makes_a_lost_gpu_red() -> None:
     failed = Cuda(library="libcuda.so.1", init_code=999)
     assert judge(gpus_answer, gpus=HALF, cuda=failed, intent=wants(1))[0].status == "fail"
     assert judge(gpus_answer, gpus=HALF, cuda=counted(1), intent=wants(1))[0].status == "warn"
+    shared = parse_command(["vllm", "serve", "/m", "-pp", "2", "--nnodes", "2"])  # the other stands elsewhere
+    assert judge(gpus_answer, gpus=HALF, cuda=counted(1), intent=shared)[0].status == "warn"
 
 
 def test_a_lost_gpu_is_one_red() -> None:
