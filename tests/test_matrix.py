@@ -200,7 +200,25 @@ def test_torch(ask: Ask, answer: object) -> None:
             known(M.engine_release("vllm", "99"), "since"),
             id="not known: the newest",
         ),
-        pytest.param(lambda m: m.engine_release("vllm", "0.7.3"), None, id="before the table"),
+        pytest.param(lambda m: m.engine_release("vllm", "0.1.7"), None, id="before the table"),
+        pytest.param(lambda m: m.engines["vllm"][0].since, "0.8.0", id="the oldest that anybody is sent to"),
+        pytest.param(
+            lambda m: known(m.engine_release("vllm", "0.2.1.post1"), "cuda_major"), 11, id="the last vLLM of CUDA 11"
+        ),
+        pytest.param(
+            lambda m: known(m.engine_release("vllm", "0.2.2"), "cuda_major"), 12, id="the first vLLM of CUDA 12"
+        ),
+        pytest.param(lambda m: known(m.engine_release("vllm", "0.5.4"), "torch"), "2.4.0", id="an old vLLM's pin"),
+        pytest.param(lambda m: known(m.engine_release("vllm", "0.2.2"), "torch"), "", id="a vLLM without a pin"),
+        pytest.param(
+            lambda m: known(m.engine_release("vllm", "0.2.2"), "torch_range"), ">=2.1.0", id="what it asks for instead"
+        ),
+        pytest.param(lambda m: m.engine_glibc("vllm", "0.2.2"), "", id="the glibc of a vLLM without a pin"),
+        pytest.param(
+            lambda m: [row.since for row in m.engines_for_transformers("sglang", "4.48.3")],
+            ["0.4.3.post3", "0.4.3.post4", "0.4.4", "0.4.4.post1"],
+            id="SGLang for an old transformers",
+        ),
         pytest.param(lambda m: m.engine_release("vllm", "nonsense"), None, id="no version"),
         pytest.param(lambda m: m.engine_glibc("vllm", "0.12.0"), "2.31", id="glibc of vLLM 0.12"),
         pytest.param(lambda m: m.engine_glibc("vllm", "0.20.1"), "2.35", id="glibc of vLLM 0.20.1"),
@@ -308,6 +326,14 @@ def test_engines(ask: Ask, answer: object) -> None:
         ),
         pytest.param(
             lambda m: m.bad_pairs({"vllm": "0.24.0", "transformers": "5.5.3"}), (), id="the pair that resolves"
+        ),
+        pytest.param(
+            lambda m: m.bad_pairs({"vllm": "0.7.2", "transformers": "4.49.0"}), (), id="a pair for some models only"
+        ),
+        pytest.param(
+            lambda m: len(m.bad_pairs({"vllm": "0.7.2", "transformers": "4.49.0"}, "qwen2_5_vl")),
+            1,
+            id="the model of such a pair",
         ),
     ],
 )

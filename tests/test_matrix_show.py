@@ -10,6 +10,7 @@ import pytest
 from autoglm_doctor.cli.matrix_answers import answer
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.matrix.models import LIBRARIES
 
 M = load_matrix()
 
@@ -80,7 +81,41 @@ M = load_matrix()
             id="an architecture",
         ),
         pytest.param("cuda", "12.9", ("driver, at least 525.60.13", "PTX needs branch 575"), id="a CUDA release"),
-        pytest.param("onnxruntime", "1.18.1", ("built for CUDA 11",), id="another server"),
+        pytest.param(
+            "onnxruntime",
+            "1.18.1",
+            ("built for CUDA 11", "driver, at least 450.80.02", "built for cuDNN 8"),
+            id="another server",
+        ),
+        pytest.param("onnxruntime-gpu", "1.31.1", ("cuda 13.0", "built for CUDA 13"), id="what both tables say"),
+        pytest.param(
+            "tensorrt-llm",
+            "1.0.0",
+            (
+                "released 2025-09-24",
+                "torch <=2.8.0a0,>=2.7.1",
+                "transformers 4.53.1",
+                "tensorrt ~=10.11.0",
+                "wheels for Python 3.10 3.12",
+                "built for CUDA 12",
+                "GPU, at least compute capability 8.0",
+                "told by nvidia.github.io/TensorRT-LLM",
+            ),
+            id="TensorRT-LLM 1.0",
+        ),
+        pytest.param(
+            "TRTLLM",
+            "v1.2.1",
+            ("driver, at least 580.65.06", "nccl-package nvidia-nccl-cu13", "note torch 2.9 of the default index"),
+            id="TensorRT-LLM for CUDA 13, by its short name",
+        ),
+        pytest.param(
+            "tensorrt_llm",
+            "0.16.0",
+            ("tensorrt-llm 0.16.0: not in the table of releases", "built for CUDA 12"),
+            id="a release that only the hand knows",
+        ),
+        pytest.param("torchserve", "0.12.0", ("wheels py3", "pure Python"), id="a server without CUDA of its own"),
     ],
 )
 def test_answers(what: str, which: str, said: tuple[str, ...]) -> None:
@@ -89,7 +124,7 @@ def test_answers(what: str, which: str, said: tuple[str, ...]) -> None:
         assert one in text
 
 
-@pytest.mark.parametrize("what", ["torch", "vllm", "sglang", "transformers"])
+@pytest.mark.parametrize("what", ["torch", "vllm", "sglang", *LIBRARIES])
 def test_without_a_version_the_newest_is_shown(what: str) -> None:
     assert M.newest_release(what) in answer(M, what, "")[0]
 
@@ -102,8 +137,10 @@ def test_without_a_version_the_newest_is_shown(what: str) -> None:
         pytest.param("driver", "new", "no driver version", id="no version"),
         pytest.param("torch", "0.4", "has no torch", id="no such torch"),
         pytest.param("gpu", "RTX 4091", "near: ", id="no such card"),
-        pytest.param("vllm", "0.1", "begins with 0.8.0", id="before the table"),
+        pytest.param("vllm", "0.1", "begins with 0.2.0", id="before the table"),
         pytest.param("transformers", "9.9", "5.23.0", id="no such release"),
+        pytest.param("tensorrt-llm", "0.5.0", "it has 0.18.0", id="a server before the tables"),
+        pytest.param("tensorrt-llm", "newest", "it has 0.18.0", id="no version of a server"),
         pytest.param("model", "nobodys", "neither a model type nor an architecture", id="no such model"),
         pytest.param("cuda", "7.5", "majors", id="no such CUDA"),
     ],

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.matrix import EngineRelease, Matrix, TorchBuild
+from autoglm_doctor.matrix.models import LIBRARIES
+from autoglm_doctor.matrix.rows import OtherServer
 
 Answer = Callable[[Matrix, str], Iterator[str]]
 
@@ -16,11 +18,12 @@ def answer(matrix: Matrix, what: str, which: str) -> list[str]:
     Raises:
         DoctorError: it has no such table, or no such row; with what it has.
     """
-    kind = _ALIASES.get(what.lower(), what.lower())
+    name = what.lower().replace("_", "-")
+    kind = _ALIASES.get(name, name)
     if kind not in _ANSWERS:
         raise DoctorError(f"the matrix has no table {what!r}; it has {', '.join(_ANSWERS)}")
     if not which:
-        which = matrix.newest_release(kind) if kind in ("torch", "vllm", "sglang", "transformers") else ""
+        which = matrix.newest_release(kind)
         if not which:
             raise DoctorError(f"which {kind}? For example: autoglm-doctor matrix show {kind} {_EXAMPLES[kind]}")
     return list(_ANSWERS[kind](matrix, which.removeprefix("v")))
@@ -145,14 +148,15 @@ def _engine(engine: str) -> Answer:
     def lines(matrix: Matrix, which: str) -> Iterator[str]:
         row = matrix.engine_release(engine, which)
         if row is None:
-            raise DoctorError(f"the matrix has no {engine} {which!r}; it begins with {matrix.engines[engine][0].since}")
+            first = matrix.all_engines[engine][0].since
+            raise DoctorError(f"the matrix has no {engine} {which!r}; it begins with {first}")
         same = "" if row.since == which else f": judged as {row.since}, the next older one in the table"
         yield f"{engine} {which}{same}, released {row.released}"
         need = matrix.minimum_driver(str(row.cuda_major))
         yield from _pair("CUDA major", f"{row.cuda_major}, driver {need.minimum_driver if need else '?'} or newer")
         yield from _pair("Python", row.python)
         for name in ("torch", "torchvision", "torchaudio", "transformers", "tokenizers", "numpy", "xformers"):
-            yield from _pair(name, getattr(row, name))
+            yield from _pair(name, getattr(row, name) or (row.torch_range if name == "torch" else ""))
         yield from _pair("flashinfer", row.flashinfer)
         yield from _pair("kernels", row.kernel)
         yield from _pair("glibc, at least", matrix.engine_glibc(engine, which))
@@ -161,7 +165,8 @@ def _engine(engine: str) -> Answer:
             "code for", f"{row.sass} ({'read' if row.measured else 'as its neighbours'})" if row.sass else ""
         )
         yield from _pair("PTX from 9.0 on", _ptx(matrix, row.fa2_ptx))
-        fitting = [v for v in matrix.libraries("transformers") if matrix.engine_takes(engine, which, "transformers", v)]
+        taken = [v for v in matrix.libraries("transformers") if matrix.engine_takes(engine, which, "transformers", v)]
+        fitting = [v for v in taken if not matrix.bad_pairs({engine: which, "transformers": v})]
         yield from _pair("newest transformers", fitting[-1] if fitting else "")
         yield from _source(matrix, engine, "engine_binaries")
 
@@ -175,14 +180,15 @@ def _ptx(matrix: Matrix, isa: str) -> str:
 
 def _library(package: str) -> Answer:
     def lines(matrix: Matrix, which: str) -> Iterator[str]:
-        rows = matrix.libraries(package)
+        rows, other = matrix.libraries(package), matrix.other_server(package, which)
         row, bad = rows.get(which), [one for one in matrix.known_bad if matrix.is_known_bad(package, which) == one]
-        if row is None and not bad:
+        if row is None and other is None and not bad:
             raise DoctorError(
                 f"the matrix has no {package} {which!r}; it has {', '.join(list(rows)[-12:])} and older ones"
             )
-        yield f"{package} {which}" + (f", released {row.released}" if row else "")
-        for name in ("python", "wheels", "glibc", "torch", "tokenizers", "huggingface_hub", "numpy", "cuda", "cudnn"):
+        absent = ": not in the table of releases" if other else ""
+        yield f"{package} {which}" + (f", released {row.released}" if row else absent)
+        for name in _COLUMNS:
             yield from _pair(name.replace("_", "-"), getattr(row, name, ""))
         for one in matrix.known_bad:
             if one.package == package and matrix.is_known_bad(package, which, (*one.models, "")[0]) == one:
@@ -193,11 +199,31 @@ def _library(package: str) -> Answer:
             for engine in matrix.engines:
                 takers = [r.since for r in matrix.engines_for_transformers(engine, which)]
                 yield from _pair(engine, ", ".join(takers) or "no release admits it")
-        other = matrix.other_server(package, which)
-        yield from _pair("built for CUDA", other.cuda_major if other and other.cuda_major else "")
-        yield from _source(matrix, package.replace("-", "_"))
+        if other is not None:
+            yield from _built_for(matrix, other)
+        yield from _source(matrix, package.replace("-", "_"), *(("other_servers",) if other else ()))
 
     return lines
+
+
+#: What is said of a release of a library, where its metadata says it.
+_COLUMNS = (
+    *("python", "wheels", "glibc", "torch", "transformers", "tokenizers", "huggingface_hub", "numpy"),
+    *("tensorrt", "flashinfer", "cuda", "cudnn", "nccl_package"),
+)
+
+
+def _built_for(matrix: Matrix, server: OtherServer) -> Iterator[str]:
+    """What is known of a server's wheels beside their metadata, with its own source."""
+    need = matrix.minimum_driver(str(server.cuda_major)) if server.cuda_major else None
+    yield from _pair("wheels for Python", server.pythons)
+    yield from _pair("built for CUDA", server.cuda_major or "")
+    yield from _pair("driver, at least", need.minimum_driver if need else "")
+    yield from _pair("built for cuDNN", server.cudnn_major or "")
+    at_least = server.minimum_capability
+    yield from _pair("GPU, at least", f"compute capability {at_least}" if at_least else "")
+    yield from _pair("note", server.note)
+    yield from _pair("told by", server.source)
 
 
 def _model(matrix: Matrix, which: str) -> Iterator[str]:
@@ -224,9 +250,9 @@ _ANSWERS: Mapping[str, Answer] = {
     "torch": _torch,
     "vllm": _engine("vllm"),
     "sglang": _engine("sglang"),
-    **{name: _library(name) for name in ("transformers", "xformers", "bitsandbytes", "accelerate", "triton")},
-    **{name: _library(name) for name in ("onnxruntime-gpu", "torchserve")},
+    **{name: _library(name) for name in LIBRARIES},
     "model": _model,
 }
-_ALIASES = {"pytorch": "torch", "nvidia": "driver", "onnxruntime": "onnxruntime-gpu", "card": "gpu"}
+_ALIASES = {"pytorch": "torch", "nvidia": "driver", "card": "gpu"}
+_ALIASES |= {"onnxruntime": "onnxruntime-gpu", "trtllm": "tensorrt-llm", "trt-llm": "tensorrt-llm"}
 _EXAMPLES = dict.fromkeys(_ANSWERS, "1.0") | {"driver": "570", "cuda": "12.8", "gpu": '"RTX 4090"', "model": "glm4v"}

@@ -1,6 +1,7 @@
 """compat_matrix.yaml as typed rows, and the questions one asks it: see docs/matrix.md."""
 
 from autoglm_doctor.matrix.load import find_matrix, load_matrix
+from autoglm_doctor.matrix.remote_code import RemoteCode
 from autoglm_doctor.matrix.rows import (
     USABLE_SHARE,
     Branch,
@@ -35,6 +36,7 @@ __all__ = [
     "Matrix",
     "ModelSupport",
     "Release",
+    "RemoteCode",
     "TorchBuild",
     "TorchCompanions",
     "TorchRelease",

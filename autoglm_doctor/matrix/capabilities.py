@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from autoglm_doctor.gpunames import find_row, is_called, named_size, near_rows
 from autoglm_doctor.matrix.drivers import Drivers
-from autoglm_doctor.matrix.numbers import capability, line, number
+from autoglm_doctor.matrix.numbers import capability, code_runs_on, line, number
 from autoglm_doctor.matrix.rows import CapabilityRow, Extra, GpuModel
 
 _GIB = 1 << 30
@@ -46,17 +46,14 @@ class Capabilities(Drivers):
     def runs_compiled_for(self, gpu: str, compiled: Iterable[str]) -> str:
         """The capability among `compiled` whose code runs on a GPU of capability `gpu`, the nearest; "" of none.
 
-        Code runs on the same major from its own minor on; Jetson's 5.3, 6.2, 7.2 and 8.7 run their own only, and
-        nothing else runs theirs.
+        As `code_runs_on`; but Jetson's 5.3, 6.2, 7.2 and 8.7 run their own only, and nothing else runs theirs.
         """
-        has = capability(gpu)
         best: tuple[tuple[int, int], str] | None = None
         for one in compiled:
-            code = capability(one)
-            if has is None or code is None or code[0] != has[0] or code[1] > has[1]:
+            bare = one.rstrip("af")
+            if not code_runs_on(one, gpu) or (bare != gpu and {bare, gpu} & set(self._own_code_only)):
                 continue
-            if one != gpu and (gpu in self._own_code_only or one in self._own_code_only):
-                continue
+            code = capability(bare) or (0, 0)
             best = max(best or (code, one), (code, one))
         return best[1] if best else ""
 

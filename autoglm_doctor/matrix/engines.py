@@ -21,6 +21,11 @@ from autoglm_doctor.matrix.torches import Torches
 
 #: Engines that the matrix has releases of; a section each.
 ENGINES = ("vllm", "sglang")
+#: Servers that are known by their releases and `other_servers`, and judged by no check of their own.
+SERVERS = ("onnxruntime-gpu", "tensorrt-llm", "torchserve")
+#: Older releases are in the table for those who have them; nobody is sent there. SGLang's metadata says from there on
+#: which torch and transformers it needs.
+FIRST_OFFERED = {"vllm": "0.8.0", "sglang": "0.4.3.post3"}
 
 
 class Engines(Torches):
@@ -28,12 +33,20 @@ class Engines(Torches):
 
     @cached_property
     def engines(self) -> Mapping[str, tuple[EngineRelease, ...]]:
-        """Engine -> its releases, the oldest first."""
+        """Engine -> its releases that one may install today, the oldest first."""
+        return {
+            engine: tuple(row for row in rows if Version(row.since) >= Version(FIRST_OFFERED.get(engine, "0")))
+            for engine, rows in self.all_engines.items()
+        }
+
+    @cached_property
+    def all_engines(self) -> Mapping[str, tuple[EngineRelease, ...]]:
+        """Engine -> every release in the table, the oldest first."""
         return {engine: self._releases(engine) for engine in ENGINES}
 
     @cached_property
     def other_servers(self) -> tuple[OtherServer, ...]:
-        """ONNX Runtime, TorchServe: what their wheels are built for."""
+        """ONNX Runtime, TensorRT-LLM, TorchServe: what their wheels are built for."""
         return self.rows(tuple[OtherServer, ...], "other_servers")
 
     @cached_property
@@ -62,7 +75,7 @@ class Engines(Torches):
 
     def engine_release(self, engine: str, version: str | None) -> EngineRelease | None:
         """The row that covers a version; the newest one when the version is not known (None)."""
-        rows = self.engines.get(engine, ())
+        rows = self.all_engines.get(engine, ())
         if version is None:
             return rows[-1] if rows else None
         return covering(rows, version)
@@ -81,21 +94,28 @@ class Engines(Torches):
         said = [text for text in (own, self.torch_glibc(row.torch) if row.torch else "") if text]
         return max(said, key=Version, default="")
 
-    def engine_needs_driver_for_ptx(self, engine: str, version: str, gpu: str) -> str:
+    def engine_needs_driver_for_ptx(self, engine: str, version: str, gpu: str, machine: str = "") -> str:
         """The PTX ISA that the driver must compile for this engine on a GPU of capability `gpu`; "" for none.
 
         vLLM's FlashAttention-2 has compiled code for 8.0 only. From 9.0 on the driver compiles its PTX, which
         minor-version compatibility does not cover; on 9.0 itself only where FlashAttention-2 runs in place of 3.
         """
         row, has = self.engine_release(engine, version), capability(gpu)
-        return row.fa2_ptx if row and has and has >= (9, 0) else ""
+        if row is None or has is None or has < (9, 0):
+            return ""
+        return (row.fa2_ptx_aarch64 if machine == "aarch64" else "") or row.fa2_ptx
 
-    def engine_has_code_for(self, engine: str, version: str, gpu: str) -> bool | None:
-        """The engine's own binaries hold compiled code that runs on a capability; None when they were not read."""
+    def engine_has_code_for(self, engine: str, version: str, gpu: str, machine: str = "") -> bool | None:
+        """The engine's own binaries hold compiled code that runs on a capability; None when they were not read.
+
+        Of the wheel for a machine ("x86_64", "aarch64"), or of either.
+        """
         row = self.engine_release(engine, version)
-        if row is None or not row.sass or capability(gpu) is None:
+        if row is None or capability(gpu) is None:
             return None
-        return bool(self.runs_compiled_for(gpu, row.sass.split()))
+        lists = {"x86_64": (row.sass,), "aarch64": (row.sass_aarch64,)}.get(machine, (row.sass, row.sass_aarch64))
+        compiled = " ".join(lists).split()
+        return bool(self.runs_compiled_for(gpu, compiled)) if compiled else None
 
     def engine_takes(self, engine: str, version: str, package: str, installed: str) -> bool | None:
         """An engine's own metadata admits this version of torch, transformers, numpy ...; None: it does not say."""
@@ -106,10 +126,15 @@ class Engines(Torches):
         return within(installed, wanted)
 
     def engines_for_transformers(self, engine: str, transformers: str) -> tuple[EngineRelease, ...]:
-        """The releases of an engine whose metadata admits a transformers release, the oldest first."""
-        return tuple(
-            row for row in self.engines.get(engine, ()) if row.transformers and within(transformers, row.transformers)
-        )
+        """The releases of an engine whose metadata admits a transformers release, the oldest first.
+
+        Releases that nobody installs anew only where no other admits it.
+        """
+        for rows in (self.engines.get(engine, ()), self.all_engines.get(engine, ())):
+            found = tuple(row for row in rows if row.transformers and within(transformers, row.transformers))
+            if found:
+                return found
+        return ()
 
     def other_server(self, server: str, version: str) -> OtherServer | None:
         """What the wheels of another server ("onnxruntime-gpu") are built for; None when not known."""
@@ -117,15 +142,20 @@ class Engines(Torches):
 
 
 def _joined(pins: EnginePins, binary: EngineBinary) -> EngineRelease:
+    shared = {name: getattr(pins, name) for name in _SHARED}
+    if pins.torch and not pins.torch[:1].isdigit():  # vLLM before 0.2.6, but for 0.2.1
+        shared |= {"torch": "", "torch_range": pins.torch}
     return EngineRelease(
         since=pins.version,
         cuda_major=binary.cuda_major,
         minimum_capability=binary.minimum_capability,
         sass=binary.sass,
+        sass_aarch64=binary.sass_aarch64,
         fa2_ptx=binary.fa2_ptx,
+        fa2_ptx_aarch64=binary.fa2_ptx_aarch64,
         measured=pins.version in binary.measured,
         source=f"PyPI metadata and wheel of {pins.version}",
-        **{name: getattr(pins, name) for name in _SHARED},
+        **shared,
     )
 
 

@@ -7,12 +7,12 @@ from functools import cached_property
 
 from packaging.version import Version
 
-from autoglm_doctor.matrix.engines import Engines
+from autoglm_doctor.matrix.engines import SERVERS, Engines
 from autoglm_doctor.matrix.numbers import newest, number, within
 from autoglm_doctor.matrix.rows import KnownBad, KnownPair, ModelSupport, Release
 
 #: Sections of libraries, by the name that pip knows.
-LIBRARIES = ("transformers", "xformers", "bitsandbytes", "accelerate", "triton", "onnxruntime-gpu", "torchserve")
+LIBRARIES = ("transformers", "xformers", "bitsandbytes", "accelerate", "triton", *SERVERS)
 
 
 class Models(Engines):
@@ -88,12 +88,16 @@ class Models(Engines):
                 return row
         return None
 
-    def bad_pairs(self, packages: Mapping[str, str]) -> tuple[KnownPair, ...]:
-        """The pairs among installed packages (name -> version) that are known not to go together."""
+    def bad_pairs(self, packages: Mapping[str, str], model_type: str = "") -> tuple[KnownPair, ...]:
+        """The pairs among installed packages (name -> version) that are known not to go together.
+
+        Those that matter for some model types only are left out unless the model is of one.
+        """
         return tuple(
             row
             for row in self.known_pairs
             if all(within(packages.get(name), versions) for name, versions in row.packages.items())
+            and (row.models in ("", "multimodal") or model_type in row.models.split())
         )
 
     def needs(self, package: str, version: str, of: str) -> str:

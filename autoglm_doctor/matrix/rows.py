@@ -88,6 +88,10 @@ class Release:
     huggingface_hub: str = ""
     cuda: str = ""
     cudnn: str = ""
+    transformers: str = ""
+    tensorrt: str = ""
+    flashinfer: str = ""
+    nccl_package: str = ""  # "nvidia-nccl-cu13 2.27.7": its name tells the CUDA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +156,9 @@ class EngineBinary:
     cuda_major: int
     minimum_capability: str
     sass: str = ""
+    sass_aarch64: str = ""
     fa2_ptx: str = ""
+    fa2_ptx_aarch64: str = ""
     measured: tuple[str, ...] = ()
 
 
@@ -218,9 +224,12 @@ class EngineRelease:
     numpy: str = ""
     xformers: str = ""
     flashinfer: str = ""
+    torch_range: str = ""  # ">=2.1.0", where it pins none
     kernel: str = ""  # "sgl-kernel 0.3.19"
-    sass: str = ""  # capabilities that its binaries have compiled code for
+    sass: str = ""  # capabilities that its binaries have compiled code for, on x86-64; "10.0a": for 10.0 alone
+    sass_aarch64: str = ""  # the same of the wheels for Arm; "": not read
     fa2_ptx: str = ""  # PTX ISA of FlashAttention-2, which a GPU from 9.0 on must have compiled by the driver
+    fa2_ptx_aarch64: str = ""  # where the wheel for Arm holds another
     measured: bool = False  # this release's own binaries were read; else those of its neighbours
 
 
@@ -256,7 +265,7 @@ class KnownPair:
     what: str
     instead: str
     source: str
-    models: str = ""  # "multimodal": only for models with pictures
+    models: str = ""  # "multimodal": only for models with pictures; else model types: "qwen2_vl qwen2_5_vl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,9 +275,11 @@ class OtherServer:
     server: str
     since: str
     cuda_major: int  # 0: its wheels hold no CUDA
-    cudnn_major: int
+    cudnn_major: int  # 0: none of its own
     source: str
     minimum_capability: str = ""
+    pythons: str = ""  # that it has wheels for, where no index tells: "3.10 3.12"
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,14 @@ import datetime
 from functools import cached_property
 
 from autoglm_doctor.errors import DoctorError
-from autoglm_doctor.matrix.models import Models
+from autoglm_doctor.matrix.remote_code import RemoteCodes
 from autoglm_doctor.matrix.rows import Origin
 
 #: In any 60 days of 2026 vLLM had 4 to 8 releases, SGLang 2 to 7, transformers 4 to 13: an older table misses some.
 OLD_AFTER_DAYS = 60
 
 
-class Matrix(Models):
+class Matrix(RemoteCodes):
     """All tables and all questions; immutable, and a section is read when it is first asked for."""
 
     @cached_property

@@ -10,6 +10,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from matrix_parts import stubs
+
 Records = Mapping[str, Mapping[str, Any]]
 Section = dict[str, Any]
 
@@ -38,8 +40,16 @@ _TABLES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "triton": ("triton", {}),
     "onnxruntime_gpu": ("onnxruntime-gpu", {"cuda": _CUDA, "cudnn": _CUDNN, "numpy": "numpy"}),
     "torchserve": ("torchserve", {}),
+    "tensorrt_llm": (
+        "tensorrt-llm",
+        {c: c for c in ("torch", "transformers", "numpy", "tensorrt")}
+        | {"flashinfer": "flashinfer-python", "nccl_package": r"nvidia-nccl-cu\d+"},
+    ),
 }
+#: Columns that tell which of several packages it is.
+_NAMED = ("kernel", "nccl_package")
 _SOURCE = "PyPI: Requires-Dist and Requires-Python of the Linux x86-64 wheel, names and dates of the files"
+_STUB_SOURCE = "the stub on PyPI: Requires-Dist and Requires-Python, which are the wheel's, and its date"
 _FROM_WHEELS: Mapping[str, str] = {
     "model_types": "CONFIG_MAPPING_NAMES in the wheels of transformers; 4.28.0 stands for itself and all before",
     "vllm_architectures": "the model registry in the wheels of vLLM; 0.8.0 stands for itself and all before",
@@ -54,7 +64,8 @@ def derive(recorded: Mapping[str, Any]) -> dict[str, Section]:
     for name, (package, columns) in _TABLES.items():
         records = packages.get(package, {})
         rows = [_row(version, records[version], columns) for version in sorted(records, key=Version)]
-        made[name] = {"source": _SOURCE, "verified": day, "hand": False, "rows": rows}
+        source = _STUB_SOURCE if package in stubs.PACKAGES else _SOURCE
+        made[name] = {"source": source, "verified": day, "hand": False, "rows": rows}
     for row in made["torch"]["rows"]:
         for companion in ("torchvision", "torchaudio"):
             if found := _companion(row["version"], packages.get(companion, {})):
@@ -84,7 +95,7 @@ def _pin(column: str, name: str, requires: Iterable[str]) -> str:
         text = exact[1] if exact else text
         if column == "cuda":  # the releases of a runtime are those of its CUDA
             text = ".".join(text.split(".")[:2])
-        return f"{wanted.name} {text}" if column == "kernel" else text
+        return f"{wanted.name} {text}".strip() if column in _NAMED else text
     return ""
 
 

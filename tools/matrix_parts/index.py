@@ -21,20 +21,22 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from matrix_parts import stubs
+
 #: Package -> the oldest release that the matrix speaks of.
 PACKAGES: Mapping[str, str] = {
     "torch": "1.12.0",
     "torchvision": "0.13.0",
     "torchaudio": "0.12.0",
     "triton": "2.0.0",
-    "vllm": "0.8.0",
+    "vllm": "0.2.0",
     "sglang": "0.4.0",
-    "transformers": "4.50.0",
+    "transformers": "4.26.0",
     "xformers": "0.0.22",
     "bitsandbytes": "0.43.0",
-    "accelerate": "0.26.0",
+    "accelerate": "0.15.0",
     "onnxruntime-gpu": "1.16.0",
-    "tensorrt-llm": "0.9.0",
+    "tensorrt-llm": "0.18.0",  # the stubs of 0.14.0 and 0.16.0 tell of the wheel for Windows
     "torchserve": "0.8.0",
 }
 #: A pre-release that a project asks for by name (Open-AutoGLM, SGLang 0.5.6.post1).
@@ -63,9 +65,9 @@ Record = dict[str, Any]
 
 
 def read_versions(package: str) -> dict[str, str]:
-    """Version -> a Python that has a wheel of it, for the releases that the matrix speaks of."""
+    """Version -> a Python that has a wheel of it (NO_WHEEL: a stub), for the releases that the matrix speaks of."""
     found: dict[str, str] = {}
-    for python in PYTHONS:
+    for python in (stubs.NO_WHEEL,) if package in stubs.PACKAGES else PYTHONS:
         words = ["index", "versions", package, "--pre", "--json", *_target(python)]
         done = run([sys.executable, "-m", "pip", *words])
         if done.returncode == 0:
@@ -114,7 +116,12 @@ def _read(python: str, batch: Sequence[tuple[str, str]]) -> dict[tuple[str, str]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         words = ["install", "--dry-run", "--no-deps", "--ignore-installed", "--report", str(report), "--target", folder]
-        done = run([sys.executable, "-m", "pip", *words, "--use-feature=fast-deps", *_target(python), *lines])
+        variables = {}
+        if python == stubs.NO_WHEEL:
+            words, variables = [*words, "--no-build-isolation"], stubs.stand_in(Path(folder, "backend"))
+        else:
+            words.append("--use-feature=fast-deps")
+        done = run([sys.executable, "-m", "pip", *words, *_target(python), *lines], **variables)
         if done.returncode:
             return None
         installs = [one["metadata"] for one in json.loads(report.read_text())["install"]]
@@ -196,6 +203,8 @@ def _holds(requirement: Requirement, extra: str) -> bool:
 
 
 def _target(python: str) -> list[str]:
+    if python == stubs.NO_WHEEL:
+        return ["--no-binary=:all:"]
     platforms = [word for platform in PLATFORMS for word in ("--platform", f"{platform}_x86_64")]
     return ["--only-binary=:all:", "--python-version", python, *platforms]
 
@@ -204,8 +213,8 @@ def _name(text: str) -> str:
     return re.sub(r"[-_.]+", "-", text).lower()
 
 
-def run(words: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
+def run(words: Sequence[str], text: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """A program to its end, within ten minutes."""
-    environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    environ = {**os.environ, **variables, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_PYTHON_DOWNLOADS": "never"}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', '')}"  # uv lies beside Python
     return subprocess.run(words, capture_output=True, text=True, timeout=600, check=False, env=environ, input=text)

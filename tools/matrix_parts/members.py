@@ -20,7 +20,7 @@ _LISTS = ("transformers/models/auto/auto_mappings.py", "transformers/models/auto
 
 def model_types(version: str) -> frozenset[str]:
     """The keys of CONFIG_MAPPING of one release of transformers."""
-    with _open(_wheel_url("transformers", version)) as wheel:
+    with open_wheel(_wheel_url("transformers", version)) as wheel:
         names = set(wheel.namelist())
         texts = [wheel.read(name).decode() for name in _LISTS if name in names]
     return frozenset(kind for text in texts for kind in _keys(text))
@@ -44,7 +44,8 @@ def _wheel_url(package: str, version: str) -> str:
         return str(tomllib.loads(target.read_text())["packages"][0]["wheels"][0]["url"])
 
 
-def _open(url: str) -> ZipFile:
+def open_wheel(url: str) -> ZipFile:
+    """A wheel of which only what is asked for is fetched."""
     from pip._internal.network.lazy_wheel import LazyZipOverHTTP
     from pip._internal.network.session import PipSession
 
@@ -53,7 +54,7 @@ def _open(url: str) -> ZipFile:
 
 def vllm_architectures(version: str) -> frozenset[str]:
     """The architectures (config.json) in the registry of one release of vLLM."""
-    with _open(_wheel_url("vllm", version)) as wheel:
+    with open_wheel(_wheel_url("vllm", version)) as wheel:
         text = wheel.read("vllm/model_executor/models/registry.py").decode()
     tables = re.findall(r"^_[A-Z_]*MODELS[^=\n]*= \{(.*?)^\}", text, re.DOTALL | re.MULTILINE)
     return frozenset(name for table in tables for name in re.findall(r"^\s*\"(\w+)\": \(?", table, re.MULTILINE))
@@ -62,7 +63,7 @@ def vllm_architectures(version: str) -> frozenset[str]:
 def sglang_architectures(version: str) -> frozenset[str]:
     """The EntryClass names of the model files of one release of SGLang."""
     found: set[str] = set()
-    with _open(_wheel_url("sglang", version)) as wheel:
+    with open_wheel(_wheel_url("sglang", version)) as wheel:
         for name in wheel.namelist():
             if re.fullmatch(r"sglang/srt/models/\w+\.py", name):
                 entry = re.search(r"^EntryClass(?::[^=]*)? = (\[.*?\]|\w+)", wheel.read(name).decode(), re.M | re.S)

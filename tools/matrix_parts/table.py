@@ -29,9 +29,11 @@ def replaced(text: str, sections: Mapping[str, Mapping[str, Any]], day: str) -> 
     """The file with these sections exchanged, and its date; what stands between sections stays."""
     for name, section in sections.items():
         pattern = re.compile(rf"^{name}:.*?(?=^[^\s]|\Z)", re.MULTILINE | re.DOTALL)
-        if not pattern.search(text):
+        found = pattern.search(text)
+        if not found:
             raise SystemExit(f"compat_matrix.yaml has no section {name}")
-        text = pattern.sub(written(name, section).replace("\\", r"\\"), text, count=1)
+        gap = "\n" if found[0].endswith("\n\n") else ""  # the line that sets the next section off
+        text = text[: found.start()] + written(name, section) + gap + text[found.end() :]
     return re.sub(r"^generated: .*$", f'generated: "{day}"', text, count=1, flags=re.MULTILINE)
 
 
