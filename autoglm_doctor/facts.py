@@ -17,6 +17,7 @@ from autoglm_doctor.facts_gpu import DeviceRun as DeviceRun
 from autoglm_doctor.facts_gpu import Driver as Driver
 from autoglm_doctor.facts_gpu import Gpu as Gpu
 from autoglm_doctor.facts_gpu import GpuProcess as GpuProcess
+from autoglm_doctor.facts_gpu import KernelLibrary as KernelLibrary
 from autoglm_doctor.facts_gpu import PciGpu as PciGpu
 from autoglm_doctor.facts_gpu import Product as Product
 from autoglm_doctor.facts_gpu import TorchRun as TorchRun
@@ -98,6 +99,7 @@ class Interpreter:
     # What the intended command starts and is not there; "": found, or no command; None: nobody looked.
     missing_program: str | None = None
     torch_folder: str | None = None  # where `import torch` would find it; "": nowhere; None: not asked
+    externally_managed: bool | None = None  # pip and uv refuse to install into it (PEP 668); None: not read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +300,7 @@ class Facts:
     interpreter: Reading[Interpreter] = field(default_factory=_not_run)
     packages: Reading[Packages] = field(default_factory=_not_run)
     torch: Reading[Torch] = field(default_factory=_not_run)
+    kernels: Reading[tuple[KernelLibrary, ...]] = field(default_factory=_not_run)
     torch_run: Reading[TorchRun] = field(default_factory=_not_run)
     toolchain: Reading[Toolchain] = field(default_factory=_not_run)
     memory: Reading[Memory] = field(default_factory=_not_run)

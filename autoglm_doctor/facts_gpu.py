@@ -25,6 +25,7 @@ class Driver:
     nvml_code: int | None = None  # return code of nvmlInit: 0 is success, 18 a library/kernel mismatch
     nvml_error: str | None = None  # its text, or the dynamic loader's
     read_by: tuple[str, ...] = ()  # the sources that answered, best first
+    open_module: bool | None = None  # the flavour of the kernel module, open or proprietary; None: not read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,3 +114,19 @@ class TorchRun:
     cuda_error: str | None = None  # why torch cannot use CUDA, in its own words
     cuda_tried: bool = True  # False: torch was imported, and CUDA left alone behind a driver that hangs
     devices: tuple[DeviceRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelLibrary:
+    """GPU code that a package brings for itself, by the headers of its libraries; nothing is loaded.
+
+    A library is made of many source files. The kernels of the greatest number of them, made for the same
+    architectures, are its common ones, without which nothing runs; others are special to some GPUs.
+    """
+
+    package: str  # "vllm", "sgl-kernel", "flash-attn"
+    name: str  # below the folder of packages, "vllm/_C.abi3.so"; of several that are one set, the first
+    common: tuple[str, ...]  # architectures of the common kernels, ("sm_80", "sm_90a", "compute_80")
+    others: tuple[str, ...] = ()  # further ones, in at least a twentieth of the source files: fewer are strays
+    ptx: str = ""  # the newest PTX ISA among the common kernels, "8.8"; "": they hold no PTX
+    cuda_major: int | None = None  # of the CUDA runtime that it is linked with; None: with none, or with several

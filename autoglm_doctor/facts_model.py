@@ -37,6 +37,7 @@ class ModelFiles:
     broken_files: tuple[str, ...] = ()  # JSON that does not parse, LFS pointers
     has_chat_template: bool = False
     custom_code: bool = False  # auto_map: the repository wants its own code to run
+    pooling: bool | None = None  # modules.json of sentence-transformers names a pooling layer; None: not read
     # Bytes of the tensors by what they are: "vision", "head", "embedding", "experts", "linear" (all others: attention,
     # dense layers, norms, routers). Together tensor_bytes of all files. Empty: not read.
     groups: Mapping[str, int] = field(default_factory=dict)

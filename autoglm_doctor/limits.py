@@ -10,6 +10,7 @@ PROBE_SECONDS = {
     "storage": 10.0,
     "interpreter": 30.0,
     "packages": 30.0,
+    "kernels": 20.0,
     "toolchain": 20.0,
     "model": 30.0,
     "cuda": 60.0,

@@ -103,6 +103,7 @@ _DOING = {
     "model": "reading the model's headers",
     "interpreter": "asking the target interpreter",
     "packages": "reading the installed packages",
+    "kernels": "reading the engine's GPU code",
     "toolchain": "looking for compilers",
     "cuda": "importing torch, starting CUDA",
     "disk": "measuring the disk",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import time
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 from autoglm_doctor.api import Check
 from autoglm_doctor.domain import native
+from autoglm_doctor.domain.managed import into_environment
 from autoglm_doctor.errors import DoctorError
 from autoglm_doctor.facts import Facts, Reading, fact_names
 from autoglm_doctor.finding import Finding, Judgement, Text
@@ -124,6 +126,7 @@ def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tupl
                 raise ValueError(
                     "the check said nothing" if not judgements else f"more than {MOST_JUDGEMENTS} findings"
                 )
+            judgements = [_for_its_python(judgement, facts, intent) for judgement in judgements]
             for judgement in judgements:
                 _speak(judgement)
     # A broken check, ours or a plug-in's, costs one line and never the report; sys.exit() is one more way to break.
@@ -131,6 +134,15 @@ def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tupl
         return ((_broken(check, error), None),)
     seconds = time.perf_counter() - started
     return tuple((_finding(check, judgement, seconds), judgement.explained_by) for judgement in judgements)
+
+
+def _for_its_python(judgement: Judgement, facts: Facts, intent: Intent) -> Judgement:
+    """Install lines as the deployment's Python takes them: a distribution's own takes none (PEP 668)."""
+    python, packages = facts.interpreter.value, facts.packages.value
+    if not judgement.fixes or python is None or not python.externally_managed:
+        return judgement
+    fixes = tuple(into_environment(fix, intent.engine, python, packages) for fix in judgement.fixes)
+    return dataclasses.replace(judgement, fixes=fixes)
 
 
 def _speak(judgement: Judgement) -> None:
@@ -232,8 +244,6 @@ def _explained(
 
 
 def _skip(finding: Finding, root: str) -> Finding:
-    import dataclasses
-
     return dataclasses.replace(
         finding,
         status="skipped",

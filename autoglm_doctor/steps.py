@@ -81,6 +81,11 @@ def _packages(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Readi
     return {"sys_path": list(target.value.sys_path), "torch_folder": target.value.torch_folder}
 
 
+def _kernels(facts: Facts, _: Intent, __: Options) -> Mapping[str, Any] | Reading[Any]:
+    target = facts.interpreter
+    return _without_interpreter(facts) if target.value is None else {"sys_path": list(target.value.sys_path)}
+
+
 def _toolchain(facts: Facts, _: Intent, options: Options) -> Mapping[str, Any] | Reading[Any]:
     target = facts.interpreter.value
     if target is None:  # perhaps since PATH leads through a mount that hangs: it would hang here as well
@@ -199,6 +204,12 @@ STEPS: tuple[Step, ...] = (
     Step(
         probe=_probe("packages", module="autoglm_doctor.probes.packages", gives=("packages", "torch")),
         arguments=_packages,
+        needs=("interpreter",),
+    ),
+    Step(
+        # Alone, as libraries of several 100 MB may lie on a slow disk: the packages are known all the same.
+        probe=_probe("kernels", module="autoglm_doctor.probes.kernels", gives=("kernels",)),
+        arguments=_kernels,
         needs=("interpreter",),
     ),
     Step(

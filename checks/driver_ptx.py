@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from packaging.version import Version
 
@@ -18,6 +19,7 @@ from autoglm_doctor.api import (
     Intent,
     Interpreter,
     Judgement,
+    KernelLibrary,
     Matrix,
     ModelFiles,
     Packages,
@@ -30,28 +32,43 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
-from autoglm_doctor.checks.engine import model_type
+from autoglm_doctor.checks.engine import NAMES, model_type
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
 from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
 from autoglm_doctor.domain.driver.ways import driver_for
+from autoglm_doctor.domain.kernels import code_for, engine_library, flash_attention_2
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability, number
 from autoglm_doctor.profiles import find_profile
 
-_SOURCE = "PTX ISA in vLLM's wheel (_vllm_fa2_C.abi3.so); NVIDIA's table of PTX ISAs in cuda-bindings"
+_SOURCE = "PTX ISA in the engine's library; NVIDIA's table of PTX ISAs in cuda-bindings"
+_FA2 = "FlashAttention-2"
+
+#: Models whose vision tower was read in vLLM 0.11 to 0.13.
+_TOWERS = ("glm4v", "glm4v_moe", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
+
+
+class _Ptx(NamedTuple):
+    """PTX that the driver must compile for one GPU."""
+
+    isa: str  # "8.8"
+    cuda: str  # release whose driver compiles it; "": not in our table
+    what: str  # what it is, for the reader
+    sure: bool = False  # the engine does nothing without it
 
 
 class _Case(NamedTuple):
     """What one GPU is judged by."""
 
-    version: str  # of vLLM
-    needs: str  # CUDA release whose driver compiles the PTX
+    engine: str  # with its version
+    ptx: _Ptx | None
     has: str  # the newest CUDA release that this driver knows
     backend: str  # the attention backend that was asked for, in capitals; "": vLLM's own choice
     fa2: bool  # FlashAttention-2 was asked for
-    pictures: bool  # the model has a vision tower, whose attention is another choice
+    pictures: bool  # the model has a vision tower that takes FlashAttention-2 from 10.0 on
+    tower: str  # "" where it does not on 9.0, "open" where that is not known, else "sure"
     compat: bool  # a libcuda of which no more is known than that it is newer takes the driver's place
 
 
@@ -65,6 +82,7 @@ def driver_compiles_ptx(
     driver: Driver,
     packages: Packages,
     gpus: tuple[Gpu, ...],
+    kernels: tuple[KernelLibrary, ...] | None,
     cuda: Cuda | None,
     environment: Environment | None,
     interpreter: Interpreter | None,
@@ -74,19 +92,20 @@ def driver_compiles_ptx(
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
-    """The driver compiles the kernels that vLLM brings as PTX only.
+    """The driver compiles the kernels that the engine brings as PTX only.
 
     Any driver of a CUDA major runs compiled code of all its releases, but it compiles PTX only up to its own release.
     vLLM's wheel has FlashAttention-2 compiled for 8.0 alone. On GPUs from 9.0 on the driver must compile it, and an
     older one ends the first request, or the start, with "the provided PTX was compiled with an unsupported toolchain":
     vLLM 0.12 to 0.19 needs driver 575 (CUDA 12.9) there, 0.20 and later 580, although torch works with an older one.
 
-    Measured by comparing the CUDA release of that PTX (read from vLLM's wheels; a tag such as +cu129 tells it) with
-    the newer of what libcuda says and what the driver's branch knows. Red on 12.x (RTX 50, RTX PRO, GB10), where vLLM
-    takes FlashAttention-2 by itself; on 10.x (B200, B300), where text goes through FlashInfer first
-    (vllm/platforms/cuda.py), red for models with a vision tower and open for others; on 9.0, which has
-    FlashAttention-3, only where VLLM_FLASH_ATTN_VERSION=2 or the like asks for it. Builds of your own are not judged,
-    nor are other attention backends.
+    Measured by comparing the CUDA release of that PTX with the newer of what libcuda says and what the driver's branch
+    knows. The PTX is read from the headers of the engine's own libraries; where they were not read, it is that of the
+    published wheel (a tag such as +cu129 tells it). Red wherever the engine's common kernels are there as PTX only (in
+    a build of one's own). Red for FlashAttention-2 on 12.x (RTX 50, RTX PRO, GB10), where vLLM takes it by itself; on
+    10.x (B200, B300), where text goes through FlashInfer first (vllm/platforms/cuda.py), red for models with a vision
+    tower from 0.12 on, and open for others; on 9.0 (H100, H200), which has FlashAttention-3, for the vision tower with
+    vLLM 0.11 to 0.13, and where VLLM_FLASH_ATTN_VERSION=2 asks for it. Other attention backends are not judged.
 
     vLLM issues 31700 and 47397; its documentation's page on troubleshooting (pull request 28305).
 
@@ -95,8 +114,10 @@ def driver_compiles_ptx(
     The newest vLLM whose PTX the driver compiles, or a newer driver.
     """
     on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
-    version = installed_version(packages, "vllm") if intent.engine == "vllm" else None
-    if on_cpu or version is None or not published(version):
+    version = installed_version(packages, intent.engine)
+    read = any(engine_library(kernels, intent.engine, gpu.compute_capability) for gpu in gpus)
+    listed = intent.engine == "vllm" and published(version)
+    if on_cpu or version is None or not (read or listed):
         what = "only published wheels of vLLM are known to bring kernels as PTX only"
         yield not_applicable(Text(on_cpu or what))
         return
@@ -107,8 +128,8 @@ def driver_compiles_ptx(
     compat = forward_compatible(cuda, environment, torch, intent)
     site = Site(matrix, intent, used, gpus, host, interpreter, packages, model_files)
     for gpu in (one.gpu for one in taken):
-        needs = _needs(version, gpu.compute_capability, matrix)
-        case = _case(version, needs, _newest(used, matrix), environment, model_files, intent, compat=compat)
+        needed = _needed(version, gpu.compute_capability, kernels, site)
+        case = _case(version, needed, environment, site, compat=compat)
         yield _judge(gpu, case, site)
 
 
@@ -118,64 +139,95 @@ def _newest(driver: Driver, matrix: Matrix) -> str:
     return max((one for one in said if number(one)), key=Version, default="")
 
 
-def _needs(version: str, gpu: str, matrix: Matrix) -> str:
-    """The CUDA release of the PTX for this GPU; "" where compiled code serves, or when not known."""
-    isa = matrix.engine_needs_driver_for_ptx("vllm", version, gpu)
+def _needed(version: str, gpu: str, kernels: tuple[KernelLibrary, ...] | None, site: Site) -> _Ptx | None:
+    """What the driver must compile for this GPU; None where compiled code serves, or when not known."""
+    matrix, engine = site.matrix, site.intent.engine
+    library = engine_library(kernels, engine, gpu)
+    if library is not None and code_for(library, gpu).by.startswith("compute"):
+        return _Ptx(library.ptx, matrix.ptx_cuda(library.ptx), "its kernels", sure=True)
+    attention = flash_attention_2(kernels) if engine == "vllm" else None
+    if attention is not None:
+        compiled = not code_for(attention, gpu).by.startswith("compute")
+        return None if compiled else _Ptx(attention.ptx, matrix.ptx_cuda(attention.ptx), _FA2)
+    isa = matrix.engine_needs_driver_for_ptx(engine, version, gpu, _machine(site)) if published(version) else ""
     tag = re.search(r"\+cu(\d{2})(\d)\b", version)
-    return (f"{tag[1]}.{tag[2]}" if tag else matrix.ptx_cuda(isa)) if isa else ""
+    return _Ptx(isa, f"{tag[1]}.{tag[2]}" if tag else matrix.ptx_cuda(isa), _FA2) if isa else None
 
 
-def _case(
-    version: str,
-    needs: str,
-    has: str,
-    environment: Environment | None,
-    files: ModelFiles | None,
-    intent: Intent,
-    *,
-    compat: bool,
-) -> _Case:
+def _machine(site: Site) -> str:
+    return site.host.machine if site.host else ""
+
+
+def _case(version: str, needed: _Ptx | None, environment: Environment | None, site: Site, *, compat: bool) -> _Case:
+    intent = site.intent
     said = variables_of(environment, intent)
     line = " ".join(intent.command)
     flag = re.search(r"--attention-backend[= ](\S+)", line)
     backend = (flag[1] if flag else said.get("VLLM_ATTENTION_BACKEND", "")).upper()
     profile = find_profile(intent.profile or intent.model)
-    configs = (files.config if files else None, profile.config if profile else None)
+    configs = (site.files.config if site.files else None, profile.config if profile else None)
+    pictures = next((config for config in configs if config and config.get("vision_config")), None)
+    own = "--mm-encoder-attn-backend" in line
     return _Case(
-        version=version,
-        needs=needs,
-        has=has,
+        engine=f"{NAMES[intent.engine]} {version}",
+        ptx=needed,
+        has=_newest(site.driver, site.matrix) if site.driver else "",
         backend=backend,
         fa2=said.get("VLLM_FLASH_ATTN_VERSION") == "2",
-        pictures=any(config.get("vision_config") for config in configs if config),
+        pictures=pictures is not None and not own and _from(version, "0.12"),
+        tower="" if pictures is None or own else _hopper_tower(version, pictures),
         compat=compat,
     )
 
 
+def _from(version: str, first: str) -> bool:
+    found = number(version)
+    return found is not None and found >= Version(first)
+
+
+def _hopper_tower(version: str, config: Mapping[str, Any]) -> str:
+    """Does a vision tower take FlashAttention-2 on 9.0, where text takes 3? "", "open" or "sure".
+
+    vLLM 0.11 to 0.13 call it without naming a version, and its default is 2; 0.14 names it, and before 0.11 the
+    package flash-attn was taken (vit_attn_wrappers.py, glm4_1v.py and flash_attn_interface.py in the wheels). It is
+    taken for heads of certain sizes (get_vit_attn_backend): multiples of 32 in 0.11, of 8 later.
+    """
+    if not _from(version, "0.11.0") or _from(version, "0.14.0rc0"):
+        return ""
+    tower = config["vision_config"]
+    width, heads = tower.get("embed_dim") or tower.get("hidden_size"), tower.get("num_heads")
+    if config.get("model_type") not in _TOWERS or not isinstance(width, int) or not isinstance(heads, int) or heads < 1:
+        return "open"
+    size, step = width // heads, 8 if _from(version, "0.12.0") else 32
+    return "sure" if size <= 256 and size % step == 0 else ""
+
+
 def _judge(gpu: Gpu, case: _Case, site: Site) -> Judgement:
     subject, one = f"gpu:{gpu.index}", capability(gpu.compute_capability) or (0, 0)
-    values: dict[str, object] = {"version": case.version, "gpu": gpu.name, "needs": case.needs, "has": case.has}
+    values: dict[str, object] = {"engine": case.engine, "gpu": gpu.name, "has": case.has}
     values["driver"] = f"driver {site.driver.version}" if site.driver and site.driver.version else "the driver"
-    if not case.needs or (one < (10, 0) and not case.fa2):
-        return not_applicable(Text("vLLM {version} runs compiled code on {gpu}", values), subject=subject)
+    if case.ptx is None or (one < (10, 0) and not (case.fa2 or case.tower or case.ptx.sure)):
+        return not_applicable(Text("{engine} runs compiled code on {gpu}", values), subject=subject)
+    values |= {"needs": case.ptx.cuda, "what": case.ptx.what, "isa": case.ptx.isa}
+    if not case.ptx.cuda:
+        return unknown(Text("which driver compiles PTX {isa} of {engine} is not known", values), subject=subject)
     if not case.has:
         return unknown(Text("the newest CUDA that the driver knows is not known"), subject=subject)
-    if number(case.has) >= number(case.needs):  # type: ignore[operator]
-        text = Text("{driver} compiles PTX of CUDA {needs}, which vLLM {version} brings for {gpu}", values)
-        return ok(text, subject=subject, observed=case.has, expected=f">={case.needs}")
+    wanted = f">={case.ptx.cuda}"
+    if Version(case.has) >= Version(case.ptx.cuda):
+        text = Text("{driver} compiles PTX of CUDA {needs}, which {engine} brings for {gpu}", values)
+        return ok(text, subject=subject, observed=case.has, expected=wanted)
     open_ = _open(one, case)
     if open_:
         return unknown(Text("{driver} compiles no PTX of CUDA {needs}; " + open_, values), subject=subject)
-    words = (
-        "vLLM {version} brings FlashAttention-2 for {gpu} as PTX of CUDA {needs}; {driver} compiles up to CUDA {has}"
-    )
+    words = "{engine} brings {what} for {gpu} as PTX of CUDA {needs}; {driver} compiles up to CUDA {has}"
     return fail(
         Text(words, values),
         fix=_fixes(gpu, case, site),
         subject=subject,
         observed=case.has,
-        expected=f">={case.needs}",
-        threshold=Threshold(value=case.needs, unit="CUDA", source=_SOURCE),
+        expected=wanted,
+        threshold=Threshold(value=case.ptx.cuda, unit="CUDA", source=_SOURCE),
     )
 
 
@@ -183,17 +235,22 @@ def _open(gpu: tuple[int, int], case: _Case) -> str:
     """Why FlashAttention-2 may not be what is used, or this driver not what compiles it; "" where both are sure."""
     if case.compat:
         return "a forward-compatibility package is in use, and which CUDA it brings is not known"
+    if case.ptx is not None and case.ptx.sure:
+        return ""
     if case.backend and "FLASH_ATTN" not in case.backend:
         return "whether a kernel other than FlashAttention-2 needs that is open"
+    if gpu < (10, 0) and not case.fa2:
+        return "" if case.tower == "sure" else "which attention vLLM takes for the pictures on {gpu} is open"
     if gpu >= (12, 0) or case.pictures or case.fa2 or case.backend:
         return ""
     return "vLLM tries FlashInfer first on {gpu}, and whether this model makes it take FlashAttention-2 is open"
 
 
 def _fixes(gpu: Gpu, case: _Case, site: Site) -> tuple[Fix, ...]:
-    newer = driver_for(site.matrix.branch_for_cuda(case.needs), site.gpus, site.host, site.matrix)
+    needs = case.ptx.cuda if case.ptx else ""
+    newer = driver_for(site.matrix.branch_for_cuda(needs), site.gpus, site.host, site.matrix)
     wanted = _older(gpu, case, model_type(site.files, site.intent), site.matrix)
-    if not wanted:
+    if site.intent.engine != "vllm" or not wanted:
         return (newer,)
     older = Fix(
         text=Text("take the newest vLLM whose kernels the driver compiles"),

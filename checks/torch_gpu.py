@@ -106,13 +106,14 @@ def _judge_architecture(gpu: Gpu, place: _Place) -> Judgement:
     if place.torch.cuda and place.torch.architectures is None:
         return _judge_unread(gpu, place)
     how = runs_on(gpu.compute_capability, listed)
-    values = {"gpu": gpu.name, "cc": gpu.compute_capability, "how": how, "torch": place.torch.version}
+    name = f"torch {place.torch.version}".strip()
+    values = {"gpu": gpu.name, "cc": gpu.compute_capability, "how": how, "torch": name}
     if how:
         by = " by compiling its PTX at start" if how.startswith("compute") else ""
         text = Text("torch has code for {gpu} (compute capability {cc}): {how}" + by, values)
         return ok(text, subject=subject, observed=gpu.compute_capability, expected=" ".join(listed))
     return fail(
-        Text("torch {torch} has no code for {gpu} (compute capability {cc})", values),
+        Text("{torch} has no code for {gpu} (compute capability {cc})", values),
         fix=_architecture_fixes(gpu, place),
         subject=subject,
         observed=gpu.compute_capability,

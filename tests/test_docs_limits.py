@@ -22,6 +22,7 @@ PROBES = {
     "storage": "looking at the file system of the model",
     "interpreter": "starting the deployment's Python",
     "packages": "reading its installed packages",
+    "kernels": "reading which GPUs the engine's libraries have code for",
     "toolchain": "looking for compilers",
     "model": "reading the model's files",
     "cuda": "`import torch`, starting CUDA, a small computation on each GPU",

@@ -113,6 +113,7 @@ def _reading(folder: Path, found_by: str) -> Generator[tuple[str, Reading[Any]],
         broken_files=broken,
         has_chat_template=_has_chat_template(folder, names),
         custom_code="auto_map" in (config.value or {}),
+        pooling=_pools(folder, names),
     )
 
 
@@ -218,6 +219,19 @@ def _missing(names: list[str], config: Mapping[str, Any]) -> tuple[str, ...]:
     if "vision_config" in config and not any(name in names for name in _PROCESSORS):
         missing.append("preprocessor_config.json")
     return tuple(missing)
+
+
+def _pools(folder: Path, names: list[str]) -> bool:
+    """What vLLM asks before the architecture (get_pooling_config): such a model makes vectors, whatever it was."""
+    if "modules.json" not in names:
+        return False
+    try:
+        with open_regular(folder / "modules.json") as stream, collector_paused():
+            modules = json.loads(stream.read())
+    except (OSError, ValueError, RecursionError):
+        return False
+    entries = modules if isinstance(modules, list) else []
+    return any(isinstance(one, dict) and str(one.get("type")).endswith(".Pooling") for one in entries)
 
 
 def _has_chat_template(folder: Path, names: list[str]) -> bool:

@@ -23,11 +23,15 @@ _NAMES = frozenset(
         "LD_PRELOAD",
         "CUDA_HOME",
         "CUDA_PATH",
+        "NVCC_CCBIN",
+        "NVCC_PREPEND_FLAGS",
+        "NVCC_APPEND_FLAGS",
         "TRITON_PTXAS_PATH",
         "TRITON_PTXAS_BLACKWELL_PATH",
         "HF_HOME",
         "HF_HUB_CACHE",
         "HF_ENDPOINT",
+        "HF_HUB_ENABLE_HF_TRANSFER",
         "HF_HUB_OFFLINE",
         "TRANSFORMERS_OFFLINE",
         "MODELSCOPE_CACHE",
@@ -49,7 +53,7 @@ _NAMES = frozenset(
         "NVIDIA_DISABLE_REQUIRE",
     }
 )
-_PREFIXES = ("VLLM_", "NCCL_", "SGLANG_", "NVIDIA_REQUIRE_")
+_PREFIXES = ("VLLM_", "NCCL_", "SGLANG_", "FLASHINFER_", "NVIDIA_REQUIRE_")
 _SECRET = re.compile(r"key|token|secret|password|passwd|auth|credential", re.IGNORECASE)
 
 

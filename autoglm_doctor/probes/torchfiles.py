@@ -12,19 +12,13 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from autoglm_doctor.facts import Reading, Torch, known
+from autoglm_doctor.probes import fatbin
 
 #: A list of architectures is the end of a C string. It starts with a literal: ten times faster than an alternation.
 _ARCHITECTURES = re.compile(rb"sm_\d{2,3}[af]?(?: (?:sm|compute)_\d{2,3}[af]?)*(?=\0)")
-
-#: Headers of GPU code (nvcc's fatbinary.h and observation of torch 2.9.1): 16 bytes of container, 64 of entry.
-_CONTAINER = struct.Struct("<IHHQ")
-_CONTAINER_MAGIC = 0xBA55ED50
-_ENTRY = struct.Struct("<HHIQ")
-_ENTRY_ARCHITECTURE = 28
-_PTX, _ELF = 1, 2
 
 
 def read_torch(sys_path: Iterable[str], folder: str = "") -> Reading[Torch]:
@@ -80,12 +74,9 @@ def _constants(text: str) -> dict[str, str | None]:
 def _architectures(lib: str) -> tuple[str, ...] | None:
     for name, reader in (("libtorch_python.so", _by_string), ("libtorch_cuda.so", _by_headers)):
         try:
-            with (
-                open(os.path.join(lib, name), "rb") as stream,
-                mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
-            ):
+            with open(os.path.join(lib, name), "rb") as stream, fatbin.mapped(stream) as data:
                 found = reader(data)
-        except (OSError, ValueError, struct.error):  # not there, empty, not an ELF file
+        except (OSError, ValueError, LookupError, struct.error):  # not there, empty, not an ELF file
             continue
         if found:
             return found
@@ -102,44 +93,9 @@ def _by_headers(data: mmap.mmap) -> tuple[str, ...]:
     """Architectures that most containers of the library hold: a stray kernel is no support."""
     counts: dict[str, int] = {}
     containers = 0
-    for architectures in _containers(data):
+    for entries in fatbin.containers(data):
         containers += 1
-        for name in architectures:
+        for name in {one.architecture for one in entries}:
             counts[name] = counts.get(name, 0) + 1
     often = [name for name, count in counts.items() if 2 * count > containers]
     return tuple(sorted(often, key=lambda name: (name.startswith("compute"), len(name), name)))
-
-
-def _containers(data: mmap.mmap) -> Iterator[set[str]]:
-    start, end = _section(data, b".nv_fatbin")
-    while start + _CONTAINER.size <= end:
-        magic, _version, header, size = _CONTAINER.unpack_from(data, start)
-        if magic != _CONTAINER_MAGIC:
-            start += 8  # padding between containers
-            continue
-        yield set(_entries(data, start + header, min(start + header + size, end)))
-        start += header + size
-
-
-def _entries(data: mmap.mmap, at: int, end: int) -> Iterator[str]:
-    while at + 64 <= end:
-        kind, _version, header, size = _ENTRY.unpack_from(data, at)
-        if kind not in (_PTX, _ELF) or header < 32:
-            return
-        (number,) = struct.unpack_from("<I", data, at + _ENTRY_ARCHITECTURE)
-        yield f"{'compute' if kind == _PTX else 'sm'}_{number}"
-        at += header + size
-
-
-def _section(data: mmap.mmap, wanted: bytes) -> tuple[int, int]:
-    """Offset and end of a section of a 64-bit ELF file; (0, 0) when there is none."""
-    if data[:6] != b"\x7fELF\x02\x01":
-        return 0, 0
-    (table,) = struct.unpack_from("<Q", data, 40)
-    size, count, names_index = struct.unpack_from("<HHH", data, 58)
-    headers = [struct.unpack_from("<IIQQQQ", data, table + i * size) for i in range(count)]
-    names = headers[names_index][4]
-    for name, _type, _flags, _address, offset, length in headers:
-        if data[names + name : names + name + len(wanted) + 1] == wanted + b"\0":
-            return offset, offset + length
-    return 0, 0

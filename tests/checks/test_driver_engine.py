@@ -177,6 +177,15 @@ def ptx(vllm: str, driver: Driver, capability: str, **more: Any) -> Finding:
 
 OF_570, OF_575, OF_580 = (Driver(version=one) for one in ("570.124.06", "575.51.03", "580.95.05"))
 PICTURES = ModelFiles(path="m", config={"model_type": "glm4v", "vision_config": {"depth": 24}})
+QWEN = ModelFiles(
+    path="m",
+    config={"model_type": "qwen2_vl", "vision_config": {"embed_dim": 1280, "hidden_size": 3584, "num_heads": 16}},
+)
+OTHER = ModelFiles(
+    path="m", config={"model_type": "llava", "vision_config": {"hidden_size": 1024, "num_attention_heads": 16}}
+)
+AUTOGLM = Intent(model="zai-org/AutoGLM-Phone-9B")
+OF_550 = Driver(version="550.54.14")
 FA2 = Environment(variables={"VLLM_FLASH_ATTN_VERSION": "2"})
 
 
@@ -199,6 +208,24 @@ FA2 = Environment(variables={"VLLM_FLASH_ATTN_VERSION": "2"})
         pytest.param("0.12.0", OF_570, "10.0", {"model_files": PICTURES}, "fail", id="B200 with a vision tower"),
         pytest.param("0.12.0", OF_570, "9.0", {"environment": FA2}, "fail", id="H100 made to take FlashAttention-2"),
         pytest.param("0.12.0", OF_570, "9.0", {}, "not_applicable", id="H100 takes FlashAttention-3"),
+        pytest.param("0.12.0", OF_570, "9.0", {"intent": AUTOGLM}, "fail", id="H100: AutoGLM's vision tower takes 2"),
+        pytest.param("0.13.0", OF_575, "9.0", {"intent": AUTOGLM}, "pass", id="H100 with a driver that compiles it"),
+        pytest.param("0.14.0", OF_570, "9.0", {"intent": AUTOGLM}, "not_applicable", id="0.14 takes 3 for pictures"),
+        pytest.param("0.10.2", OF_550, "9.0", {"intent": AUTOGLM}, "not_applicable", id="before, another package"),
+        pytest.param("0.11.2", OF_550, "9.0", {"intent": AUTOGLM}, "fail", id="0.11 with a driver of CUDA 12.4"),
+        pytest.param("0.11.2", OF_550, "9.0", {"model_files": QWEN}, "not_applicable", id="heads of 80 in 0.11"),
+        pytest.param("0.12.0", OF_550, "9.0", {"model_files": QWEN}, "fail", id="heads of 80 in 0.12"),
+        pytest.param("0.12.0", OF_570, "9.0", {"model_files": PICTURES}, "unknown", id="heads of an unknown size"),
+        pytest.param("0.12.0", OF_570, "9.0", {"model_files": OTHER}, "unknown", id="a tower that was not read"),
+        pytest.param(
+            "0.12.0",
+            OF_570,
+            "9.0",
+            {"intent": parse_command(["vllm", "serve", AUTOGLM.model, "--mm-encoder-attn-backend", "TORCH_SDPA"])},
+            "not_applicable",
+            id="pictures by another backend",
+        ),
+        pytest.param("0.11.2", OF_550, "10.0", {"model_files": PICTURES}, "unknown", id="B200: torch's own in 0.11"),
         pytest.param("0.12.0", OF_570, "8.9", {}, "not_applicable", id="RTX 4090 has compiled code"),
         pytest.param("0.12.0", OF_575, "12.0", {}, "pass", id="575 compiles PTX of 12.9"),
         pytest.param("0.11.2", OF_570, "12.0", {}, "pass", id="vLLM 0.11 has PTX of 12.8"),

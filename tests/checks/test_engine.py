@@ -224,7 +224,9 @@ SUPPORTS = {
     "a Pascal, installed": ("6.1", "0.8.5", "vllm", "fail", "autoglm-doctor check --engine transformers"),
     "a Pascal, nothing installed": ("6.1", None, "vllm", "fail", "autoglm-doctor check --engine transformers"),
     "a Volta, nothing installed": ("7.0", None, "vllm", "pass", None),
-    "a Turing for SGLang": ("7.5", None, "sglang", "fail", "autoglm-doctor check --engine transformers"),
+    "a Turing for SGLang, nothing installed": ("7.5", None, "sglang", "pass", None),
+    "a Turing for an older SGLang": ("7.5", "0.4.9", "sglang", "pass", None),
+    "a Turing for SGLang": ("7.5", "0.5.9", "sglang", "fail", PIP + "install sglang==0.5.1.post2 transformers==4.55.2"),
     "transformers": ("6.1", "4.57.1", "transformers", "not_applicable", None),
     "a capability that is not known": ("", "0.12.0", "vllm", "unknown", None),
 }

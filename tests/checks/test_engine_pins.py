@@ -36,7 +36,58 @@ CASES = [
         id="a development version that both neighbours refuse",
     ),
     pytest.param("transformers", {"vllm": "0.17.1", "torch": "2.8.0"}, [], id="vLLM is not what serves"),
+    pytest.param("vllm", {"vllm": "0.3.2", "torch": "2.2.1"}, ["VLLM_TORCH_MISMATCH"], id="an old vLLM"),
+    pytest.param("vllm", {"vllm": "0.3.2", "torch": "2.1.2+cu121"}, [], id="an old vLLM as pinned"),
+    pytest.param("vllm", {"vllm": "0.2.2", "torch": "2.0.1"}, ["VLLM_TORCH_MISMATCH"], id="below a range"),
+    pytest.param("vllm", {"vllm": "0.2.2", "torch": "2.1.1"}, [], id="within a range"),
+    pytest.param("vllm", {"vllm": "0.1.7", "torch": "2.1.1"}, [], id="before the table"),
+    pytest.param("vllm", {"vllm": "0.7.4.dev3", "torch": "2.1.1"}, [], id="a development version of an old vLLM"),
+    pytest.param("vllm", {"vllm": "0.7.3", "transformers": "4.47.1"}, ["TRANSFORMERS_TOO_OLD_FOR_ENGINE"], id="0.7.3"),
+    pytest.param("vllm", {"vllm": "0.9.2", "transformers": "4.54.1"}, ["TRANSFORMERS_TOO_NEW_FOR_ENGINE"], id="aimv2"),
+    pytest.param(
+        "vllm", {"vllm": "0.9.0.1", "transformers": "4.56"}, ["TRANSFORMERS_TOO_NEW_FOR_ENGINE"], id="0.9.0.1"
+    ),
+    pytest.param("vllm", {"vllm": "0.9.2", "transformers": "4.53.3"}, [], id="before aimv2 was transformers' own"),
+    pytest.param("vllm", {"vllm": "0.8.5.post1", "transformers": "4.55.4"}, [], id="a vLLM without aimv2"),
+    pytest.param("vllm", {"vllm": "0.10.0", "transformers": "4.54.0"}, [], id="a vLLM that asks first"),
+    pytest.param("vllm", {"vllm": "0.10.0", "transformers": "4.55.4"}, [], id="the same with the next transformers"),
+    pytest.param("vllm", {"vllm": "0.7.2", "transformers": "4.49.0"}, [], id="0.7.2 with a model that is not known"),
+    pytest.param(
+        "sglang", {"sglang": "0.4.3.post2", "transformers": "4.49.0"}, ["TRANSFORMERS_TOO_NEW_FOR_ENGINE"], id="mllama"
+    ),
+    pytest.param("sglang", {"sglang": "0.4.3.post2", "transformers": "4.48.3"}, [], id="mllama as it was"),
+    pytest.param("sglang", {"sglang": "0.4.3", "transformers": "4.49.0"}, [], id="an SGLang without that import"),
 ]
+
+#: Pairs that some models meet.
+MODELS = [
+    pytest.param("Qwen/Qwen2.5-VL-7B-Instruct", {"vllm": "0.7.2", "transformers": "4.49.0"}, True, id="Qwen2.5-VL"),
+    pytest.param(
+        "me/Qwen2.5-VL-72B-AWQ", {"vllm": "0.7.2", "transformers": "4.49.0"}, True, id="a name without profile"
+    ),
+    pytest.param("Qwen/Qwen2.5-VL-7B-Instruct", {"vllm": "0.7.3", "transformers": "4.49.0"}, False, id="mended"),
+    pytest.param("Qwen/Qwen2.5-7B-Instruct", {"vllm": "0.7.2", "transformers": "4.49.0"}, False, id="Qwen2.5"),
+    pytest.param("me/ColQwen2.5-VL", {"vllm": "0.7.2", "transformers": "4.49.0"}, False, id="a name with more before"),
+    pytest.param("Qwen/Qwen2-VL-7B-Instruct", {"vllm": "0.6.2", "transformers": "4.45.0"}, True, id="Qwen2-VL"),
+    pytest.param("Qwen/Qwen2-VL-7B-Instruct", {"vllm": "0.6.3", "transformers": "4.45.0"}, False, id="Qwen2-VL mended"),
+    pytest.param("google/gemma-4-31B-it", {"vllm": "0.27.1", "transformers": "5.15.0"}, True, id="Gemma 4"),
+    pytest.param("google/gemma-4-31B-it", {"vllm": "0.27.1", "transformers": "5.14.1"}, False, id="Gemma 4 as tried"),
+    pytest.param("google/gemma-4-31B-it", {"vllm": "0.28.0", "transformers": "5.15.0"}, False, id="Gemma 4 mended"),
+    pytest.param("google/gemma-3-4b-it", {"vllm": "0.27.1", "transformers": "5.15.0"}, False, id="Gemma 3"),
+    pytest.param("me/gemma-4b", {"vllm": "0.27.1", "transformers": "5.15.0"}, False, id="a Gemma of 4 billions"),
+]
+
+
+@pytest.mark.parametrize(("model", "versions", "is_bad"), MODELS)
+def test_pairs_for_some_models(model: str, versions: dict[str, str], is_bad: bool) -> None:
+    found = judge(engine_pins, packages=installed(**versions), intent=Intent(model=model, engine="vllm"))
+    assert [f.cause for f in found if f.status == "fail"] == ["TRANSFORMERS_TOO_NEW_FOR_ENGINE"] * is_bad
+
+
+def test_an_old_engine_may_stay() -> None:
+    there = installed(vllm="0.3.2", torch="2.2.1")
+    (finding,) = judge(engine_pins, packages=there, intent=Intent(model="m", engine="vllm"))
+    assert "vllm==0.3.2" in finding.fixes[0].commands[0]
 
 
 @pytest.mark.parametrize(("engine", "versions", "causes"), CASES)

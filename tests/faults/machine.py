@@ -19,6 +19,7 @@ from pathlib import Path
 
 from autoglm_doctor.facts import Distribution
 from tests.machines.build import packages
+from tests.probes.gpu_code import elf, fatbin
 from tests.stubs import fake_tool
 
 #: Names, capability and MiB (total, free, reserved) as NVML tells them of an idle card.
@@ -167,6 +168,11 @@ class Machine:
         return self.site / "torch"
 
     @property
+    def kernels(self) -> Path:
+        """The library with vLLM's own kernels."""
+        return self.site / "vllm" / "_C.abi3.so"
+
+    @property
     def model(self) -> Path:
         """The model folder."""
         return self.root / "models" / "Qwen2.5-0.5B-Instruct"
@@ -182,6 +188,8 @@ class Machine:
         (self.torch / "version.py").write_text(f"__version__ = '{TORCH}'\ncuda: 'str | None' = '12.8'\nhip = None\n")
         architectures = b"\0sm_70 sm_75 sm_80 sm_86 sm_90 sm_100 sm_120\0"
         (self.torch / "lib" / "libtorch_python.so").write_bytes(architectures)
+        self.kernels.parent.mkdir()
+        self.kernels.write_bytes(elf(fatbin("sm_70 sm_75 sm_80 sm_89 sm_90 sm_100 sm_120") * 9))
         script = self.venv / "bin" / "vllm"
         script.write_text(f"#!{self.venv}/bin/python\nraise SystemExit('the doctor must not start this')\n")
         script.chmod(0o755)

@@ -11,6 +11,8 @@ from autoglm_doctor.facts import Distribution
 from tests.faults.fault import Fault
 from tests.faults.machine import FAKE_TORCH, FAKE_TORCH_CUDA, Machine, write_distribution
 from tests.faults.proofs import Proof, faulty, holds, listed
+from tests.faults.running import Run
+from tests.probes.gpu_code import elf, fatbin
 
 Break = Callable[[Machine], object]
 
@@ -104,6 +106,12 @@ def unnoticed(name: str, break_it: Break, proof: Proof, *says: str, why: str = O
     )
 
 
+def read_no_kernels(_: Machine, run: Run) -> bool:
+    """The fact is there, and empty."""
+    reading = run.report["facts"]["kernels"]
+    return reading["outcome"] == "known" and reading["value"] == []
+
+
 def site(machine: Machine) -> Path:
     return machine.site
 
@@ -126,6 +134,34 @@ FAULTS = [
     ),
     damaged("pip was interrupted", lambda machine: (machine.site / "~umpy").mkdir(), "~umpy", "numpy"),
     damaged("the engine is installed twice", added("vllm", "0.8.0"), "installed twice", "0.8.0"),
+    Fault(
+        name="the engine's library is made for another GPU",
+        break_it=lambda machine: machine.kernels.write_bytes(elf(fatbin("sm_90 sm_90a") * 9)),
+        code="ENG004",
+        status="fail",
+        cause="GPU_ARCH_NOT_IN_WHEEL",
+        exit=1,
+        says=("vllm/_C.abi3.so", "8.9"),
+    ),
+    Fault(
+        name="the engine's library is cut short",
+        break_it=lambda machine: os.truncate(machine.kernels, 200),
+        code="ENG004",
+        status="pass",
+        exit=0,
+        says=("7.0 is enough",),
+        harmless="what the published wheel holds is known without it; a server that cannot load it says so at once",
+        took_hold=read_no_kernels,
+    ),
+    Fault(
+        name="the engine's library is a FIFO",
+        break_it=lambda machine: (machine.kernels.unlink(), os.mkfifo(machine.kernels)),
+        code="ENG004",
+        status="pass",
+        exit=0,
+        harmless="what the published wheel holds is known without it",
+        took_hold=read_no_kernels,
+    ),
     Fault(
         name="another torch hides the installed one",
         break_it=two_torches,

@@ -213,6 +213,7 @@ def test_the_distribution_and_wsl(tmp_path: Path) -> None:
     [
         ("CUDA_VISIBLE_DEVICES", "", ""),
         ("VLLM_ATTENTION_BACKEND", "FLASHINFER", "FLASHINFER"),
+        ("NVCC_CCBIN", "/usr/bin/g++-14", "/usr/bin/g++-14"),
         ("VLLM_API_KEY", "sk-1", None),
         ("NCCL_AUTH_THING", "x", None),
         ("HF_TOKEN", "hf_x", None),

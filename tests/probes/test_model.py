@@ -342,6 +342,26 @@ def test_chat_templates(tmp_path: Path, files: dict[str, Any], has: bool) -> Non
     assert read_folder(folder(tmp_path, files), "path").has_chat_template is has
 
 
+POOL = {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+WHOLE = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}
+
+
+@pytest.mark.parametrize(
+    ("files", "pools"),
+    [
+        pytest.param({}, False, id="no such file"),
+        pytest.param({"modules.json": [WHOLE, POOL]}, True, id="a pooling layer"),
+        pytest.param({"modules.json": [WHOLE]}, False, id="none"),
+        pytest.param({"modules.json": {"type": "x.Pooling"}}, False, id="no list"),
+        pytest.param({"modules.json": ["x.Pooling", {"idx": 1}]}, False, id="a list of other things"),
+        pytest.param({"modules.json": b"["}, False, id="cut off"),
+        pytest.param({"modules.json": b"version https://git-lfs.github.com/spec/v1"}, False, id="a pointer"),
+    ],
+)
+def test_a_model_that_pools(tmp_path: Path, files: dict[str, Any], pools: bool) -> None:
+    assert read_folder(folder(tmp_path, files), "path").pooling is pools
+
+
 def test_code_of_the_repository_shows(tmp_path: Path) -> None:
     assert read_folder(folder(tmp_path, {"config.json": {"auto_map": {"AutoModel": "m.M"}}}), "path").custom_code
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import struct
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from autoglm_doctor.facts import Distribution, Packages
 from autoglm_doctor.probes.metadata import canonical, read_packages
 from autoglm_doctor.probes.packages import probe
 from autoglm_doctor.probes.torchfiles import read_torch
+from tests.probes.gpu_code import elf, fatbin
 
 HEADER = "Metadata-Version: 2.1\nName: {}\nVersion: {}\n"
 
@@ -145,43 +145,18 @@ def test_architectures_stand_in_the_python_library(tmp_path: Path) -> None:
     assert torch.location == str(tmp_path / "torch")
 
 
-def fatbin(*entries: tuple[int, int]) -> bytes:
-    """A container of GPU code: (1, 90) is PTX for compute_90, (2, 80) compiled code for sm_80."""
-    body = b""
-    for kind, number in entries:
-        head = struct.pack("<HHIQ", kind, 1, 64, 24) + b"\0" * 12 + struct.pack("<I", number)
-        body += head.ljust(64, b"\0") + b"\xaa" * 24
-    return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(body)) + body
-
-
-def elf(section: bytes, name: bytes = b".nv_fatbin") -> bytes:
-    """The smallest 64-bit ELF file with one section of that name."""
-    names = b"\0" + name + b"\0.shstrtab\0"
-    data = section + names
-    table = 64 + len(data)
-
-    def header(where: int, offset: int, size: int) -> bytes:
-        return struct.pack("<IIQQQQIIQQ", where, 1, 0, 0, offset, size, 0, 0, 1, 0)
-
-    headers = header(0, 0, 0) + header(1, 64, len(section)) + header(2 + len(name), 64 + len(section), len(names))
-    start = (
-        b"\x7fELF\x02\x01\x01" + b"\0" * 9 + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, table, 0, 64, 0, 0, 64, 3, 2)
-    )
-    return start + data + headers
-
-
 def test_without_the_string_the_headers_of_the_gpu_code_tell(tmp_path: Path) -> None:
     lib = install_torch(tmp_path)
-    usual = fatbin((2, 80), (2, 120), (1, 90))
+    usual = fatbin("sm_80 sm_120 compute_90")
     write(lib / "libtorch_python.so", b"no list in here")
-    write(lib / "libtorch_cuda.so", elf(usual + usual + b"\0" * 16 + fatbin((2, 80), (2, 120), (1, 90), (2, 89))))
+    write(lib / "libtorch_cuda.so", elf(usual + usual + b"\0" * 16 + fatbin("sm_80 sm_120 compute_90 sm_89")))
     torch = read_torch([str(tmp_path)]).value
     assert torch is not None
     assert torch.architectures == ("sm_80", "sm_120", "compute_90")  # one stray kernel for sm_89 is no support
 
 
 UNREADABLE = {"no libraries": {}, "empty": {"libtorch_python.so": b""}, "no ELF": {"libtorch_cuda.so": b"x" * 500}}
-UNREADABLE["a cut ELF"] = {"libtorch_cuda.so": elf(fatbin((2, 80)))[:90]}
+UNREADABLE["a cut ELF"] = {"libtorch_cuda.so": elf(fatbin("sm_80"))[:90]}
 
 
 @pytest.mark.parametrize("files", UNREADABLE.values(), ids=UNREADABLE.keys())

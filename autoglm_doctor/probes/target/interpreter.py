@@ -50,6 +50,19 @@ def torch_folder():
         sys.path[:] = kept
 
 
+def externally_managed():
+    # type: () -> Any
+    """Whether pip and uv refuse to install into it (PEP 668), as into Debian's own; None where nobody can say."""
+    try:
+        if sys.prefix != getattr(sys, "base_prefix", sys.prefix) or hasattr(sys, "real_prefix"):
+            return False  # of a virtual environment
+        if os.environ.get("PIP_BREAK_SYSTEM_PACKAGES", "").lower() in ("1", "true", "yes", "on", "t", "y"):
+            return False  # as images set it; then it was decided
+        return os.path.isfile(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED"))
+    except BaseException:  # an installation without its own description
+        return None
+
+
 def answer(arguments):
     # type: (Any) -> Any
     """The fields of facts.Interpreter."""
@@ -64,6 +77,7 @@ def answer(arguments):
         "chosen_by": arguments.get("chosen_by", ""),
         "missing_program": arguments.get("missing_program"),
         "torch_folder": torch_folder(),
+        "externally_managed": externally_managed(),
     }
 
 

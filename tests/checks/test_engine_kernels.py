@@ -1,0 +1,157 @@
+"""ENG004 and DRV006 by the GPU code in the engine's own files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.driver_ptx import driver_compiles_ptx
+from autoglm_doctor.checks.engine_gpu import engine_supports_gpu
+from autoglm_doctor.facts import Distribution, Driver, Gpu, Host, KernelLibrary, Packages
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.testing import judge
+
+WHEEL = "sm_70 sm_75 sm_80 sm_89 sm_90 sm_100 sm_120"
+SPECIAL = "sm_90a sm_100a sm_120a compute_80"
+NAMES = {"vllm": "vllm/_C.abi3.so", "sgl-kernel": "sgl_kernel/sm100/common_ops.abi3.so"}
+FA2 = "vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so"
+LINUX = Host(system="Linux", machine="x86_64", kernel="6.8.0")
+
+
+def library(common: str, others: str = "", *, package: str = "vllm", ptx: str = "", name: str = "") -> KernelLibrary:
+    listed, more = tuple(common.split()), tuple(others.split())
+    return KernelLibrary(package=package, name=name or NAMES[package], common=listed, others=more, ptx=ptx)
+
+
+def card(capability: str) -> Gpu:
+    return Gpu(index=0, name=f"GPU {capability}", compute_capability=capability, total_bytes=1 << 35, free_bytes=1)
+
+
+def of(check: Any, capability: str, version: str, kernels: Any, engine: Any = "vllm", **more: Any) -> Finding:
+    packages = Packages(distributions=(Distribution(name=engine, version=version),))
+    given = {"driver": Driver(version="580.95.05"), "host": LINUX, **more}
+    intent = Intent(model="some/model", engine=engine)
+    (found,) = judge(check, gpus=(card(capability),), packages=packages, kernels=kernels, intent=intent, **given)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("capability", "version", "kernels", "engine", "status"),
+    [
+        pytest.param("8.6", "0.12.0", (library(WHEEL, SPECIAL),), "vllm", "pass", id="the wheel on an RTX 3090"),
+        pytest.param("12.1", "0.12.0", (library(WHEEL, SPECIAL),), "vllm", "pass", id="code for 12.0 runs on GB10"),
+        pytest.param("6.1", "0.12.0", (library(WHEEL, SPECIAL),), "vllm", "fail", id="a P40"),
+        pytest.param("6.0", "0.9.3.dev2+p100", (library("sm_60 sm_70"),), "vllm", "pass", id="a build for old GPUs"),
+        pytest.param("8.6", "0.12.0+local", (library("sm_89"),), "vllm", "fail", id="a build for a newer GPU"),
+        pytest.param(
+            "8.6", "0.12.0+local", (library("sm_89", "sm_80 compute_80"),), "vllm", "unknown", id="Marlin alone runs"
+        ),
+        pytest.param("12.0", "0.12.0", (library("sm_80 compute_90"),), "vllm", "pass", id="PTX"),
+        pytest.param(
+            "10.3",
+            "0.5.9",
+            (library("sm_80 sm_90 sm_100a sm_120a", package="sgl-kernel"),),
+            "sglang",
+            "fail",
+            id="SGLang for B200 on a B300",
+        ),
+        pytest.param(
+            "10.3", "0.5.23", (library("sm_80 sm_100f", package="sgl-kernel"),), "sglang", "pass", id="for the family"
+        ),
+        pytest.param("8.6", "0.12.0", (library("sm_80", package="sgl-kernel"),), "vllm", "pass", id="another engine's"),
+    ],
+)
+def test_the_files_decide(capability: str, version: str, kernels: Any, engine: str, status: str) -> None:
+    found = of(engine_supports_gpu, capability, version, kernels, engine)
+    assert found.status == status
+    if status == "fail":
+        too_old = capability == "6.1"
+        assert found.cause == ("GPU_TOO_OLD_FOR_ENGINE" if too_old else "GPU_ARCH_NOT_IN_WHEEL")
+        assert found.fixes
+
+
+@pytest.mark.parametrize(
+    ("capability", "version", "engine", "more", "status"),
+    [
+        pytest.param("12.0", "0.8.5", "vllm", {}, "fail", id="an RTX 5090 and a wheel from before it"),
+        pytest.param("12.0", "0.9.2", "vllm", {}, "pass", id="the first wheels for it"),
+        pytest.param("10.3", "0.5.10", "sglang", {}, "unknown", id="a B300: kernels may be of another index"),
+        pytest.param("7.5", "0.5.10", "sglang", {}, "fail", id="a T4: no index has kernels for it"),
+        pytest.param("10.3", "0.5.11", "sglang", {}, "pass", id="a B300 and a wheel with code for it"),
+        pytest.param("12.0", "0.8.5+abc", "vllm", {}, "unknown", id="a build of one's own"),
+        pytest.param(
+            "12.0",
+            "0.8.5",
+            "vllm",
+            {"host": Host(system="Linux", machine="x86_64", kernel="6", container="docker")},
+            "unknown",
+            id="an image, which may hold another build",
+        ),
+        pytest.param(
+            "12.1",
+            "0.5.23",
+            "sglang",
+            {"host": Host(system="Linux", machine="aarch64", kernel="6")},
+            "pass",
+            id="GB10's code is in the wheel for Arm",
+        ),
+        pytest.param("12.0", "0.4.6", "sglang", {}, "pass", id="only the lowest capability is known"),
+    ],
+)
+def test_without_the_files_the_published_wheel_decides(
+    capability: str, version: str, engine: str, more: Any, status: str
+) -> None:
+    assert of(engine_supports_gpu, capability, version, None, engine, **more).status == status
+
+
+OF_570, OF_575 = Driver(version="570.124.06"), Driver(version="575.51.03")
+ATTENTION = library("sm_80 compute_80", name=FA2, ptx="8.8")
+
+
+@pytest.mark.parametrize(
+    ("driver", "capability", "version", "kernels", "engine", "status"),
+    [
+        pytest.param(OF_570, "12.0", "0.12.1.dev3+g1", (library(WHEEL), ATTENTION), "vllm", "fail", id="own build"),
+        pytest.param(OF_575, "12.0", "0.12.1.dev3+g1", (library(WHEEL), ATTENTION), "vllm", "pass", id="newer driver"),
+        pytest.param(OF_570, "8.9", "0.12.1.dev3+g1", (library(WHEEL), ATTENTION), "vllm", "not_applicable", id="8.9"),
+        pytest.param(
+            OF_570,
+            "12.0",
+            "0.12.0",
+            (library(WHEEL), library("sm_120", name=FA2)),
+            "vllm",
+            "not_applicable",
+            id="published by its version, built for this GPU by its files",
+        ),
+        pytest.param(
+            OF_570, "9.0", "0.12.0", (library("sm_80 compute_80", ptx="8.8"),), "vllm", "fail", id="all of it is PTX"
+        ),
+        pytest.param(
+            OF_570,
+            "12.0",
+            "0.5.6",
+            (library("sm_80 compute_90", package="sgl-kernel", ptx="9.0"),),
+            "sglang",
+            "fail",
+            id="SGLang's kernels as PTX",
+        ),
+        pytest.param(
+            OF_570,
+            "12.0",
+            "0.12.0",
+            (library("sm_80 compute_80", ptx="99.1"),),
+            "vllm",
+            "unknown",
+            id="PTX of a new CUDA",
+        ),
+    ],
+)
+def test_ptx_in_the_files(
+    driver: Driver, capability: str, version: str, kernels: Any, engine: str, status: str
+) -> None:
+    found = of(driver_compiles_ptx, capability, version, kernels, engine, driver=driver)
+    assert found.status == status
+    if status == "fail":
+        assert found.fixes
