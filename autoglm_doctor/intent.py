@@ -63,6 +63,7 @@ class Intent:
     unknown_flags: tuple[str, ...] = ()
     require_model: bool = False
     assumed: tuple[str, ...] = ()  # facts replaced by --assume, as given
+    split_open: bool = False  # over how many GPUs the model is spread was not said, and a default proves nothing
 
     @property
     def gpus_needed(self) -> int:

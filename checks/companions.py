@@ -1,4 +1,4 @@
-"""PKG: torchaudio, xformers and bitsandbytes go with this torch."""
+"""PKG: torchaudio, torchcodec, xformers and bitsandbytes go with this torch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from packaging.specifiers import SpecifierSet
 
 from autoglm_doctor.api import (
+    Environment,
     Findings,
     Fix,
+    Host,
+    Intent,
     Interpreter,
     Judgement,
     Matrix,
@@ -21,8 +24,12 @@ from autoglm_doctor.api import (
     ok,
     warn,
 )
+from autoglm_doctor.checks.engine_cuda import cuda_was_read
 from autoglm_doctor.checks.engine_pins import as_specifier, requires, takes
+from autoglm_doctor.checks.extensions import is_wheel_of_torch
+from autoglm_doctor.domain.compiled import bitsandbytes_for, bitsandbytes_lacks, codec_for, codec_torches
 from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.deployment import variables_of
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import line, number
 
@@ -37,18 +44,27 @@ LIBRARIES = ("xformers", "bitsandbytes")
     explained_by=("PYT001", "TOR001", "PKG001", "PKG002", "PKG003", "TOR004"),
 )
 def torch_companions(
-    packages: Packages, torch: Torch | None, interpreter: Interpreter | None, matrix: Matrix
+    packages: Packages,
+    torch: Torch | None,
+    interpreter: Interpreter | None,
+    host: Host | None,
+    environment: Environment | None,
+    intent: Intent,
+    matrix: Matrix,
 ) -> Findings:
-    """torchaudio, xformers and bitsandbytes go with this torch.
+    """torchaudio, torchcodec, xformers and bitsandbytes go with this torch.
 
     torchaudio and xformers are compiled against one torch (up to torchaudio 2.10 and xformers 0.0.33), newer ones and
     bitsandbytes ask for a range. A stranger ends with "undefined symbol" as soon as something imports it, and xformers
-    goes on without its kernels.
+    goes on without its kernels. bitsandbytes brings one library for each CUDA release that it was built for: before
+    0.50 it has none for another one ("Configured CUDA binary not found"), and since then none for another major.
 
     Measured by comparing the versions with the tables of their releases (Requires-Dist on PyPI) where their own
-    metadata was not read; else PKG001 speaks of them. torchvision is TOR004's, and judged here only where no more than
-    the version of torch is known. Yellow, since a server for pictures and text need not import them; torchvision is
-    red: transformers' image processors do.
+    metadata was not read; else PKG001 speaks of them. torchcodec's metadata says nothing: of PyPI's wheels for x86-64
+    we read which symbols they ask for, and which lines of torch have them. For bitsandbytes also with the names of the
+    libraries in its wheels for Linux x86-64, unless BNB_CUDA_VERSION names another one. torchvision is TOR004's, and
+    judged here only where no more than the version of torch is known. Yellow, since a server for pictures and text need
+    not import them; torchvision is red: transformers' image processors do.
 
     ## Fix
     The release that belongs to this torch, in one line with the torch.
@@ -60,6 +76,10 @@ def torch_companions(
     found = [*_audio(version, packages, interpreter, matrix)]
     found += [] if torch else [*_vision(version, packages, interpreter, matrix)]
     found += [one for name in LIBRARIES for one in _library(name, version, packages, interpreter, matrix)]
+    on_x86 = host is None or (host.system == "Linux" and host.machine != "aarch64")
+    found += _codec(version, packages, interpreter) if on_x86 else []
+    if torch and on_x86 and not variables_of(environment, intent).get("BNB_CUDA_VERSION"):
+        found += _bitsandbytes(torch, packages, interpreter, matrix)
     yield from found
     if not found:
         yield not_applicable(Text("none of torch's companions is here, or their own metadata says more"))
@@ -123,6 +143,50 @@ def _library(
         observed=version,
         expected=said,
     )
+
+
+def _codec(version: str, packages: Packages, python: Interpreter | None) -> Iterator[Judgement]:
+    one = next((d for d in packages.distributions if d.name.lower() == "torchcodec"), None)
+    lines = codec_torches(one.version, version) if one and not one.editable else ()
+    if one is None or not lines or line(version) in lines or not is_wheel_of_torch(version, packages):
+        return
+    other = codec_for(version)
+    yield warn(
+        Text(
+            "torchcodec {there} does not load with torch {torch}; it was built for {lines}",
+            {"there": one.version, "torch": version, "lines": " and ".join(lines)},
+        ),
+        fix=_fix(
+            [f"torchcodec=={other}" if other else "torchcodec", f"torch=={version.partition('+')[0]}"], packages, python
+        ),
+        subject="torchcodec",
+        observed=one.version,
+        expected=other or "another release",
+    )
+
+
+def _bitsandbytes(torch: Torch, packages: Packages, python: Interpreter | None, matrix: Matrix) -> Iterator[Judgement]:
+    there, cuda = installed_version(packages, "bitsandbytes"), torch.cuda or ""
+    newest = bitsandbytes_lacks(there, cuda) if there and cuda_was_read(torch) else ""
+    if not newest or any(one.editable for one in packages.distributions if one.name.lower() == "bitsandbytes"):
+        return
+    other = bitsandbytes_for(cuda, [one for one in matrix.libraries("bitsandbytes") if _fits_all(one, torch, matrix)])
+    wanted = [f"bitsandbytes=={other}" if other else "bitsandbytes"]
+    yield warn(
+        Text(
+            "bitsandbytes {there} has no library for CUDA {cuda}, which torch {torch} was built for",
+            {"there": there or "", "cuda": cuda, "torch": torch.version},
+        ),
+        cause="EXTENSION_ABI_MISMATCH",
+        fix=_fix([*wanted, f"torch=={torch.version.partition('+')[0]}"], packages, python),
+        subject="bitsandbytes",
+        observed=there,
+        expected=f"CUDA {newest}",
+    )
+
+
+def _fits_all(release: str, torch: Torch, matrix: Matrix) -> bool:
+    return _fits("bitsandbytes", release, torch.version, matrix)
 
 
 def _fits(name: str, release: str, version: str, matrix: Matrix) -> bool:

@@ -28,7 +28,7 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
 )
-from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.checks.engine import NAMES, model_type
 from autoglm_doctor.domain.conflicts import excluded_by_name, installed_version, too_new
 from autoglm_doctor.domain.deployment import gpus_of
 from autoglm_doctor.domain.published import PUBLISHED
@@ -142,15 +142,15 @@ def _judge(package: str, version: str, packages: Packages, site: Site) -> Iterat
 
 def _known_pair(package: str, installed: str, version: str, site: Site) -> Judgement | None:
     """A pair of this engine and this package that is known to fail, whatever the metadata says."""
-    both = {site.intent.engine: version, package: installed}
+    both, kind = {site.intent.engine: version, package: installed}, _kind(site)
     # A development version between two releases is judged by both of them, see `_rows`.
     dev = (number(version) or Version("0")).is_devrelease
-    row = next((row for row in site.matrix.bad_pairs(both) if set(row.packages) == set(both) and not dev), None)
+    row = next((row for row in site.matrix.bad_pairs(both, kind) if set(row.packages) == set(both) and not dev), None)
     if row is None:
         return None
     wanted = _wanted(site.matrix.engine_release(site.intent.engine, version), package)
     if not wanted or takes(wanted, installed):
-        wanted = "<5" if package == "transformers" else ""
+        wanted = below(row.packages[package])
     values = {"engine": NAMES[site.intent.engine], "version": version, "name": package, "installed": installed}
     cause = _cause(package, wanted, installed)
     return fail(
@@ -165,9 +165,21 @@ def _known_pair(package: str, installed: str, version: str, site: Site) -> Judge
     )
 
 
+def _kind(site: Site) -> str:
+    """The model's type; where no configuration tells, the one of the known pairs that its name begins with."""
+    kinds = (kind for row in site.matrix.known_pairs for kind in row.models.split())
+    return model_type(site.files, site.intent) or next((one for one in kinds if named(one, site.intent.model)), "")
+
+
+def named(kind: str, model: str) -> bool:
+    """Does a model's name begin with its type? "Qwen/Qwen2.5-VL-7B-Instruct-AWQ" does with qwen2_5_vl."""
+    parts = re.findall(r"[a-z]+|\d+", kind)
+    return re.match("[-._ ]?".join(parts) + r"(?![a-z0-9])", model.lower().rpartition("/")[2]) is not None
+
+
 def _rows(version: str, site: Site) -> tuple[EngineRelease, ...]:
     """The release itself; of a development version those around it; () for a build whose number says nothing."""
-    found, rows = number(version), site.matrix.engines[site.intent.engine]
+    found, rows = number(version), site.matrix.all_engines[site.intent.engine]
     row = site.matrix.engine_release(site.intent.engine, version)
     if found is None or row is None or (found.local and PUBLISHED.fullmatch(found.local) is None):
         return ()
@@ -182,7 +194,12 @@ def _bound(version: str, torch: str) -> bool:
 
 
 def _wanted(row: EngineRelease | None, package: str) -> str:
-    return as_specifier(str(getattr(row, package))) if row else ""
+    return as_specifier(str(getattr(row, package)) or (row.torch_range if package == "torch" else "")) if row else ""
+
+
+def below(said: str) -> str:
+    """What lies before a range: "<4.54" of ">=4.54"; "" where the range has no beginning."""
+    return next((f"<{one[2:]}" for one in said.split(",") if one.startswith(">=")), "")
 
 
 def as_specifier(said: str) -> str:

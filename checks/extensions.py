@@ -11,6 +11,8 @@ from autoglm_doctor.api import (
     Distribution,
     Findings,
     Fix,
+    Gpu,
+    Host,
     Interpreter,
     Matrix,
     Packages,
@@ -22,9 +24,11 @@ from autoglm_doctor.api import (
     ok,
 )
 from autoglm_doctor.checks.engine_cuda import cuda_was_read
+from autoglm_doctor.checks.engine_pins import requires
+from autoglm_doctor.domain.compiled import KERNELS, kernel_torches
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.published import published
-from autoglm_doctor.domain.wheels import line, number
+from autoglm_doctor.domain.wheels import capabilities, line, number
 
 #: Packages with libraries that link torch's, and wheels whose local version says for which torch.
 EXTENSIONS = frozenset(
@@ -35,6 +39,7 @@ EXTENSIONS = frozenset(
 _CUDA = re.compile(r"cu(\d{2})\d{0,2}(?!\d)")
 _TORCH = re.compile(r"(?:torch|pt)(\d)\.?(\d{1,2})(?!\d)")
 _ABI = re.compile(r"cxx11abi(true|false)", re.IGNORECASE)
+_BLACKWELL = (10, 0)
 
 
 @check(
@@ -44,7 +49,12 @@ _ABI = re.compile(r"cxx11abi(true|false)", re.IGNORECASE)
     explained_by=("PYT001", "TOR001", "TOR003", "PKG001", "PKG002", "PKG003", "ENG006"),
 )
 def extensions_match(
-    packages: Packages, torch: Torch | None, interpreter: Interpreter | None, matrix: Matrix
+    packages: Packages,
+    torch: Torch | None,
+    interpreter: Interpreter | None,
+    host: Host | None,
+    gpus: tuple[Gpu, ...] | None,
+    matrix: Matrix,
 ) -> Findings:
     """Compiled packages were built for this torch.
 
@@ -52,36 +62,66 @@ def extensions_match(
     CUDA or the other C++ ABI they end with "undefined symbol" or "libcudart.so.12: cannot open".
 
     Measured by what their local versions say (2.5.5+cu118torch2.2cxx11abiTRUE) against torch/version.py, and for the
-    ABI against the table of torch's wheels on PyPI (TorchConfig.cmake in them: the new one from 2.7 on). A package
-    without such a mark, or a torch that nobody published, is not judged: their libraries would have to be loaded.
+    ABI against the table of torch's wheels on PyPI (TorchConfig.cmake in them: the new one from 2.7 on). SGLang's
+    kernels say nothing, nor does their metadata before 0.4.7: of PyPI's wheels for x86-64 we read which symbols they
+    ask for, and which lines of torch have them. Another package without such a mark, an editable one, or a torch that
+    nobody published, is not judged: their libraries would have to be loaded.
 
     ## Fix
-    The same package again, for the torch that is here. Its project's page of releases has one file for each torch.
+    The same package again, for the torch that is here. Its project's page of releases has one file for each torch. Of
+    SGLang's kernels the release that goes with this torch, or the torch that they were built with.
     """
     version = torch.version if torch else installed_version(packages, "torch")
-    marked = [one for one in packages.distributions if canonicalize_name(one.name) in EXTENSIONS and _marks(one)]
-    if version is None or not marked:
-        yield not_applicable(Text("no compiled package here says for which torch it was built"))
-        return
-    cuda = (torch.cuda if torch and cuda_was_read(torch) else None) or _tag_cuda(version)
-    is_wheel = _is_wheel(version, packages)
-    if not published(version):
+    if version is not None and not published(version):
         yield not_applicable(Text("torch {torch} is a build that nobody published", {"torch": version}))
         return
-    found = {one: list(_faults(one, version, cuda, is_wheel, matrix)) for one in marked}
+    cuda = (torch.cuda if torch and cuda_was_read(torch) else None) or _tag_cuda(version or "")
+    is_wheel = is_wheel_of_torch(version or "", packages)
+    found = {one: list(_faults(one, version, cuda, is_wheel, matrix)) for one in _marked(packages)} if version else {}
+    for one in _kernels(packages, host) if version and is_wheel else ():
+        known = kernel_torches(one.version, version or "", any(c >= _BLACKWELL for c in capabilities(gpus)))
+        found |= {one: [] if line(version or "") in known else ["torch " + " or ".join(known)]} if known else {}
+    if not found or version is None:
+        yield not_applicable(Text("no compiled package here says for which torch it was built"))
+        return
     bad = {one: faults for one, faults in found.items() if faults}
     if not bad:
-        names = ", ".join(sorted(one.name for one in marked))
-        yield ok(Text("built for torch {torch}: {names}", {"torch": version, "names": names}), observed=len(marked))
+        names = ", ".join(sorted(one.name for one in found))
+        yield ok(Text("built for torch {torch}: {names}", {"torch": version, "names": names}), observed=len(found))
         return
     said = "; ".join(f"{one.name} {one.version} was built for {' and '.join(faults)}" for one, faults in bad.items())
+    here = _with_cuda(version, cuda, torch, said, matrix)
     yield fail(
-        Text("{said}; this is torch {torch} for CUDA {cuda}", {"said": said, "torch": version, "cuda": cuda or "?"}),
-        fix=_fix(tuple(bad), interpreter, packages),
+        Text("{said}; this is torch {here}", {"said": said, "here": here}),
+        fix=_fix(tuple(bad), version, interpreter, packages, matrix),
         subject="torch",
         observed=version,
         evidence={one.name: one.version for one in bad},
     )
+
+
+def _marked(packages: Packages) -> list[Distribution]:
+    return [one for one in packages.distributions if canonicalize_name(one.name) in EXTENSIONS and _marks(one)]
+
+
+def _kernels(packages: Packages, host: Host | None) -> list[Distribution]:
+    """SGLang's kernels as PyPI has them for x86-64, whose metadata does not speak of torch: else PKG001 compares it."""
+    if host is not None and (host.machine == "aarch64" or host.system != "Linux"):
+        return []
+    found = [one for one in packages.distributions if canonicalize_name(one.name) in KERNELS]
+    torch = next((one for one in packages.distributions if one.name.lower() == "torch"), None)
+    own = bool(torch and torch.editable)
+    return [one for one in found if not own and not one.editable and not requires(packages, one.name.lower(), "torch")]
+
+
+def _with_cuda(version: str, cuda: str, torch: Torch | None, said: str, matrix: Matrix) -> str:
+    """torch and its CUDA, as far as that was read; of the version alone only where the CUDA is what does not fit."""
+    if cuda and (_tag_cuda(version) or (torch and torch.location)):
+        return f"{version} for CUDA {cuda}"
+    if not cuda or "CUDA" not in said:
+        return version
+    is_default = matrix.torch_cuda(version) == cuda
+    return f"{version}, by default built for CUDA {cuda}" if is_default else f"{version} for CUDA {cuda}"
 
 
 def _marks(one: Distribution) -> str:
@@ -95,7 +135,7 @@ def _tag_cuda(version: str) -> str:
     return f"{found[1]}.{found[2]}" if found else ""
 
 
-def _is_wheel(version: str, packages: Packages) -> bool:
+def is_wheel_of_torch(version: str, packages: Packages) -> bool:
     """A wheel of PyPI or of torch's own index, as far as the list tells; conda builds with the new ABI long since."""
     if not published(version):
         return False
@@ -107,7 +147,7 @@ def _is_wheel(version: str, packages: Packages) -> bool:
 def _faults(one: Distribution, version: str, cuda: str, is_wheel: bool, matrix: Matrix) -> Iterator[str]:
     local, found = _marks(one), number(version)
     built, toolkit, abi = _TORCH.search(local), _CUDA.search(local), _ABI.search(local)
-    if found is None or not published(version):
+    if found is None:
         return
     if built and f"{built[1]}.{built[2]}" != line(version):
         yield f"torch {built[1]}.{built[2]}"
@@ -119,11 +159,42 @@ def _faults(one: Distribution, version: str, cuda: str, is_wheel: bool, matrix: 
         yield f"the {'old' if has else 'new'} C++ ABI"
 
 
-def _fix(bad: tuple[Distribution, ...], interpreter: Interpreter | None, packages: Packages) -> Fix:
-    wanted = [f"{one.name}=={one.version.partition('+')[0]}" for one in bad]
-    options = ["--force-reinstall", "--no-deps", "--no-cache-dir", "--no-build-isolation"]
-    return Fix(
-        text=Text("install it again for the torch that is here; a build from source needs nvcc and takes long"),
-        commands=(install_line(interpreter.executable if interpreter else None, wanted, packages, options),),
-        effort="install",
-    )
+def _fix(
+    bad: tuple[Distribution, ...], version: str, python: Interpreter | None, packages: Packages, matrix: Matrix
+) -> tuple[Fix, ...]:
+    executable = python.executable if python else None
+    others = [one for one in bad if "+" in one.version or canonicalize_name(one.name) not in KERNELS]
+    fixes = []
+    for one in (one for one in bad if one not in others):
+        fix = Fix(
+            text=Text("install kernels and a torch that belong to each other"),
+            commands=(install_line(executable, _pair(one, version, packages, matrix), packages),),
+            effort="install",
+        )
+        fixes.append(fix)
+    if others:
+        wanted = [f"{one.name}=={one.version.partition('+')[0]}" for one in others]
+        options = ["--force-reinstall", "--no-deps", "--no-cache-dir", "--no-build-isolation"]
+        again = Fix(
+            text=Text("install it again for the torch that is here; a build from source needs nvcc and takes long"),
+            commands=(install_line(executable, wanted, packages, options),),
+            effort="install",
+        )
+        fixes.append(again)
+    return tuple(fixes)
+
+
+def _pair(kernels: Distribution, version: str, packages: Packages, matrix: Matrix) -> list[str]:
+    """What the SGLang that is here pins; else the kernels of this torch; else the torch of these kernels."""
+    rows = [row for row in matrix.engines.get("sglang", ()) if row.torch and row.kernel[-1:].isdigit()]
+    rows = [row for row in rows if ">" not in row.kernel]
+    sglang = installed_version(packages, "sglang")
+    if sglang and published(sglang):
+        own = next((row for row in rows if number(row.since) == number(sglang)), None)
+        if own:
+            return [f"sglang=={sglang}", f"torch=={own.torch}", own.kernel.replace(" ", "==")]
+    fitting = next((row for row in reversed(rows) if line(row.torch) == line(version)), None)
+    if fitting:
+        return [fitting.kernel.replace(" ", "=="), f"torch=={version.partition('+')[0]}"]
+    built = kernel_torches(kernels.version, "2.9", False)
+    return [f"{kernels.name}=={kernels.version}", f"torch=={built[-1]}.*" if built else "torch"]

@@ -82,6 +82,8 @@ def select(gpus: tuple[Gpu, ...], value: str | None) -> Selection:
     found: list[Gpu] = []
     for word in value.split(",") if value.strip() else []:
         gpu = _named(gpus, word.strip())
+        if gpu is None and re.match(r"(GPU|MIG)-", word.strip()) and not any(one.uuid for one in gpus):
+            gpu = next((one for one in gpus if one not in found), None)  # no UUID was read: it may be any of them
         if gpu is None:
             return Selection(tuple(found), word.strip())
         if gpu not in found:

@@ -74,7 +74,6 @@ def said(run: Inference, intent: Intent, template: str, **params: object) -> Tex
 
 
 def judge_failure(run: Inference, failure: Failure, intent: Intent) -> Judgement:
-    """What an exception says: by its wording, or with the library's own words where that is not known."""
     """Red with the cause that the message tells; open where the engine may do what transformers could not."""
     row = recognise(failure)
     lines = failure.message.strip().splitlines()
@@ -86,14 +85,14 @@ def judge_failure(run: Inference, failure: Failure, intent: Intent) -> Judgement
         return fail(text, fix=LOOK_AT_LIBRARIES, evidence=evidence)
     meaning = f"{{model}} failed on {{device}}: {row.meaning} ({wording})."
     if row.engine_may_cope and not _transformers_decides(row, run, intent):
-        return _aside(said(run, intent, meaning + " {engine} may still serve it.", engine=intent.engine, **params))
+        return aside(said(run, intent, meaning + " {engine} may still serve it.", engine=intent.engine, **params))
     folder = "." if run.model == SMOKE else run.model
     return fail(
         said(run, intent, meaning, **params), cause=row.cause, fix=fix_for(row, intent, folder), evidence=evidence
     )
 
 
-def _aside(text: Text) -> Judgement:
+def aside(text: Text) -> Judgement:
     """No judgement, for a reason that says nothing of the deployment: it leaves the verdict as it is."""
     return Judgement(status="skipped", text=text)
 
@@ -106,7 +105,7 @@ def without_run(inference: Reading[Inference]) -> Judgement:
     """For the checks that judge what was run. Where the server itself was tried, they have nothing to add."""
     outcome, why = inference.outcome, inference.why
     if outcome == "absent" or (outcome == "not_run" and why.endswith(INSTEAD)):
-        return _aside(Text("inference: {why}", {"why": why or "not there"}))
+        return aside(Text("inference: {why}", {"why": why or "not there"}))
     why = why or f"reading it ended as {outcome}"
     return unknown(Text("could not be judged, inference is not known: {why}", {"why": why}))
 
@@ -114,7 +113,7 @@ def without_run(inference: Reading[Inference]) -> Judgement:
 def _without_answer(inference: Reading[Inference], intent: Intent) -> Judgement:
     """Nobody tried, for a good reason; or the run died, which is red; or it cannot be told why there is no answer."""
     if inference.outcome in ("absent", "not_run"):
-        return _aside(Text("no model was run: {why}", {"why": inference.why or inference.outcome}))
+        return aside(Text("no model was run: {why}", {"why": inference.why or inference.outcome}))
     if has_died(inference):
         text = Text(f"loading and running a model {how(inference)}: {{why}}", {"why": inference.why})
         return fail(text, fix=_death_fixes(inference, intent), observed=inference.why)

@@ -24,12 +24,14 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.checks.vram import ROOTS, not_asked, obstacle_of
+from autoglm_doctor.checks.vram_split import settled
 from autoglm_doctor.domain.capacity.fixes import memory_fixes
 from autoglm_doctor.domain.capacity.rescue import Suggestion, launch_that_fits
 from autoglm_doctor.domain.deployment import Case, read_case, runs_on_cpu
 from autoglm_doctor.domain.launch_line import flags_of
 from autoglm_doctor.domain.memory import engine_words
 from autoglm_doctor.domain.memory.fits import Estimate, verdict
+from autoglm_doctor.domain.memory.split import other_splits
 from autoglm_doctor.domain.memory.terms import gib_of, margins, terms
 
 #: A margin below this share of the card is called thin: logs of the same line differ by up to 2 % of it.
@@ -77,10 +79,13 @@ def kv_cache_fits(
         yield not_applicable(Text(reason))
         return
     case = read_case(gpus, intent, model_files, packages, environment, cuda)
-    yield obstacle_of(case) or _judge(case)
+    yield settled(_judge, case, other_splits(gpus, intent, model_files, packages, environment))
 
 
 def _judge(case: Case) -> Judgement:
+    obstacle = obstacle_of(case)
+    if obstacle is not None:
+        return obstacle
     shown = case.estimates[-1]
     left = max(0, shown.kv_available.likely)
     words = {"tokens": shown.tokens, "needed": shown.kv_needed, "left": left, "claim": shown.requested}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from autoglm_doctor.api import (
     Findings,
     Fix,
+    Host,
     Interpreter,
     Matrix,
     Packages,
@@ -16,24 +17,35 @@ from autoglm_doctor.api import (
     ok,
 )
 from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import number
 from autoglm_doctor.matrix import KnownPair
+from autoglm_doctor.matrix.numbers import within
+
+#: On Windows the wheels were built with NumPy 1 for longer than on Linux.
+_ON_WINDOWS = KnownPair(
+    packages={"torch": ">=2.3,<2.4.1", "numpy": ">=2"},
+    what="torch's wheel for Windows was built for NumPy 1 before 2.4.1, and cannot exchange arrays with NumPy 2",
+    instead="numpy<2",
+    source="github.com/pytorch/pytorch/issues/131668 (2.3.1 and 2.4.0; mended in 2.4.1), 128860 and 135013",
+)
 
 
 @check("PKG009", "numpy-abi", cause="NUMPY2_ABI", explained_by=("PYT001", "PKG001", "PKG002"))
-def numpy_abi(packages: Packages, interpreter: Interpreter | None, matrix: Matrix) -> Findings:
+def numpy_abi(packages: Packages, interpreter: Interpreter | None, host: Host | None, matrix: Matrix) -> Findings:
     """torch, and what transformers imports, were built for this NumPy.
 
     A package compiled for NumPy 1 cannot use NumPy 2. torch up to 2.2 says "Failed to initialize NumPy: _ARRAY_API not
-    found" and goes on, until the first picture or array: "Numpy is not available". transformers imports SciPy and, up
-    to 4.57, scikit-learn wherever they are installed; releases from before NumPy 2 end that with
+    found" and goes on, until the first picture or array: "Numpy is not available"; on Windows up to 2.4.0. transformers
+    imports SciPy and, up to 4.57, scikit-learn wherever they are installed; releases from before NumPy 2 end that with
     "numpy.core.multiarray failed to import" or "numpy.dtype size changed".
 
     Measured by comparing the installed versions with the known pairs of the matrix. Other packages that ask for
     numpy<2 are PKG001's: yellow, since the server does not need them.
 
     Sources: numpy._core in torch's wheels; SciPy 1.12 and scikit-learn 1.4.1 imported under NumPy 2.1, SciPy 1.13
-    likewise; the imports in the wheels of transformers 4.48 and 4.57.
+    likewise; the imports in the wheels of transformers 4.48 and 4.57; for Windows github.com/pytorch/pytorch issue
+    131668.
 
     ## Fix
 
@@ -48,6 +60,7 @@ def numpy_abi(packages: Packages, interpreter: Interpreter | None, matrix: Matri
     names = {name for row in rows for name in row.packages}
     there = {name: version for name in sorted(names) if (version := installed_version(packages, name))}
     bad = [row for row in matrix.bad_pairs(there) if "numpy" in row.packages]
+    bad += [_ON_WINDOWS] if host and host.system == "Windows" and _is_old_on_windows(there) else []
     if not bad:
         judged = ", ".join(f"{name} {version}" for name, version in there.items() if name != "numpy")
         if judged and any(set(row.packages) <= set(there) for row in rows):
@@ -64,6 +77,11 @@ def numpy_abi(packages: Packages, interpreter: Interpreter | None, matrix: Matri
         expected=bad[0].instead,
         threshold=Threshold(value=bad[0].packages["numpy"], unit="version", source=bad[0].source),
     )
+
+
+def _is_old_on_windows(there: dict[str, str]) -> bool:
+    torch, wanted = there.get("torch"), _ON_WINDOWS.packages
+    return published(torch) and within(torch, wanted["torch"]) and within(there.get("numpy"), wanted["numpy"])
 
 
 def _words(row: KnownPair, there: dict[str, str]) -> str:

@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Mapping
+
 from packaging.version import Version
 
-from autoglm_doctor.api import Environment, Findings, Fix, Intent, Judgement, Packages, Text, check, fail, ok, warn
+from autoglm_doctor.api import (
+    Environment,
+    Findings,
+    Fix,
+    Intent,
+    Interpreter,
+    Judgement,
+    ModelFiles,
+    Packages,
+    Reading,
+    Text,
+    check,
+    fail,
+    ok,
+    warn,
+)
 from autoglm_doctor.domain.builds import release_of
+from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import engine_version, variables_of
+from autoglm_doctor.domain.downloads import names_a_path
+from autoglm_doctor.domain.gone_variables import GONE, Gone, is_gone, said_today
+from autoglm_doctor.domain.launch_line import line, plain_words, replace_flag
 from autoglm_doctor.domain.overrides import RULES, Rule
+from autoglm_doctor.domain.wheels import number
+
+#: huggingface_hub reads it between these releases (constants.py of its wheels: there in 0.12.0 and 0.36.0, in 1.0.0 no
+#: more than a warning is left), and takes these values for true.
+_TRANSFER = "HF_HUB_ENABLE_HF_TRANSFER"
+_TRANSFER_FROM, _TRANSFER_UNTIL = Version("0.12.0"), Version("1.0.0.dev0")
+_TRUE = frozenset({"1", "ON", "YES", "TRUE"})
+_HUB = "https://huggingface.co/docs/huggingface_hub/v0.36.0/en/package_reference/environment_variables"
+_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_USE_MODELSCOPE", "SGLANG_USE_MODELSCOPE")
 
 
 @check("CFG006", "variables-make-sense", cause="ENV_VAR_OVERRIDE_WRONG")
-def variables_make_sense(environment: Environment, packages: Packages | None, intent: Intent) -> Findings:
-    """No environment variable of NCCL, CUDA, torch or vLLM has a value that cannot be right.
+def variables_make_sense(
+    environment: Environment,
+    packages: Packages | None,
+    interpreter: Interpreter | None,
+    model_files: Reading[ModelFiles],
+    intent: Intent,
+) -> Findings:
+    """No environment variable of NCCL, CUDA, torch or vLLM has a value that cannot be right, or is read no more.
 
     Such variables outlive the trouble that they were set for: a value that was copied from somewhere, a switch for
     finding faults that stayed on, an address that Kubernetes puts in the place of a number. Some stop the engine at
-    its start (red), most make it slow, are passed over, or mean another number than is thought (yellow).
+    its start (red), most make it slow, are passed over, or mean another number than is thought (yellow). vLLM reads
+    some no longer and says nothing: VLLM_ATTENTION_BACKEND from 0.15 on, VLLM_USE_V1=0 from 0.11.1 on. With
+    HF_HUB_ENABLE_HF_TRANSFER=1 and without hf_transfer huggingface_hub before 1.0 refuses every download.
 
     Judged is the form that each variable's own documentation takes, and for NCCL_BUFFSIZE a size of 256 MiB at most
-    (ours; 4 MiB is the default). Variables that are not in the table are left alone.
+    (ours; 4 MiB is the default). Variables that are not in the table are left alone, and so are those that ask for what
+    vLLM does anyway, or that the command says anew.
 
     ## Fix
 
-    Unset the variable.
+    Unset the variable; say what it asked for by the flag that took its place.
     """
     variables = variables_of(environment, intent)
     version = release_of(engine_version(packages, intent))
@@ -31,7 +71,9 @@ def variables_make_sense(environment: Environment, packages: Packages | None, in
     wrong = [rule for rule in wrong if not rule.good(variables[rule.name])]
     for rule in wrong:
         yield _bad(rule, variables[rule.name])
-    if not wrong:
+    gone = [*_gone(variables, packages, intent), *_transfer(variables, packages, interpreter, model_files, intent)]
+    yield from gone
+    if not wrong and not gone:
         yield ok(Text("no variable of NCCL, CUDA, torch or vLLM has a value that cannot be right"))
 
 
@@ -59,4 +101,71 @@ def _bad(rule: Rule, value: str) -> Judgement:
         subject=rule.name,
         observed=value[:80],
         expected=rule.form,
+    )
+
+
+def _gone(variables: Mapping[str, str], packages: Packages | None, intent: Intent) -> Iterator[Judgement]:
+    version = engine_version(packages, intent)
+    for one in GONE if intent.engine == "vllm" else ():
+        value = variables.get(one.name, "")
+        if not is_gone(one, value, version, intent.command):
+            continue
+        said = {"name": one.name, "value": value[:80], "since": one.since, "version": version, "effect": one.effect}
+        yield warn(
+            Text('{name}="{value}": vLLM {version} reads it no more (from {since} on); {effect}', said),
+            fix=_anew(one, value, intent),
+            subject=one.name,
+            observed=value[:80],
+            expected=one.flag or "not set",
+        )
+
+
+def _anew(gone: Gone, value: str, intent: Intent) -> Fix:
+    today = said_today(gone, value)
+    if today is None:
+        return Fix(text=Text("unset it: it does nothing"), commands=(f"unset {gone.name}",))
+    flag, name = today
+    words = replace_flag(list(intent.command) or plain_words(intent), [flag.removeprefix("--")], name)
+    # An assignment in front of the command is the variable itself.
+    words = [word for word in words if not word.startswith(f"{gone.name}=")]
+    return Fix(
+        text=Text("unset it, and say it by the flag {flag}", {"flag": flag}),
+        commands=(f"unset {gone.name}", line(dataclasses.replace(intent, command=tuple(words)))),
+        effort="flag",
+    )
+
+
+def _transfer(
+    variables: Mapping[str, str],
+    packages: Packages | None,
+    interpreter: Interpreter | None,
+    files: Reading[ModelFiles],
+    intent: Intent,
+) -> Iterator[Judgement]:
+    """huggingface_hub is to download with a package that is not there: it ends with a ValueError at the first file."""
+    value = variables.get(_TRANSFER, "")
+    hub = number(installed_version(packages, "huggingface-hub")) if packages else None
+    is_read = hub is not None and _TRANSFER_FROM <= hub < _TRANSFER_UNTIL
+    if packages is None or not is_read or value.strip().upper() not in _TRUE or intent.engine == "llamacpp":
+        return
+    nothing_to_fetch = files.outcome == "known" or names_a_path(intent.model) or any(variables.get(n) for n in _OFFLINE)
+    if nothing_to_fetch or installed_version(packages, "hf-transfer"):
+        return
+    is_sure = files.outcome == "absent"
+    yield (fail if is_sure else warn)(
+        Text(
+            "{name}={value}, without the package hf_transfer: huggingface_hub {hub} refuses to download the model",
+            {"name": _TRANSFER, "value": value, "hub": str(hub)},
+        ),
+        fix=(
+            Fix(text=Text("unset it"), commands=(f"unset {_TRANSFER}",), url=_HUB),
+            Fix(
+                text=Text("or install the package"),
+                commands=(install_line(interpreter.executable if interpreter else None, ["hf_transfer"], packages),),
+                effort="install",
+            ),
+        ),
+        subject=_TRANSFER,
+        observed="not installed",
+        expected="hf_transfer",
     )

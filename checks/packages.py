@@ -9,6 +9,7 @@ from autoglm_doctor.api import (
     Intent,
     Interpreter,
     Judgement,
+    Matrix,
     Packages,
     Text,
     check,
@@ -22,6 +23,7 @@ from autoglm_doctor.domain.conflicts import (
     Survey,
     excluded_by_name,
     install_line,
+    installed_version,
     satisfiable,
     survey,
     too_new,
@@ -32,7 +34,9 @@ SHOWN = 5
 
 
 @check("PKG001", "dependency-conflicts", cause="DEPENDENCY_CONFLICT", explained_by=("PYT001", "ENG002"))
-def dependency_conflicts(packages: Packages, interpreter: Interpreter, host: Host | None, intent: Intent) -> Findings:
+def dependency_conflicts(
+    packages: Packages, interpreter: Interpreter, host: Host | None, intent: Intent, matrix: Matrix
+) -> Findings:
     """The installed packages agree about each other's versions.
 
     pip lets a later install break an earlier one with a warning that scrolls away. The engine then fails at start
@@ -42,7 +46,7 @@ def dependency_conflicts(packages: Packages, interpreter: Interpreter, host: Hos
     Python and platform, and extras only where somebody asks for them. What the engine, torch or transformers demand
     is red; other conflicts are gathered in one yellow finding, and so are the CUDA libraries that torch pins, since
     a newer one is often put there on purpose. A missing torch is left to TOR001, torchvision's demand
-    on torch to TOR004.
+    on torch to TOR004, and the demand on NumPy of a package that is known not to work with the one here to PKG009.
 
     ## Fix
     One line per conflict, with all demands on the package joined, so that settling one does not open the next.
@@ -50,6 +54,9 @@ def dependency_conflicts(packages: Packages, interpreter: Interpreter, host: Hos
     found = survey(packages, interpreter.version, host)
     conflicts = [c for c in found.conflicts if not _belongs_elsewhere(c)]
     roots = {c.name for c in conflicts if _is_grave(c, intent)}
+    if "numpy" not in roots:  # where it is, this red explains PKG009's
+        old = _built_for_another_numpy(packages, matrix)
+        conflicts = [c for c in conflicts if c.name != "numpy" or c.parent not in old]
     for name in sorted(roots):
         edges = [c for c in conflicts if c.name == name and (name != "python" or _is_grave(c, intent))]
         edges.sort(key=lambda c: (not _is_grave(c, intent), c.parent != intent.engine))
@@ -61,17 +68,25 @@ def dependency_conflicts(packages: Packages, interpreter: Interpreter, host: Hos
         yield _agreement(found, packages)
 
 
+def _built_for_another_numpy(packages: Packages, matrix: Matrix) -> set[str]:
+    """What PKG009 is red for: its way out is a newer release of these, and not another NumPy."""
+    rows = [row for row in matrix.known_pairs if "numpy" in row.packages]
+    names = {name for row in rows for name in row.packages}
+    there = {name: version for name in names if (version := installed_version(packages, name))}
+    return {name for row in matrix.bad_pairs(there) if "numpy" in row.packages for name in row.packages} - {"numpy"}
+
+
 def _agreement(found: Survey, packages: Packages) -> Judgement:
     """Nothing here is in conflict: green for what was compared and holds, for nothing else."""
     left_out = len(found.conflicts)
     held = found.requirements - left_out
     values = {"held": held, "packages": len(packages.distributions), "left_out": left_out}
     if held > 0:
-        more = "; {left_out:count} more on torch are left to TOR001 and TOR004" if left_out else ""
+        more = "; {left_out:count} more are left to TOR001, TOR004 and PKG009" if left_out else ""
         text = Text("{held:count} requirements of {packages:count} packages hold" + more, values)
         return ok(text, evidence={"unreadable_requirements": found.invalid_lines})
     if left_out:
-        return not_applicable(Text("all that is required here is torch, which TOR001 and TOR004 judge"))
+        return not_applicable(Text("all that is required here is judged by TOR001, TOR004 and PKG009"))
     if packages.distributions:
         return not_applicable(Text("none of the {packages:count} packages here requires another one", values))
     return not_applicable(Text("no package is installed for this Python: there is nothing to compare"))

@@ -23,6 +23,7 @@ from autoglm_doctor.api import (
     Text,
     unknown,
 )
+from autoglm_doctor.checks.inference import aside
 from autoglm_doctor.domain.capacity.fixes import free_fixes, memory_fixes
 from autoglm_doctor.domain.capacity.rescue import PICTURE_SIZE, SHORTEST_CONTEXT
 from autoglm_doctor.domain.deployment import Case, read_case
@@ -112,11 +113,6 @@ def read_place(
         found = estimates(intent, files, case.card, said)
         case = dataclasses.replace(case, version=said, estimates=found)
     return Place(serving, case)
-
-
-def aside(text: Text) -> Judgement:
-    """No judgement, for a reason that says nothing of the deployment: it leaves the verdict as it is."""
-    return Judgement(status="skipped", text=text)
 
 
 def without_server(serving: Reading[Serving]) -> Judgement:

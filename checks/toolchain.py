@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -16,9 +18,11 @@ from autoglm_doctor.api import (
     Intent,
     Interpreter,
     Judgement,
+    Matrix,
     ModelFiles,
     Packages,
     Text,
+    Threshold,
     Toolchain,
     Torch,
     check,
@@ -32,6 +36,7 @@ from autoglm_doctor.checks.engine import NAMES
 from autoglm_doctor.domain.builds import release_of
 from autoglm_doctor.domain.deployment import engine_version, gpus_of, runs_on_cpu, variables_of
 from autoglm_doctor.domain.jit import SAMPLER, Need, nvcc_need
+from autoglm_doctor.domain.jit_compiler import TooOld, is_at_least, too_old
 from autoglm_doctor.domain.launch_line import line
 from autoglm_doctor.domain.model import model_config
 from autoglm_doctor.domain.system_packages import compiler_fixes, toolkit_fix
@@ -117,6 +122,7 @@ def cuda_compiler(
     cuda: Cuda | None,
     model_files: ModelFiles | None,
     intent: Intent,
+    matrix: Matrix,
 ) -> Findings:
     """nvcc is there where the engine compiles CUDA code at its start.
 
@@ -131,6 +137,10 @@ def cuda_compiler(
     for servers that sample nothing (embeddings, scores), for processed log-probabilities, for GPUs that FlashInfer has
     no kernels for, and for releases after vLLM 0.33, which sample by themselves where compiling fails.
 
+    An nvcc that FlashInfer refuses is as none: on capability 12.x (RTX 50, RTX PRO Blackwell) it wants CUDA 12.9, and
+    on 12.0 from 0.7.1 on CUDA 12.8. With an older one, as in images for CUDA 12.8, vLLM 0.21 to 0.30 end with
+    "FlashInfer requires GPUs with sm75 or higher", whatever CUDA torch was built for.
+
     ## Fix
     For vLLM, its own sampler. Else the CUDA toolkit of torch's CUDA release, or the engine's container image.
     """
@@ -138,7 +148,9 @@ def cuda_compiler(
     version = engine_version(packages, intent)
     installed = {str(canonicalize_name(d.name)): d.version for d in packages.distributions} if packages else {}
     config = model_config(intent, model_files)
-    need = nvcc_need(intent, version, installed, variables_of(environment, intent), cards, config)
+    pools = model_files.pooling if model_files else None
+    variables = variables_of(environment, intent)
+    need = nvcc_need(intent, version, installed, variables, cards, config, pools=pools)
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if why_not or need is None or (host is not None and host.system != "Linux"):
         yield not_applicable(Text(why_not or "nothing here is known to compile CUDA code at its start"))
@@ -149,6 +161,8 @@ def cuda_compiler(
         yield ok(
             Text("{nvcc} is named by FLASHINFER_NVCC, beside the toolkit in {folder}", said), observed=said["nvcc"]
         )
+    elif toolchain.nvcc and (old := _too_old(toolchain, need, version, installed, variables, cards, torch, matrix)):
+        yield _refused(old, need, version, toolchain, torch, host, intent)
     elif toolchain.nvcc:
         said = {"nvcc": toolchain.nvcc, "version": toolchain.nvcc_version or "?"}
         yield ok(Text("{nvcc} of CUDA {version} is there", said), observed=toolchain.nvcc)
@@ -172,17 +186,57 @@ def _named(toolchain: Toolchain, intent: Intent) -> str:
     return (toolchain.flashinfer_nvcc or "") if intent.engine == "vllm" else ""
 
 
-def _without(need: Need, version: str | None, toolchain: Toolchain, toolkit: Fix, intent: Intent) -> Judgement:
-    said = {"version": version or "", "folder": toolchain.cuda_home}
-    where = "in {folder}, which a variable names, is no nvcc" if toolchain.cuda_home else "there is no nvcc"
-    own = Fix(
+def _too_old(
+    toolchain: Toolchain,
+    need: Need,
+    version: str | None,
+    installed: Mapping[str, str],
+    variables: Mapping[str, str],
+    cards: Sequence[str],
+    torch: Torch | None,
+    matrix: Matrix,
+) -> TooOld | None:
+    has = (torch.version if torch else "") or installed.get("torch", "")
+    return too_old(toolchain.nvcc_version, need, version, has, installed, variables, cards, matrix)
+
+
+def _refused(
+    old: TooOld,
+    need: Need,
+    version: str | None,
+    toolchain: Toolchain,
+    torch: Torch | None,
+    host: Host | None,
+    intent: Intent,
+) -> Judgement:
+    """An nvcc that FlashInfer does not take for this GPU, found before any other."""
+    said = {"version": version or "", "cuda": toolchain.nvcc_version, "flashinfer": old.flashinfer, "gpu": old.gpu}
+    words = ", with nvcc of CUDA {cuda}; FlashInfer {flashinfer} takes none before 12.9 for capability {gpu}"
+    newest = (torch.cuda if torch else None) or ""
+    release = newest if is_at_least(newest, old.needs) else old.needs
+    return (fail if need.without == "fail" else warn)(
+        Text(need.what + words, said),
+        fix=(_own_sampler(intent), toolkit_fix(host, release)),
+        observed=f"nvcc {toolchain.nvcc_version}",
+        expected=f"nvcc >= {old.needs}",
+        threshold=Threshold(value=old.needs, unit="CUDA", source="compilation_context.py in FlashInfer's wheels"),
+    )
+
+
+def _own_sampler(intent: Intent) -> Fix:
+    return Fix(
         text=Text("let vLLM sample by itself, which compiles nothing with nvcc"),
         commands=(f"{SAMPLER}=0 {line(intent)}",),
         effort="setting",
     )
+
+
+def _without(need: Need, version: str | None, toolchain: Toolchain, toolkit: Fix, intent: Intent) -> Judgement:
+    said = {"version": version or "", "folder": toolchain.cuda_home}
+    where = "in {folder}, which a variable names, is no nvcc" if toolchain.cuda_home else "there is no nvcc"
     return (fail if need.without == "fail" else warn)(
         Text(need.what + ", and " + where, said),
-        fix=(own, toolkit) if need.way_out == "sampler" else (toolkit,),
+        fix=(_own_sampler(intent), toolkit) if need.way_out == "sampler" else (toolkit,),
         observed="no nvcc",
         expected="nvcc",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from packaging.version import Version
 
 from autoglm_doctor.api import (
@@ -17,6 +19,7 @@ from autoglm_doctor.api import (
     Judgement,
     Matrix,
     Packages,
+    Reading,
     Text,
     Threshold,
     Torch,
@@ -42,6 +45,13 @@ NEVER_ON_11 = Version("12.3")
 
 #: From this capability on triton uses its second assembler (get_ptxas in triton/backends/nvidia/compiler.py).
 BLACKWELL = (10, 0)
+
+
+#: They name another assembler; the second one counts for Blackwell in triton 3.3 and from 3.6 on.
+ASSEMBLERS = ("TRITON_PTXAS_PATH", "TRITON_PTXAS_BLACKWELL_PATH")
+
+#: The source of a reading that somebody wrote down: what it leaves out may be there all the same.
+STATED = "stated"
 
 
 @check(
@@ -148,6 +158,84 @@ def triton_code_loads(
     is_used = intent.engine in matrix.engines or (torch is None and site.version("torch") is None)
     has = number(matrix.triton_ptxas(triton, gpu))
     yield _loads(triton, has, variable, site, by_compat=by_compat, is_used=is_used)
+
+
+@check(
+    "PKG018",
+    "triton-knows-gpu",
+    cause="GPU_ARCH_NOT_IN_WHEEL",
+    explained_by=("DRV001", "GPU002", "PYT001", "TOR001", "TOR003", "TOR005", "ENG004"),
+)
+def triton_knows_gpu(
+    packages: Packages,
+    gpus: tuple[Gpu, ...] | None,
+    environment: Reading[Environment],
+    driver: Driver | None,
+    cuda: Cuda | None,
+    host: Host | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """triton's own assembler knows the GPU.
+
+    torch can have code for a GPU of which triton's ptxas has never heard: that of triton 3.5 is of CUDA 12.8 and knows
+    neither the B300 (10.3) nor Thor (11.0) nor the GB10 of the DGX Spark (12.1), that of 3.6 not Thor. The first kernel
+    ends with "ptxas fatal: Value 'sm_121a' is not defined for option 'gpu-name'" (triton's issue 8539; vLLM's issues
+    29317, 29469 and pull request 30484).
+
+    Measured by comparing the CUDA release of the assembler, which was read from triton's wheels, with the first one
+    that compiles for the GPU. Red for vLLM and SGLang, which start triton's code in any case; yellow for plain
+    transformers. Open where the variables are only stated in part: TRITON_PTXAS_PATH, which many set on these machines,
+    names another assembler.
+
+    ## Fix
+    The assembler of the machine's CUDA toolkit, or a newer torch with its triton.
+    """
+    why_not = runs_on_cpu(intent, environment.value, driver, gpus, cuda)
+    triton = _triton(packages, matrix)
+    if why_not or triton is None or (host is not None and host.system != "Linux"):
+        yield not_applicable(Text(why_not or "triton is not known to be installed"))
+        return
+    cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment.value, intent) or ()]
+    strange = _strange(triton, cards, matrix) if published(triton) else None
+    variables = variables_of(environment.value, intent)
+    if any(variables.get(name) for name in ASSEMBLERS):
+        yield not_applicable(Text("a variable names another assembler"))
+    elif strange is None or (strange and (environment.value is None or environment.source == STATED)):
+        yield unknown(Text("whether triton {triton} assembles for these GPUs is not known", {"triton": triton}))
+    elif not strange:
+        yield ok(Text("the assembler of triton {triton} knows the GPU", {"triton": triton}), observed=triton)
+    else:
+        said = {"triton": triton, "gpu": strange, "cuda": matrix.triton_ptxas(triton, strange)}
+        yield (fail if intent.engine in matrix.engines else warn)(
+            Text("the assembler of triton {triton} is of CUDA {cuda} and does not know capability {gpu}", said),
+            fix=_toolkits_assembler(),
+            subject="triton",
+            observed=f"CUDA {said['cuda']}",
+            expected=f"CUDA >= {matrix.capabilities[strange].first_cuda}",
+        )
+
+
+def _strange(triton: str, cards: Sequence[str], matrix: Matrix) -> str | None:
+    """The first GPU that triton's assembler does not know; "" of none; None where that is not known."""
+    answers = {gpu: matrix.compiles_for(has, gpu) for gpu in cards if (has := matrix.triton_ptxas(triton, gpu))}
+    unknown_one = next((gpu for gpu, knows in answers.items() if knows is False and _is_new(gpu)), "")
+    return unknown_one or ("" if answers and None not in answers.values() else None)
+
+
+def _is_new(gpu: str) -> bool:
+    """Blackwell and later; how triton fares on GPUs that an assembler no longer knows is not judged."""
+    return (capability(gpu) or (0, 0)) >= BLACKWELL
+
+
+def _toolkits_assembler() -> Fix:
+    path = "/usr/local/cuda/bin/ptxas"
+    return Fix(
+        text=Text("give triton the assembler of the machine's CUDA toolkit; both variables, for old and new triton"),
+        commands=(f"{path} --version", *(f"export {name}={path}" for name in ASSEMBLERS)),
+        effort="setting",
+        url="https://github.com/triton-lang/triton/issues/8539",
+    )
 
 
 def _loads(triton: str, has: Version | None, variable: str, site: Site, *, by_compat: bool, is_used: bool) -> Judgement:

@@ -6,7 +6,7 @@ import pytest
 
 from autoglm_doctor.api import Check, Driver, Findings, Fix, Gpu, Intent, Reading, Text, Torch, check, fail, ok, unknown
 from autoglm_doctor.errors import DoctorError
-from autoglm_doctor.facts import Facts, known
+from autoglm_doctor.facts import Distribution, Facts, Interpreter, Packages, known
 from autoglm_doctor.intent import Intent as IntentType
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.runner import facts_needed, needs, run_checks
@@ -190,3 +190,30 @@ def test_a_question_that_could_not_be_asked_explains_no_fault() -> None:
 
     facts = Facts(driver=Reading(outcome="absent"), gpus=ABSENT)
     assert statuses(facts, root, leaf, package) == {"AAA001": "fail", "BBB001": "skipped", "III001": "fail"}
+
+
+@check("EEE001", "installs", cause="X")
+def installs(interpreter: Interpreter | None) -> Findings:
+    """This check says what to install."""
+    python = interpreter.executable if interpreter else "python3"
+    yield fail(Text("no torch"), fix=Fix(text=Text("install it"), commands=(f"{python} -m pip install torch",)))
+
+
+@pytest.mark.parametrize(
+    ("managed", "commands"),
+    [
+        pytest.param(
+            True,
+            ("/usr/bin/python3 -m venv serve", "serve/bin/python -m pip install torch vllm==0.12.0"),
+            id="a Python that takes no packages",
+        ),
+        pytest.param(False, ("/usr/bin/python3 -m pip install torch",), id="one that takes them"),
+        pytest.param(None, ("/usr/bin/python3 -m pip install torch",), id="a reading of before"),
+    ],
+)
+def test_install_lines_are_those_that_the_python_takes(managed: bool | None, commands: tuple[str, ...]) -> None:
+    python = Interpreter(executable="/usr/bin/python3", version="3.12.3", externally_managed=managed)
+    packages = Packages(distributions=(Distribution(name="vllm", version="0.12.0"),))
+    facts = Facts(interpreter=known(python), packages=known(packages))
+    (finding,) = run_checks([installs], facts, IntentType(model="m", engine="vllm"), load_matrix())
+    assert finding.fixes[0].commands == commands

@@ -66,26 +66,34 @@ def nvcc_need(
     variables: Mapping[str, str],
     gpus: Sequence[str],
     config: Mapping[str, Any] | None = None,
+    *,
+    pools: bool | None = None,
 ) -> Need | None:
     """What of this engine asks for nvcc; None where nothing is known to.
 
-    `installed`: names and versions of packages. `gpus`: compute capabilities. `config`: config.json.
+    `installed`: names and versions of packages. `gpus`: compute capabilities. `config`: config.json. `pools`: whether
+    modules.json of sentence-transformers names a pooling layer.
     """
     if intent.engine == "vllm":
-        if variables.get(SAMPLER) == "0" or PRECOMPILED in installed or _samples_nothing(intent, config):
+        if variables.get(SAMPLER) == "0" or PRECOMPILED in installed or _samples_nothing(intent, config, pools):
             return None
         return _vllm(version, installed, variables.get(SAMPLER, ""), gpus)
     return _sglang(intent, version, installed, gpus) if intent.engine == "sglang" else None
 
 
-def _samples_nothing(intent: Intent, config: Mapping[str, Any] | None) -> bool:
-    """A pooling server has no sampler; one that returns processed log-probabilities never takes FlashInfer's."""
+def _samples_nothing(intent: Intent, config: Mapping[str, Any] | None, pools: bool | None) -> bool:
+    """A pooling server has no sampler; one that returns processed log-probabilities never takes FlashInfer's.
+
+    vLLM asks the flags first, then modules.json, then the architecture (_get_default_runner_type in config/model.py).
+    """
     said = {name: stated_flag(intent.command, name) or "" for name in ("runner", "task", "convert", "logprobs-mode")}
     if said["logprobs-mode"] in ("processed_logprobs", "processed_logits"):
         return True
     if said["runner"] in ("generate", "draft") or said["task"] in ("generate", "transcription"):
         return False
     if said["runner"] == "pooling" or said["task"] in _POOLING or said["convert"] in _POOLING:
+        return True
+    if pools:
         return True
     names = (config or {}).get("architectures")
     found = [str(name) for name in names] if isinstance(names, list) else []

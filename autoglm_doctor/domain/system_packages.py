@@ -50,6 +50,7 @@ class _Manager:
     versioned: str = ""  # of another one of its Pythons, {line} "3.12", {digits} "312"
     refresh: str = ""  # an image comes without the lists of packages
     cuda: str = "cuda-nvcc-{cuda} cuda-cudart-devel-{cuda} libcurand-devel-{cuda}"  # {cuda}: "12-8"
+    gcc: str = "gcc-{release} g++-{release}"  # of another release beside the distribution's own; {release}: "14"
 
 
 _MANAGERS = {
@@ -61,15 +62,30 @@ _MANAGERS = {
         versioned="python{line}-dev",
         cuda="cuda-nvcc-{cuda} cuda-cudart-dev-{cuda} libcurand-dev-{cuda}",
     ),
-    "rhel": _Manager(install="dnf install -y", compiler="gcc", headers="python3-devel", versioned="python{line}-devel"),
+    "rhel": _Manager(
+        install="dnf install -y",
+        compiler="gcc",
+        headers="python3-devel",
+        versioned="python{line}-devel",
+        gcc="gcc-toolset-{release}-gcc-c++",
+    ),
     "azure": _Manager(
         install="tdnf install -y", compiler="gcc glibc-devel kernel-headers binutils", headers="python3-devel"
     ),
     "suse": _Manager(
-        install="zypper install -y", compiler="gcc", headers="python3-devel", versioned="python{digits}-devel"
+        install="zypper install -y",
+        compiler="gcc",
+        headers="python3-devel",
+        versioned="python{digits}-devel",
+        gcc="gcc{release} gcc{release}-c++",
     ),
     "arch": _Manager(
-        install="pacman -S --noconfirm", refresh="pacman -Sy", compiler="gcc", headers="python", cuda="cuda"
+        install="pacman -S --noconfirm",
+        refresh="pacman -Sy",
+        compiler="gcc",
+        headers="python",
+        cuda="cuda",
+        gcc="gcc{release}",
     ),
     "alpine": _Manager(install="apk add", compiler="gcc musl-dev", headers="python3-dev"),
 }
@@ -117,6 +133,17 @@ def toolkit_fix(host: Host | None, release: str) -> Fix:
         needs_root=True,
         url="https://developer.nvidia.com/cuda-downloads",
     )
+
+
+def older_gcc(host: Host | None, release: int) -> tuple[tuple[str, ...], str]:
+    """The lines that put another release of gcc, with C++, beside the distribution's own, and its program."""
+    names, program = _manager(host).gcc, f"gcc-{release}"
+    if host is not None and family_of(host) == "rhel":
+        if "fedora" in (host.os_ids[:1] or (host.distribution.split(" ")[0].lower(),)):
+            names = _MANAGERS["suse"].gcc  # Fedora calls them alike
+        else:
+            program = f"/opt/rh/gcc-toolset-{release}/root/usr/bin/gcc"
+    return _install(host, names.format(release=release), Text("")).commands, program
 
 
 def _manager(host: Host | None) -> _Manager:

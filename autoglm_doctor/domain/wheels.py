@@ -17,8 +17,20 @@ from autoglm_doctor.matrix.numbers import line as line
 #: Where torch's project keeps its builds for other CUDA releases than the default index has.
 _INDEX = "https://download.pytorch.org/whl/{}"
 
-#: From this release on the default index has a CUDA build for Arm as well (files on PyPI).
+#: From this release on the default index has a CUDA build for Arm as well (Requires-Dist of the wheels on PyPI: up to
+#: 2.10 that for aarch64 asks for no CUDA library, that of 2.11 does).
 _CUDA_ON_ARM = Version("2.11")
+
+#: Before that: the builds for Arm on torch's own index. Lock files with 2.6.0+cu126 and 2.8.0+cu129;
+#: github.com/vllm-project/vllm/issues/16502 (2.7); github.com/OpenRAL/openral/issues/88 (2.8 has no cu128, its
+#: neighbours do); CUDA_AARCH64_ARCHES of torch's generate_binary_build_matrix.py (2.9, 2.10).
+_ARM_BUILDS = {
+    "2.6": ("cu126",),
+    "2.7": ("cu128",),
+    "2.8": ("cu129",),
+    "2.9": ("cu126", "cu128", "cu130"),
+    "2.10": ("cu126", "cu128", "cu130"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +169,22 @@ def default_build(version: str, machine: str, matrix: Matrix) -> str:
     return _default(version, matrix)
 
 
+def _builds(version: str, machine: str, matrix: Matrix) -> tuple[str, ...]:
+    """The CUDA builds of a torch for a machine, the oldest first."""
+    found = number(version)
+    if machine == "aarch64" and found is not None and found < _CUDA_ON_ARM:
+        return _ARM_BUILDS.get(line(version), ())
+    return matrix.torch_variants(version)
+
+
+def arm_build(version: str, matrix: Matrix) -> str:
+    """The build for Arm in the place of the default one, where that has no CUDA: of the same major; "" without one."""
+    default = _default(version, matrix)
+    major = cuda_of(default).partition(".")[0] if default != "cu" else ""
+    same = [tag for tag in _builds(version, "aarch64", matrix) if cuda_of(tag).partition(".")[0] == major]
+    return default if default in same else next(reversed(same), "")
+
+
 def _default(version: str, matrix: Matrix) -> str:
     """The CUDA build of the default index on x86-64; of a release that is not in the table, that of its line."""
     same = [one for one in matrix.torch if line(one) == line(version)]
@@ -166,7 +194,7 @@ def _default(version: str, matrix: Matrix) -> str:
 
 def _build(version: str, target: Target, matrix: Matrix) -> str:
     """The default build where it runs, else the newest within the driver's own CUDA, else the oldest of its major."""
-    fitting = [tag for tag in matrix.torch_variants(version) if _runs(version, tag, target, matrix)]
+    fitting = [tag for tag in _builds(version, target.machine, matrix) if _runs(version, tag, target, matrix)]
     default = _default(version, matrix)
     if default in fitting:
         return default
@@ -201,12 +229,16 @@ def _by_uv(said: str) -> str:
     return re.sub(r"--extra-index-url \S+/whl/(\w+)", r"--torch-backend \1", said)
 
 
-def companion(version: str, options: tuple[str, ...], matrix: Matrix) -> str:
-    """The torchvision of a torch release, of the same index: "torchvision==0.28.0+cu126"; "torchvision" if unknown."""
+def companion(version: str, options: tuple[str, ...], matrix: Matrix, machine: str = "") -> str:
+    """The torchvision of a torch release, of the same index: "torchvision==0.28.0+cu126"; "torchvision" if unknown.
+
+    For Arm the indexes hold it without such a tag (github.com/pytorch/vision/issues/9330).
+    """
     row = matrix.torch_release(version)
     if row is None or not row.torchvision or (options and not _has_own_torchvision(version, matrix)):
         return "torchvision"
-    return f"torchvision=={row.torchvision}" + (f"+{options[-1].rpartition('/')[2]}" if options else "")
+    tagged = options and machine != "aarch64"
+    return f"torchvision=={row.torchvision}" + (f"+{options[-1].rpartition('/')[2]}" if tagged else "")
 
 
 def _has_own_torchvision(version: str, matrix: Matrix) -> bool:

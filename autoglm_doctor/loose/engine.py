@@ -10,10 +10,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autoglm_doctor.domain.launch_line import flags_of, stated_flag
 from autoglm_doctor.errors import DoctorError
-from autoglm_doctor.intent import Device, Engine, Intent
+from autoglm_doctor.intent import Engine, Intent
 from autoglm_doctor.launch import parse_command
 from autoglm_doctor.loose.container import image_engine
+from autoglm_doctor.loose.device import for_the_cpu, read_device
 from autoglm_doctor.loose.model import model_name
 from autoglm_doctor.loose.values import table, text
 
@@ -49,13 +51,20 @@ def read_intent(facts: Mapping[str, Any]) -> Intent:
     """
     stated = _command(facts)
     if stated is not None:
-        return stated
+        return dataclasses.replace(stated, device="cpu") if for_the_cpu(facts, stated) else stated
     words = [*_START[_engine(facts)], model_name(facts)]
     for flag in _flags(facts.get("engine_args")):
         if _parsed([*words, *flag]) is not None:
             words += flag
     intent = parse_command(words)
-    return dataclasses.replace(intent, stated_by="options", device=_device(facts, intent.engine))
+    return dataclasses.replace(
+        intent, stated_by="options", device=read_device(facts, intent), split_open=not _says_split(intent)
+    )
+
+
+def _says_split(intent: Intent) -> bool:
+    """Whether the number of GPUs for one copy of the model is among the flags that are stated: they are never all."""
+    return stated_flag(intent.command, *flags_of(intent.engine, "tensor_parallel")) is not None
 
 
 def _command(facts: Mapping[str, Any]) -> Intent | None:
@@ -79,16 +88,6 @@ def _engine(facts: Mapping[str, Any]) -> Engine:
     installed = next((name for name in ("sglang", "vllm") if name in packages), "")
     named = named_engine(facts.get("engine"))[0]
     return _ENGINES.get(named or installed or image_engine(facts.get("container"))[0], "transformers")
-
-
-def _device(facts: Mapping[str, Any], engine: Engine) -> Device:
-    """A GPU, as soon as anything speaks of one; plain transformers also runs on a machine without."""
-    speaks = (
-        *("gpus", "gpu", "driver_version", "driver_branch", "driver", "cuda_driver_version", "torch_cuda"),
-        *("nvidia_module_found_for", "driver_source", "kernel_driver", "kernel_driver_in_use", "gpu_kernel_driver"),
-    )
-    is_gpu = engine in ("vllm", "sglang") or any(facts.get(key) is not None for key in speaks)
-    return "cuda" if is_gpu else "auto"
 
 
 def _flags(stated: Any) -> list[list[str]]:

@@ -13,6 +13,9 @@ from autoglm_doctor.matrix import USABLE_SHARE, Matrix
 
 GIB, MIB = 1 << 30, 1 << 20
 
+#: Free memory that nobody stated. A GPU of which it is not told is neither empty nor in use.
+NOT_STATED = -1
+
 #: More GPUs than this are no machine.
 MOST = 64
 
@@ -68,13 +71,12 @@ def _counted(words: str) -> tuple[str, int]:
 def _gpu(stated: Mapping[str, Any], matrix: Matrix) -> Gpu:
     name = text(stated.get("name"))
     total = _total(stated, name, matrix)
-    free = _gib(stated, "free")
     return Gpu(
         index=0,
         name=name or "a GPU",
         compute_capability=_capability(stated, name, matrix),
         total_bytes=total,
-        free_bytes=min(free, total) if free is not None else total,
+        free_bytes=_free(stated, total),
         uuid=text(stated.get("uuid")),
         mig=answer(stated.get("mig_mode")) is True or bool(text(stated.get("mig_profile"))),
     )
@@ -106,6 +108,14 @@ def _total(stated: Mapping[str, Any], name: str, matrix: Matrix) -> int:
     return int(nominal * USABLE_SHARE) if nominal % GIB == 0 else nominal
 
 
+def _free(stated: Mapping[str, Any], total: int) -> int:
+    """Bytes that are free, as stated or as left by what is stated to be in use; NOT_STATED when neither is."""
+    free, used = _gib(stated, "free"), _gib(stated, "used")
+    if free is None and used is not None and total:
+        free = max(0, total - used)
+    return NOT_STATED if free is None else min(free, total)
+
+
 def _gib(stated: Mapping[str, Any], what: str) -> int | None:
-    gib = size(stated.get(f"{what}_gib"), GIB)
-    return gib if gib is not None else size(stated.get(f"{what}_mib"), MIB)
+    gib = size(first(stated, f"{what}_gib", f"memory_{what}_gib"), GIB)
+    return gib if gib is not None else size(first(stated, f"{what}_mib", f"memory_{what}_mib"), MIB)

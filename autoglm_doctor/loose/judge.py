@@ -15,6 +15,7 @@ from autoglm_doctor.jsonio import decode
 from autoglm_doctor.loose.ranking import Ranked, merge
 from autoglm_doctor.loose.read import read_facts
 from autoglm_doctor.loose.wheel_words import symptoms_of_wheels
+from autoglm_doctor.loose.word_facts import by_facts
 from autoglm_doctor.matrix import Matrix
 from autoglm_doctor.reading import Saved
 from autoglm_doctor.report.diagnose_types import Diagnosis
@@ -42,7 +43,7 @@ def diagnose(name: str, data: Any, checks: Sequence[Check], matrix: Matrix) -> D
     symptom = data.get("symptom")
     text = symptom if isinstance(symptom, str) else ""
     # What the text alone does not tell comes after what it does.
-    symptoms = symptoms_of([text], intent.engine)
+    symptoms = by_facts(symptoms_of([text], intent.engine), text, facts)
     told = {one.signature.cause for one in symptoms}
     wheels = symptoms_of_wheels(text, facts.driver.value, matrix)
     symptoms = (*symptoms, *(one for one in wheels if one.signature.cause not in told))

@@ -44,9 +44,15 @@ _QUANTISED = (("awq", r"[-_.]awq\b"), ("gptq", r"[-_.]gptq\b"), ("fp8", r"[-_. ]
 _BITS = re.compile(r"[-_.]?(?:int|w|-)?([2348])(?:bit)?$", re.IGNORECASE)
 
 
+#: A remark behind a name that says how it is loaded, which is no part of the name.
+_REMARK = re.compile(
+    r"\s*[(\[,]\s*(?:with\s+)?(?:its\s+)?(?:remote|custom|own)[ _-]code\b[^)\]]*[)\]]?\s*$", re.IGNORECASE
+)
+
+
 def model_name(facts: Mapping[str, Any]) -> str:
     """The hub name where the model is a known one, else as stated; UNNAMED without a model."""
-    said = text(facts.get("model"))
+    said = _REMARK.sub("", text(facts.get("model")))
     known = find_profile(said) or _by_tail(said)
     if known is None or "/" in said:
         return said or UNNAMED

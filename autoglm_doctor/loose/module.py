@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,10 @@ from autoglm_doctor.loose.values import answer, first, text
 
 #: nvmlInit where the kernel module is not loaded (nvml.h, NVML_ERROR_DRIVER_NOT_LOADED).
 _NOT_LOADED = 9
+
+#: Keys that name the flavour of the module, and its words: "NVIDIA UNIX Open Kernel Module", "proprietary".
+_FLAVOUR = ("kernel_module_flavour", "kernel_module_flavor", "module_flavour", "module_flavor", "kernel_module_type")
+_FLAVOURS = re.compile(r"\b(?:(open)|proprietary|closed)\b", re.IGNORECASE)
 
 #: The free drivers, as `lspci -k` and lsmod name them.
 _FREE = re.compile(r"nouveau|nova[-_]core", re.IGNORECASE)
@@ -35,6 +40,18 @@ def _shut_out(facts: Mapping[str, Any]) -> bool:
     """It is said that the key is not enrolled: who has signed modules, or a GPU that works, does not say so."""
     refused = answer(facts.get("mok_enrolled")) is False or answer(facts.get("nvidia_module_loaded")) is False
     return refused and secure_boot(facts) is True and answer(facts.get("cuda_available")) is not True
+
+
+def with_flavour(driver: Reading[Driver] | None, facts: Mapping[str, Any]) -> Reading[Driver] | None:
+    """The driver, with the flavour of its kernel module where it is stated: open or proprietary."""
+    said = text(first(facts, *_FLAVOUR))
+    found = {bool(match[1]) for match in _FLAVOURS.finditer(said)}
+    stated = answer(first(facts, "open_kernel_module", "nvidia_open"))
+    is_open = found.pop() if len(found) == 1 else stated if not said else None
+    if is_open is None or (driver is not None and driver.value is None):
+        return driver
+    one = driver.value if driver is not None and driver.value is not None else Driver(version=None)
+    return known(dataclasses.replace(one, open_module=is_open), source="stated")
 
 
 def read_pci(facts: Mapping[str, Any]) -> Reading[tuple[PciGpu, ...]] | None:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoglm_doctor.domain.signatures import Symptom, fix_for
+from autoglm_doctor.domain.signatures import Signature, Symptom, fix_for
 from autoglm_doctor.finding import Cause, Finding, Fix, Status, Text
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.verdict import rank
@@ -14,7 +14,7 @@ from autoglm_doctor.verdict import rank
 #: Stands in for a check where the words of an error tell the cause.
 BY_TEXT = "text"
 
-#: Causes that slow a deployment down or only may stop it.
+#: Causes that slow a deployment down or only may stop it, unless the engine itself says that it stopped.
 YELLOW = frozenset(
     {"SLOW_MODEL_STORAGE", "CHAT_TEMPLATE_MISSING", "MEMLOCK_LIMIT_LOW", "WSL_LIBCUDA_STUB"}
     | {"P2P_BROKEN_ACS_IOMMU", "P2P_UNRELIABLE_GPU_OR_DRIVER", "ENV_VAR_OVERRIDE_WRONG"}
@@ -41,7 +41,7 @@ def merge(findings: Sequence[Finding], symptoms: Sequence[Symptom], intent: Inte
     """
     by_facts = rank(findings)
     told = {one.signature.cause for one in symptoms}
-    died = {s.signature.cause for s in symptoms if s.signature.sure == "certain"} - YELLOW
+    died = {s.signature.cause for s in symptoms if s.signature.sure == "certain" and _is_red(s.signature)}
     entries: list[tuple[tuple[int, int, int, int], Ranked]] = []
     for place, cause in enumerate(by_facts):
         sure = 0 if cause.status == "fail" else 1
@@ -66,8 +66,13 @@ def _of_facts(findings: Sequence[Finding], cause: Cause, *, red: bool) -> Ranked
     return Ranked(dataclasses.replace(cause, status=status), next((f.fixes[0] for f in same if f.fixes), None))
 
 
+def _is_red(row: Signature) -> bool:
+    """A yellow cause is red by its words where they are those of a start that failed or of a refused request."""
+    return row.cause not in YELLOW or (row.sure == "certain" and (row.ends_start or row.refuses))
+
+
 def _by_text(symptom: Symptom, intent: Intent, folder: str) -> Ranked:
     row = symptom.signature
     said = Text("{meaning}: {line}", {"meaning": row.meaning, "line": symptom.line[:200]})
-    cause = Cause(cause=row.cause, status="warn" if row.cause in YELLOW else "fail", check=BY_TEXT, text=said)
+    cause = Cause(cause=row.cause, status="fail" if _is_red(row) else "warn", check=BY_TEXT, text=said)
     return Ranked(cause, fix_for(row, intent, folder, symptom.line))

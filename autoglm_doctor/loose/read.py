@@ -13,9 +13,10 @@ from autoglm_doctor.loose.engine import read_intent
 from autoglm_doctor.loose.environment import read_environment
 from autoglm_doctor.loose.gpus import MOST, read_gpus
 from autoglm_doctor.loose.host import read_host, read_interpreter
+from autoglm_doctor.loose.kernels import read_kernels
 from autoglm_doctor.loose.memory import read_memory, read_shared_memory
 from autoglm_doctor.loose.model_files import read_model_files
-from autoglm_doctor.loose.module import read_module, read_pci
+from autoglm_doctor.loose.module import read_module, read_pci, with_flavour
 from autoglm_doctor.loose.packages import read_packages
 from autoglm_doctor.loose.storage import read_disk_speed, read_download, read_storage
 from autoglm_doctor.loose.toolchain import read_toolchain
@@ -30,7 +31,7 @@ def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
     intent = read_intent(stated)
     host = read_host(stated, matrix)
     torch, run = read_torch(stated, host.value if host else None, matrix), read_torch_run(stated)
-    driver = read_driver(stated, matrix) or read_module(stated)
+    driver = with_flavour(read_driver(stated, matrix) or read_module(stated), stated)
     found: dict[str, Reading[Any] | None] = {
         "host": host,
         "environment": read_environment(stated),
@@ -41,6 +42,7 @@ def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
         "interpreter": read_interpreter(stated),
         "packages": read_packages(stated),
         "torch": torch,
+        "kernels": read_kernels(stated, intent.engine),
         "torch_run": run,
         "toolchain": read_toolchain(stated),
         "memory": read_memory(stated),

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.override import variables_make_sense
+from autoglm_doctor.domain.gone_variables import GONE
 from autoglm_doctor.domain.overrides import RULES
-from autoglm_doctor.facts import Distribution, Environment, Packages
+from autoglm_doctor.facts import Distribution, Environment, ModelFiles, Packages, Reading, known
 from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.testing import judge
 from autoglm_doctor.wording import render
+from tests.checks.package_cases import installed
+from tests.restraint.judged import judged
 
 CASES = [
     pytest.param("NCCL_BUFFSIZE", "4294967296", "warn", id="a buffer of 4 GiB"),
@@ -139,3 +142,150 @@ def test_every_rule_refuses_something_and_has_a_source() -> None:
     for rule in RULES:
         assert not rule.good("no such value"), rule.name
         assert rule.source.startswith("https://"), rule.name
+
+
+#: Variable, value, vLLM, status.
+READ_NO_MORE = [
+    pytest.param("VLLM_ATTENTION_BACKEND", "TRITON_ATTN", "0.26.0", "warn", id="attention kernels"),
+    pytest.param("VLLM_ATTENTION_BACKEND", "FLASHINFER", "0.15.0", "warn", id="the first release without"),
+    pytest.param("VLLM_ATTENTION_BACKEND", "FLASHINFER", "0.14.1", "pass", id="the last release with it"),
+    pytest.param("VLLM_ATTENTION_BACKEND", "FLASHINFER", "0.15.0rc1.dev7+g1a2b3c4", "pass", id="a build on the way"),
+    pytest.param("VLLM_ATTENTION_BACKEND", "FLASHINFER", "0.1.dev9752+g1a2b3c4", "pass", id="one that does not tell"),
+    pytest.param("VLLM_ATTENTION_BACKEND", "FLASH_ATTN", "0.26.0", "pass", id="what vLLM takes anyway"),
+    pytest.param("VLLM_ATTENTION_BACKEND", "FLASH_ATTN_VLLM_V1", "0.26.0", "pass", id="the same by its old name"),
+    pytest.param("VLLM_ATTENTION_BACKEND", "", "0.26.0", "pass", id="empty"),
+    pytest.param("VLLM_USE_V1", "0", "0.11.1", "warn", id="the old engine"),
+    pytest.param("VLLM_USE_V1", "1", "0.20.0", "pass", id="the only engine"),
+    pytest.param("VLLM_USE_V1", "0", "0.10.2", "pass", id="the old engine while there was one"),
+    pytest.param("VLLM_FLASH_ATTN_VERSION", "2", "0.20.0", "warn", id="a FlashAttention"),
+    pytest.param("VLLM_USE_TRTLLM_ATTENTION", "0", "0.20.0", "warn", id="not TensorRT-LLM's attention"),
+    pytest.param("VLLM_MM_INPUT_CACHE_GIB", "1", "0.13.0", "warn", id="a smaller cache"),
+    pytest.param("VLLM_MM_INPUT_CACHE_GIB", "4", "0.13.0", "pass", id="the default size"),
+    pytest.param("VLLM_ALL2ALL_BACKEND", "pplx", "0.16.0", "warn", id="a way between experts"),
+    pytest.param("VLLM_USE_FLASHINFER_MOE_FP8", "1", "0.24.0", "warn", id="kernels of the experts"),
+    pytest.param("VLLM_USE_FLASHINFER_MOE_FP8", "0", "0.24.0", "pass", id="not those kernels"),
+    pytest.param("VLLM_LOGGING_LEVEL", "DEBUG", "0.33.0", "pass", id="one that is still read"),
+]
+ONE = Intent(model="/m", engine="vllm", command=("vllm", "serve", "/m"))
+
+
+@pytest.mark.parametrize(("name", "value", "version", "status"), READ_NO_MORE)
+def test_variables_that_are_read_no_more(name: str, value: str, version: str, status: str) -> None:
+    given: dict[str, Any] = {"environment": Environment(variables={name: value}), "packages": installed(vllm=version)}
+    (found,) = judge(variables_make_sense, intent=ONE, **given)
+    assert found.status == status
+
+
+@pytest.mark.parametrize(
+    ("intent", "packages"),
+    [
+        pytest.param(
+            dataclasses.replace(ONE, command=("vllm", "serve", "/m", "--attention-backend=TRITON_ATTN")),
+            installed(vllm="0.26.0"),
+            id="the command says it anew",
+        ),
+        pytest.param(
+            dataclasses.replace(ONE, command=("vllm", "serve", "/m", "--attention-backend", "FLASHINFER")),
+            installed(vllm="0.26.0"),
+            id="the command says something else",
+        ),
+        pytest.param(
+            Intent(model="/m", engine="sglang"), installed(sglang="0.5.9", vllm="0.26.0"), id="another engine"
+        ),
+        pytest.param(ONE, None, id="which release is not known"),
+    ],
+)
+def test_nothing_relies_on_it(intent: Intent, packages: Packages | None) -> None:
+    given: dict[str, Any] = {"packages": packages} if packages else {}
+    environment = Environment(variables={"VLLM_ATTENTION_BACKEND": "TRITON_ATTN"})
+    (found,) = judge(variables_make_sense, intent=intent, environment=environment, **given)
+    assert found.status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "commands"),
+    [
+        pytest.param(
+            "VLLM_ATTENTION_BACKEND",
+            "TRITON_ATTN_VLLM_V1",
+            ("unset VLLM_ATTENTION_BACKEND", "vllm serve /m --attention-backend TRITON_ATTN"),
+            id="by its name today",
+        ),
+        pytest.param("VLLM_ATTENTION_BACKEND", "XFORMERS", ("unset VLLM_ATTENTION_BACKEND",), id="gone altogether"),
+        pytest.param(
+            "VLLM_USE_TRTLLM_ATTENTION",
+            "1",
+            ("unset VLLM_USE_TRTLLM_ATTENTION", "vllm serve /m --attention-config.use_trtllm_attention true"),
+            id="a switch",
+        ),
+    ],
+)
+def test_what_says_it_today(name: str, value: str, commands: tuple[str, ...]) -> None:
+    given: dict[str, Any] = {"environment": Environment(variables={name: value}), "packages": installed(vllm="0.26.0")}
+    (found,) = judge(variables_make_sense, intent=ONE, **given)
+    assert found.fixes[0].commands == commands
+
+
+def test_an_assignment_in_front_of_the_command_goes() -> None:
+    words = ("VLLM_ATTENTION_BACKEND=TRITON_ATTN", "vllm", "serve", "/m")
+    intent = dataclasses.replace(ONE, command=words, environment={"VLLM_ATTENTION_BACKEND": "TRITON_ATTN"})
+    (found,) = judge(variables_make_sense, intent=intent, environment=Environment(), packages=installed(vllm="0.26.0"))
+    assert found.fixes[0].commands[1] == "vllm serve /m --attention-backend TRITON_ATTN"
+
+
+def test_no_variable_is_in_both_tables() -> None:
+    names = [one.name for one in GONE]
+    assert len({*names}) == len(names)
+    assert not {*names} & {rule.name for rule in RULES}
+
+
+ABSENT: Reading[ModelFiles] = Reading(outcome="absent", why="not downloaded")
+HERE = known(ModelFiles(path="/m"))
+HUB = Intent(model="org/model", engine="vllm")
+#: What is installed, the variable, the model, status.
+TRANSFER: dict[str, tuple[dict[str, str], str, dict[str, Any], str]] = {
+    "a download without the package": ({"huggingface_hub": "0.36.0"}, "1", {"model_files": ABSENT}, "fail"),
+    "nobody looked for the model": ({"huggingface_hub": "0.36.0"}, "true", {}, "warn"),
+    "with the package": ({"huggingface_hub": "0.36.0", "hf_transfer": "0.1.9"}, "1", {"model_files": ABSENT}, "pass"),
+    "huggingface-hub 1 reads it no more": ({"huggingface_hub": "1.0.0"}, "1", {"model_files": ABSENT}, "pass"),
+    "a release candidate of 1": ({"huggingface_hub": "1.0.0rc2"}, "1", {"model_files": ABSENT}, "pass"),
+    "huggingface-hub is not in the list": ({"vllm": "0.10.0"}, "1", {"model_files": ABSENT}, "pass"),
+    "off": ({"huggingface_hub": "0.36.0"}, "0", {"model_files": ABSENT}, "pass"),
+    "empty": ({"huggingface_hub": "0.36.0"}, "", {"model_files": ABSENT}, "pass"),
+    "the model is here": ({"huggingface_hub": "0.36.0"}, "1", {"model_files": HERE}, "pass"),
+    "a folder is served": (
+        {"huggingface_hub": "0.36.0"},
+        "1",
+        {"model_files": ABSENT, "intent": Intent(model="/m", engine="vllm")},
+        "pass",
+    ),
+    "llama.cpp": (
+        {"huggingface_hub": "0.36.0"},
+        "1",
+        {"model_files": ABSENT, "intent": dataclasses.replace(HUB, engine="llamacpp")},
+        "pass",
+    ),
+    "from ModelScope": (
+        {"huggingface_hub": "0.36.0"},
+        "1",
+        {"model_files": ABSENT, "intent": dataclasses.replace(HUB, environment={"VLLM_USE_MODELSCOPE": "True"})},
+        "pass",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("there", "value", "more", "status"), [pytest.param(*row, id=name) for name, row in TRANSFER.items()]
+)
+def test_downloads_by_a_package_that_is_not_here(
+    there: dict[str, str], value: str, more: dict[str, Any], status: str
+) -> None:
+    environment = Environment(variables={"HF_HUB_ENABLE_HF_TRANSFER": value})
+    given: dict[str, Any] = {"intent": HUB, "packages": installed(**there), **more}
+    (found,) = judge(variables_make_sense, environment=environment, **given)
+    assert found.status == status
+
+
+def test_a_list_of_stated_packages_is_never_the_whole_one() -> None:
+    facts = {"env": {"HF_HUB_ENABLE_HF_TRANSFER": "1"}, "packages": {"vllm": "0.10.0", "huggingface-hub": "0.35.0"}}
+    assert not judged({**facts, "model": "org/model"}).causes

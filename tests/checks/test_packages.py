@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from typing import Any
 
 import pytest
 
+from autoglm_doctor.checks.numpy_abi import numpy_abi
 from autoglm_doctor.checks.package_metadata import metadata_readable
 from autoglm_doctor.checks.packages import dependency_conflicts
 from autoglm_doctor.checks.torchvision import torchvision_matches
@@ -317,3 +319,53 @@ def test_no_metadata_is_not_green() -> None:
     assert [f.status for f in metadata(installed(), torch=None)] == ["not_applicable"]
     aside = installed(faults=("/v/lib/jupyter-1.0.dist-info has no METADATA",))
     assert [f.status for f in metadata(aside, torch=None)] == ["not_applicable"]
+
+
+SCIPY = ("scipy", "1.12.0", "numpy<1.29.0,>=1.22.4")
+SKLEARN = ("scikit-learn", "1.4.0", "numpy<2.0,>=1.19.5")
+THINC = ("thinc", "8.2.0", "numpy<2.0.0")
+NUMPY2, HUB = ("numpy", "2.2.6"), ("transformers", "4.53.2", "numpy>=1.17")
+
+#: Packages; the findings that are red or yellow, and their lines.
+NUMPY_CASES = {
+    "one root": ([SCIPY, NUMPY2, HUB], {"PKG009 fail": ["scipy>=1.13"]}),
+    "two of one root": ([SCIPY, SKLEARN, NUMPY2, HUB], {"PKG009 fail": ["scipy>=1.13", "scikit-learn>=1.4.2"]}),
+    "another one that nothing imports": (
+        [SCIPY, THINC, NUMPY2, HUB],
+        {"PKG009 fail": ["scipy>=1.13"], "PKG001 warn": ["numpy<1.29.0,<2.0.0,>=1.17,>=1.22.4"]},
+    ),
+    "without transformers nothing imports it": (
+        [SCIPY, NUMPY2],
+        {"PKG001 warn": ["numpy<1.29.0,>=1.22.4"]},
+    ),
+    "the engine asks for NumPy 1 itself": (
+        [SCIPY, NUMPY2, HUB, ("vllm", "0.8.0", "numpy<2.0.0")],
+        {"PKG001 fail": ["numpy<1.29.0,<2.0.0,>=1.17,>=1.22.4"]},
+    ),
+    "transformers asks for NumPy 1 itself": (
+        [SCIPY, NUMPY2, ("transformers", "4.53.2", "numpy<2")],
+        {"PKG001 fail": ["numpy<1.29.0,<2,>=1.22.4"]},
+    ),
+    "NumPy 1": ([SCIPY, SKLEARN, THINC, ("numpy", "1.26.4"), HUB], {}),
+    "a newer SciPy": ([("scipy", "1.13.0", "numpy<2.3,>=1.22.4"), NUMPY2, HUB], {}),
+}
+
+
+@pytest.mark.parametrize(("rows", "wanted"), [pytest.param(*row, id=name) for name, row in NUMPY_CASES.items()])
+def test_numpy_has_one_red_and_one_way_out(rows: list[tuple[str, ...]], wanted: dict[str, list[str]]) -> None:
+    facts = with_readings(
+        Facts(), {"packages": known(installed(PIP, *rows)), "interpreter": known(PYTHON), "host": known(LINUX)}
+    )
+    found = run_checks([dependency_conflicts, numpy_abi], facts, default_intent(), load_matrix())
+    said = {f"{one.code} {one.status}": one.fixes[0].commands[0] for one in found if one.fixes}
+    assert set(said) == set(wanted)
+    for name, parts in wanted.items():
+        assert shlex.split(said[name])[4:] == parts
+
+
+def test_what_another_check_judges_is_no_pass_here() -> None:
+    (finding,) = conflicts(("scipy", "1.12.0", "numpy<1.29.0"), NUMPY2, ("transformers", "4.53.2"))
+    assert finding.status == "not_applicable"
+    (finding,) = conflicts(SCIPY, NUMPY2, HUB)
+    assert finding.status == "pass"
+    assert "1 more are left to TOR001, TOR004 and PKG009" in render(finding.text)

@@ -78,7 +78,28 @@ QUIET: dict[str, dict[str, Any]] = {
     "huggingface-hub within the range": {"packages": {"transformers": "4.57.1", "huggingface-hub": "0.36.0"}},
     "huggingface-hub 1 with transformers 5": {"packages": {"transformers": "5.2.0", "huggingface-hub": "1.4.0"}},
     "tokenizers within the range": {"packages": {"transformers": "4.57.1", "tokenizers": "0.22.1"}},
-    "transformers before the table": {"packages": {"transformers": "4.30.0", "huggingface-hub": "0.36.0"}},
+    "an old transformers": {
+        "packages": {"transformers": "4.30.0", "huggingface-hub": "0.36.0", "tokenizers": "0.13.3"}
+    },
+    "transformers before the table": {"packages": {"transformers": "4.25.1", "huggingface-hub": "0.8.1"}},
+    "accelerate with the first hub that has its import": {
+        "packages": {"accelerate": "0.32.1", "huggingface-hub": "0.21.4"}
+    },
+    "accelerate before that import": {"packages": {"accelerate": "0.31.0", "huggingface-hub": "0.17.3"}},
+    "kernels before they asked for versions": {"packages": {"transformers": "5.6.0", "kernels": "0.14.1"}},
+    "a transformers that names versions": {"packages": {"transformers": "5.13.0", "kernels": "0.15.2"}},
+    "kernels beside a transformers from source": {"packages": {"transformers": "5.12.0.dev0", "kernels": "0.15.2"}},
+    "kernels beside transformers 4": {"packages": {"transformers": "4.57.1", "kernels": "0.9.0"}},
+    "libraries of a transformers that was withdrawn": {
+        "engine": "sglang 0.5.3",
+        "packages": {"transformers": "4.57.0", "huggingface-hub": "0.35.3", "tokenizers": "0.22.1"},
+    },
+    "a transformers that the table has not seen yet": {
+        "packages": {"transformers": "4.57.99", "huggingface-hub": "1.3.0", "tokenizers": "0.21.0"}
+    },
+    "a line of transformers that never was": {
+        "packages": {"transformers": "4.58.0", "huggingface-hub": "1.3.0", "tokenizers": "0.21.0"}
+    },
     "transformers from source": {"packages": {"transformers": "5.3.0.dev0", "huggingface-hub": "1.9.0"}},
     "tokenizers alone": {"packages": {"tokenizers": "0.13.3"}},
     "CUDA libraries of one major": {
@@ -161,6 +182,48 @@ ILL = {
         "HF_LIBS_CONFLICT",
         "huggingface-hub<1.0",
     ),
+    "huggingface-hub 1 under a transformers that was withdrawn": (
+        transformers_libraries,
+        packages(transformers="4.57.0", huggingface_hub="1.3.0"),
+        "fail",
+        "HF_LIBS_CONFLICT",
+        "huggingface-hub<1.0",
+    ),
+    "tokenizers under a transformers that was withdrawn": (
+        transformers_libraries,
+        packages(transformers="4.57.0", tokenizers="0.21.4"),
+        "fail",
+        "HF_LIBS_CONFLICT",
+        "tokenizers<=0.23.0,>=0.22.0",
+    ),
+    "huggingface-hub before an old transformers' range": (
+        transformers_libraries,
+        packages(transformers="4.26.0", huggingface_hub="0.8.1"),
+        "fail",
+        "HF_LIBS_CONFLICT",
+        "huggingface-hub<1.0,>=0.11.0",
+    ),
+    "huggingface-hub before accelerate's range": (
+        transformers_libraries,
+        packages(accelerate="0.34.2", huggingface_hub="0.20.3"),
+        "fail",
+        "HF_LIBS_CONFLICT",
+        "huggingface-hub>=0.21.0",
+    ),
+    "an accelerate that does not say what it imports": (
+        transformers_libraries,
+        packages(accelerate="0.32.0", huggingface_hub="0.17.3"),
+        "fail",
+        "HF_LIBS_CONFLICT",
+        "huggingface-hub>=0.21",
+    ),
+    "kernels that ask for versions": (
+        transformers_libraries,
+        packages(transformers="5.6.0", kernels="0.15.2"),
+        "fail",
+        "HF_LIBS_CONFLICT",
+        "kernels<0.15",
+    ),
     "a withdrawn release": (
         known_bad_release,
         packages(transformers="4.57.0"),
@@ -198,6 +261,11 @@ READ = {
 @pytest.mark.parametrize(("check", "there"), [pytest.param(*row, id=name) for name, row in READ.items()])
 def test_what_the_metadata_says_is_not_said_twice(check: Any, there: Packages) -> None:
     (finding,) = judge(check, packages=there)
+    assert finding.status == "not_applicable"
+
+
+def test_a_vendors_build_may_ask_for_something_else() -> None:
+    (finding,) = judge(transformers_libraries, packages=packages(transformers="4.57.0+amd", huggingface_hub="1.3.0"))
     assert finding.status == "not_applicable"
 
 

@@ -58,6 +58,7 @@ def ask(
     interpreter: Interpreter | None = None,
     flags: str = "",
     architectures: tuple[str, ...] = (),
+    pooling: bool | None = None,
 ) -> Finding:
     rows = (Distribution(name=n, version=v) for n, v in (versions or {}).items())
     (finding,) = judge(
@@ -69,7 +70,9 @@ def ask(
         torch=Torch(version="2.9.1+cu128", cuda="12.8"),
         host=machine or host(),
         interpreter=interpreter,
-        model_files=ModelFiles(path="/m", config={"architectures": list(architectures)}) if architectures else None,
+        model_files=ModelFiles(path="/m", config={"architectures": list(architectures)}, pooling=pooling)
+        if architectures
+        else None,
         intent=Intent(
             model="m",
             engine=engine,
@@ -274,6 +277,24 @@ SERVERS = [
 def test_only_what_samples_needs_the_sampler(flags: str, architecture: str, status: str) -> None:
     names = (architecture,) if architecture else ()
     assert ask(cuda_compiler, NO_NVCC, "vllm", {"vllm": "0.22.0"}, flags=flags, architectures=names).status == status
+
+
+#: Architecture, what modules.json says, flags, status of vLLM 0.22 without nvcc.
+POOLING = [
+    pytest.param("Qwen3ForCausalLM", True, "", "not_applicable", id="an embedding model made of a decoder"),
+    pytest.param("Qwen3ForCausalLM", True, "--runner generate", "fail", id="as which it is not to run"),
+    pytest.param("Qwen3ForCausalLM", False, "", "fail", id="the decoder itself"),
+    pytest.param("Qwen3ForCausalLM", None, "", "fail", id="a reading of before"),
+    pytest.param("Qwen2VLForConditionalGeneration", True, "", "not_applicable", id="one of pictures"),
+    pytest.param("XLMRobertaModel", False, "", "not_applicable", id="an encoder without the file"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "pooling", "flags", "status"), POOLING)
+def test_modules_of_sentence_transformers(architecture: str, pooling: bool | None, flags: str, status: str) -> None:
+    names = (architecture,)
+    found = ask(cuda_compiler, NO_NVCC, "vllm", {"vllm": "0.22.0"}, flags=flags, architectures=names, pooling=pooling)
+    assert found.status == status
 
 
 @pytest.mark.parametrize(

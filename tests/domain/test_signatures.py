@@ -44,7 +44,7 @@ def test_what_an_engine_only_informs_of_is_no_symptom(level: str) -> None:
 def test_every_row_is_reached_by_some_words() -> None:
     reached = set()
     for text, _ in SAID:
-        for engine in ("", "llamacpp", "sglang", "vllm"):
+        for engine in ("", "llamacpp", "sglang", "transformers", "vllm"):
             for before in ("", "Model loading took 19.26 GiB and 5 seconds"):
                 matcher = Matcher(engine)
                 matcher.notice(before)
@@ -98,6 +98,43 @@ LFS = "SafetensorError: Error while deserializing header: header too large"
 )
 def test_the_root_is_named_first(lines: list[str], causes: list[str]) -> None:
     assert [s.signature.cause for s in symptoms_of(lines)] == causes
+
+
+@pytest.mark.parametrize(
+    ("engine", "cause"),
+    [
+        pytest.param("transformers", "TRANSFORMERS_TOO_NEW_FOR_MODEL", id="without a server: the model's code asks"),
+        pytest.param("vllm", "TRANSFORMERS_TOO_NEW_FOR_ENGINE", id="under vLLM"),
+        pytest.param("sglang", "TRANSFORMERS_TOO_NEW_FOR_ENGINE", id="under SGLang"),
+        pytest.param("", "TRANSFORMERS_TOO_NEW_FOR_ENGINE", id="by nobody knows whom"),
+    ],
+)
+def test_who_imports_tells_what_transformers_is_too_new_for(engine: str, cause: str) -> None:
+    line = "ImportError: cannot import name 'is_list' from 'transformers.models.mllama.image_processing_mllama'"
+    assert [s.signature.cause for s in symptoms_of([line], engine)] == [cause]
+
+
+def test_a_failed_import_explains_a_model_that_could_not_be_inspected() -> None:
+    lines = [
+        "ImportError: /opt/v/vllm/_C.abi3.so: undefined symbol: _ZN3c10x",
+        "ValueError: Model architectures ['Qwen2ForCausalLM'] failed to be inspected. Please check the logs for more",
+    ]
+    assert next(s.signature.cause for s in symptoms_of(lines)) == "VLLM_TORCH_MISMATCH"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("'generate' is not a method that this model has no attribute for", id="a sentence"),
+        pytest.param("Fast download using 'hf_transfer' is enabled.", id="a setting that works"),
+        pytest.param("attention_ops.cpython-310-x86_64-linux-gnu.so loaded", id="a library that is loaded"),
+        pytest.param("flashinfer-cubin version 0.6.8 matches flashinfer version 0.6.8", id="FlashInfer that fits"),
+        pytest.param("ibv_reg_mr registered 16 MiB", id="registered memory"),
+        pytest.param("transformers 5.1 (revision main) was specified", id="a revision"),
+    ],
+)
+def test_healthy_neighbours_are_no_symptom(line: str) -> None:
+    assert symptoms_of([line], "transformers") == ()
 
 
 def test_the_words_of_another_engine_are_not_taken_for_this_ones() -> None:

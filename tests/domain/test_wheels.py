@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.torchvision import torch_lines_of
-from autoglm_doctor.domain.wheels import companion, torch_choice, torch_lines
+from autoglm_doctor.domain.wheels import arm_build, companion, torch_choice, torch_lines
 from autoglm_doctor.facts import Distribution, Driver, Gpu, Host, Interpreter, Packages
 from autoglm_doctor.matrix import load_matrix
 
@@ -134,3 +134,48 @@ def test_arm_had_no_cuda_on_the_default_index() -> None:
 
 def test_a_driver_that_has_dropped_the_gpu_runs_no_build() -> None:
     assert torch_choice("2.9.1", Driver(version="580.95.05"), (gpu("3.7"),), X86, MATRIX) is None
+
+
+#: torch, driver, capability; the build for Arm.
+ON_ARM = [
+    pytest.param("2.13.0", "580.95.05", "9.0", "torch==2.13.0", id="the default index has one"),
+    pytest.param("2.11.0", "580.95.05", "12.1", "torch==2.11.0", id="the first that it has"),
+    pytest.param("2.10.0", "580.95.05", "12.1", "torch==2.10.0+cu128", id="a DGX Spark before that"),
+    pytest.param("2.9.1", "570.26", "9.0", "torch==2.9.1+cu128", id="a Grace Hopper"),
+    pytest.param("2.9.1", "535.129.03", "9.0", "torch==2.9.1+cu128", id="its older driver"),
+    pytest.param("2.8.0", "570.26", "9.0", "torch==2.8.0+cu129", id="2.8 has cu129 alone"),
+    pytest.param("2.7.1", "570.26", "9.0", "torch==2.7.1+cu128", id="2.7 has cu128 alone"),
+    pytest.param("2.6.0", "570.26", "9.0", "torch==2.6.0+cu126", id="2.6 has cu126 alone"),
+]
+
+
+@pytest.mark.parametrize(("torch", "driver", "capability", "wanted"), ON_ARM)
+def test_builds_for_arm(torch: str, driver: str, capability: str, wanted: str) -> None:
+    found = torch_choice(torch, Driver(version=driver), (gpu(capability),), ARM, MATRIX)
+    assert found is not None
+    assert found.requirement == wanted
+    assert bool(found.options) == ("+" in wanted)
+
+
+def test_a_torch_without_a_build_for_arm_is_not_offered() -> None:
+    found = torch_choice("2.5.1", Driver(version="570.26"), (gpu("9.0"),), ARM, MATRIX)
+    assert found is not None
+    assert not found.requirement.startswith("torch==2.5")
+
+
+@pytest.mark.parametrize(
+    ("torch", "tag"),
+    [
+        pytest.param("2.10.0", "cu128", id="that of the default build"),
+        pytest.param("2.8.0", "cu129", id="another of its major"),
+        pytest.param("2.4.0", "", id="none"),
+    ],
+)
+def test_the_build_in_the_place_of_the_default(torch: str, tag: str) -> None:
+    assert arm_build(torch, MATRIX) == tag
+
+
+def test_torchvision_for_arm_has_no_tag() -> None:
+    options = ("--extra-index-url", "https://download.pytorch.org/whl/cu128")
+    assert companion("2.9.1", options, MATRIX, "aarch64") == "torchvision==0.24.1"
+    assert companion("2.9.1", options, MATRIX, "x86_64") == "torchvision==0.24.1+cu128"

@@ -55,10 +55,16 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "SECURE_BOOT_BLOCKS_MODULE": (
         "modprobe: ERROR: could not insert 'nvidia': Required key not available",
         "modprobe: ERROR: could not insert 'nvidia': Key was rejected by service",
+        "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver; mokutil says SecureBoot enabled",
+    ),
+    "NOUVEAU_OR_NOVA_HOLDS_GPU": (
+        "NVRM: GPU 0000:01:00.0 is already bound to nouveau.",
+        "NVRM: GPU 0000:01:00.0 is already bound to NovaCore.",
+    ),
+    "KERNEL_MODULE_NOT_BUILT": (
+        "modprobe: FATAL: Module nvidia not found in directory /lib/modules/6.8.0-45-generic",
         "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.",
     ),
-    "NOUVEAU_OR_NOVA_HOLDS_GPU": ("NVRM: GPU 0000:01:00.0 is already bound to nouveau.",),
-    "KERNEL_MODULE_NOT_BUILT": ("modprobe: FATAL: Module nvidia not found in directory /lib/modules/6.8.0-45-generic",),
     "KERNEL_MODULE_FLAVOUR_WRONG": (
         "NVRM: installed in this system requires use of the NVIDIA open kernel modules.",
         "NVRM: nvidia.ko because it does not include the required GPU System Processor: not supported by open nvidia.ko",
@@ -85,7 +91,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "RuntimeError: DataLoader worker (pid 42) is killed by signal: Bus error. It is possible that dataloader's workers are out of shared memory.",
         "NCCL WARN Error while creating shared memory segment /dev/shm/nccl-PSHpBr (size 9637888)",
     ),
-    "MEMLOCK_LIMIT_LOW": ("NCCL WARN Please set max locked memory (ulimit -l) to 'unlimited' (current: 64 kbytes)",),
+    "MEMLOCK_LIMIT_LOW": (
+        "NCCL WARN Please set max locked memory (ulimit -l) to 'unlimited' (current: 64 kbytes)",
+        "NCCL WARN Call to ibv_reg_mr failed with error Cannot allocate memory",
+    ),
     "NOFILE_LIMIT_LOW": ("OSError: [Errno 24] Too many open files", "RuntimeError: can't start new thread"),
     "FABRIC_MANAGER_MISSING": ("RuntimeError: CUDA error 802: system not yet initialized",),
     "CUDA_COMPAT_LIB_SHADOWS_DRIVER": (
@@ -106,11 +115,18 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "RuntimeError: FlashAttention only supports Ampere GPUs or newer.",
         "RuntimeError: GPUs with compute capability below 7.0 are not supported.",
         "RuntimeError: SGLang only supports sm75 and above, this GPU is older",
+        "RuntimeError: FlashInfer requires GPUs with sm75 or higher",
+        "RuntimeError: FlashInfer requires sm75+",
     ),
     "GPU_ARCH_NOT_IN_WHEEL": (
         "RuntimeError: CUDA error: no kernel image is available for execution on the device",
         "NVIDIA GeForce RTX 5090 with CUDA capability sm_120 is not compatible with the current PyTorch installation.",
         "ptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'",
+        "ptxas-blackwell fatal   : Value 'sm_110a' is not defined for option 'gpu-name'",
+        "subprocess.CalledProcessError: Command '['/opt/v/triton/backends/nvidia/bin/ptxas', '-lineinfo', '-v', '--gpu-name=sm_103a', '/tmp/x.ptx', '-o', '/tmp/x.ptx.o']' returned non-zero exit status 255.",
+        "    PyTorch no longer supports this GPU because it is too old.",
+        "Your installed torch==2.13.0+cu126 does not include kernels for this GPU.",
+        "NotImplementedError: No compiled cutlass_scaled_mm for a compute capability less than CUDA device capability: 120",
     ),
     "CPU_ONLY_TORCH": ("AssertionError: Torch not compiled with CUDA enabled", "torch.cuda.is_available() -> False"),
     "DRIVER_TOO_OLD": (
@@ -120,12 +136,15 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "UVM_MODULE_BROKEN": (
         "RuntimeError: CUDA unknown error - this may be due to an incorrectly set up environment, e.g. changing env variable CUDA_VISIBLE_DEVICES after program start.",
+        "cudaGetDeviceCount returned 999",
+        "THCudaCheck FAIL file=init.c line=47 error=999 : unknown error, RuntimeError: cuda runtime error (999) : unknown error",
     ),
     "MIG_UNSUPPORTED_BY_ENGINE": (
         "ValueError: invalid literal for int() with base 10: 'MIG-3d0b7d2c-0000-5000-8000-000000000000'",
     ),
     "CUDA_VISIBLE_DEVICES_HIDES_GPUS": (
         "RuntimeError: No CUDA GPUs are available",
+        "ValueError: invalid literal for int() with base 10: 'GPU-7f57f032-34ab-a064-c37c-7a4f75601cc5'",
         "torch.AcceleratorError: CUDA error: invalid device ordinal",
         "torch.AcceleratorError: CUDA error: no CUDA-capable device is detected",
     ),
@@ -141,6 +160,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ValueError: The quantization method fp8 is not supported for the current GPU. Minimum capability: 89. Current capability: 80.",
         "ValueError: type fp8e4nv not supported in this architecture. The supported fp8 dtypes are ('fp8e4b15', 'fp8e5')",
         "RuntimeError: Quantization scheme is not supported for the current GPU. Min capability: 89. Current capability: 75.",
+        "RuntimeError: ('Quantization scheme is not supported for ', 'the current GPU. Min capability: 80. ', 'Current capability: 75.')",
+        "NotImplementedError: No compiled cutlass_scaled_mm for a compute capability less than CUDA device capability: 75",
+        "NotImplementedError: No compiled get_cutlass_moe_mm_data: no cutlass_scaled_mm kernel for CUDA device capability: 86. Required capability: 90",
         "ValueError: Failed to find a kernel that can implement the WNA16 linear layer. Reasons:",
     ),
     "CUDNN_CONV3D_REGRESSION": ("RuntimeError: CRITICAL WARNING: PyTorch 2.9.1 & CuDNN Compatibility Issue Detected",),
@@ -162,6 +184,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ImportError: /opt/v/flash_attn_2_cuda.cpython-312-x86_64-linux-gnu.so: undefined symbol: _ZN3c104cuda9SetDeviceEa",
         "AttributeError: '_OpNamespace' '_C' object has no attribute 'silu_and_mul'",
         "ModuleNotFoundError: No module named 'vllm._C'",
+        "ImportError: /opt/v/vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so: undefined symbol: _ZN3c105ErrorC2E",
+        "ImportError: /opt/v/xformers/_C.so: undefined symbol: _ZN3c105ErrorC2E",
+        "RuntimeError: flashinfer-cubin version (0.6.8) does not match flashinfer version (0.6.10). Please install the same version of both packages.",
     ),
     "TRITON_TORCH_MISMATCH": ("ImportError: cannot import name 'AttrsDescriptor' from 'triton.backends.compiler'",),
     "NUMPY2_ABI": (
@@ -174,8 +199,16 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "FileNotFoundError: [Errno 2] No such file or directory: '/usr/local/cuda/bin/nvcc'",
         "OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root.",
         "/bin/sh: 1: /usr/local/cuda/bin/nvcc: not found",
+        "RuntimeError: FlashInfer requires GPUs with sm75 or higher (SM 12.x requires CUDA >= 12.9)",
+        "RuntimeError: SM 12.x requires CUDA >= 12.9",
+        "nvcc fatal   : Unsupported gpu architecture 'compute_120f'",
+    ),
+    "COMPILER_TOO_NEW_FOR_NVCC": (
+        "/usr/local/cuda/include/crt/host_config.h:143:2: error: #error -- unsupported GNU version! gcc versions later than 14 are not supported! The nvcc flag '-allow-unsupported-compiler' can be used to override this version check;",
     ),
     "CUDA_HOME_INVALID": (
+        "/bin/sh: 1: :/usr/local/cuda-12.8/bin/nvcc: not found",
+        "/bin/sh: 1: /usr/local/cuda:/usr/local/cuda-12.8/bin/nvcc: not found",
         "FileNotFoundError: [Errno 2] No such file or directory: ':/usr/local/cuda/bin/nvcc'",
         "RuntimeError: the folder of CUDA_HOME='/usr/local/cuda:' does not exist",
     ),
@@ -191,6 +224,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "ENV_VAR_OVERRIDE_WRONG": (
         "The CUDA version for the compile is set by BNB_CUDA_VERSION=118, no such library",
         "RuntimeError: NCCL_ERROR_SYSTEM_ERROR: Cannot allocate memory",
+        "NCCL WARN Call to ibv_reg_dmabuf_mr failed with error Cannot allocate memory",
+        "ValueError: Fast download using 'hf_transfer' is enabled (HF_HUB_ENABLE_HF_TRANSFER=1) but 'hf_transfer' package is not available in your environment. Try `pip install hf_transfer`.",
     ),
     "QUANTIZATION_PACKAGE_MISSING": (
         "ImportError: Using `bitsandbytes` 4-bit quantization requires bitsandbytes: `pip install -U bitsandbytes>=0.46.1`",
@@ -199,8 +234,16 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "HF_LIBS_CONFLICT": (
         "ImportError: huggingface-hub>=0.34.0,<1.0 is required for a normal functioning of this module, but found huggingface-hub==1.1.0.",
         "ImportError: cannot import name 'split_torch_state_dict_into_shards' from 'huggingface_hub'",
+        "transformers 4.40.0 requires huggingface-hub<1.0,>=0.19.3, but you have huggingface-hub 1.1.0 which is incompatible.",
+        "transformers 4.40.0 requires tokenizers<0.20,>=0.19, but you have tokenizers 0.21.0 which is incompatible.",
+        "ValueError: Either a revision or a version must be specified.",
     ),
-    "VLLM_TORCH_MISMATCH": ("vllm 0.11.0 requires torch==2.8.0, but you have torch 2.9.1 which is incompatible.",),
+    "VLLM_TORCH_MISMATCH": (
+        "vllm 0.11.0 requires torch==2.8.0, but you have torch 2.9.1 which is incompatible.",
+        "ImportError: /opt/v/lib/python3.12/site-packages/vllm/_C.abi3.so: undefined symbol: _ZN3c106ivalue14ConstantString",
+        "ImportError: vllm/_moe_C.abi3.so: undefined symbol: _ZN3c104cuda9SetDeviceEi",
+        "ImportError: /opt/v/vllm/cache_ops.cpython-310-x86_64-linux-gnu.so: undefined symbol: _ZN2at4_ops5zeros4call",
+    ),
     "TRANSFORMERS_TOO_OLD_FOR_MODEL": (
         "ValueError: The checkpoint you are trying to load has model type `glm4v` but Transformers does not recognize this architecture.",
         "ImportError: cannot import name 'Glm4vForConditionalGeneration' from 'transformers' (/opt/v/transformers/__init__.py)",
@@ -214,14 +257,19 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ValueError: 'aimv2' is already used by a Transformers config, pick another name.",
         "TypeError: Glm4vProcessor.__init__() got multiple values for argument 'video_processor'",
         "ImportError: cannot import name 'AutoModelForVision2Seq' from 'transformers'",
+        "ImportError: cannot import name 'is_valid_list' from 'transformers.models.mllama.image_processing_mllama'",
+        "ValueError: Model architectures ['X'] failed to be inspected. Please check the logs for more details.",
     ),
     "TRANSFORMERS_TOO_NEW_FOR_MODEL": (
         "ValueError: size must contain 'shortest_edge' and 'longest_edge' keys.",
         "TypeError: ChatGLM4Tokenizer._pad() got an unexpected keyword argument 'padding_side'",
+        "ImportError: cannot import name 'LlamaFlashAttention2' from 'transformers.models.llama.modeling_llama'",
+        "AttributeError: 'Phi3VForCausalLM' object has no attribute 'generate'",
+        "AttributeError: 'MolmoForCausalLM' object has no attribute 'all_tied_weights_keys'",
+        "AttributeError: 'DynamicCache' object has no attribute 'get_max_length'. Did you mean: 'get_seq_length'?",
     ),
     "ENGINE_TOO_OLD_FOR_MODEL": (
         "ValueError: Model architectures ['Glm9vForConditionalGeneration'] are not supported for now. Supported architectures: dict_keys(['AquilaModel'])",
-        "ValueError: Model architectures ['X'] failed to be inspected. Please check the logs for more details.",
         "ValueError: Glm9vForConditionalGeneration has no SGLang implementation and the Transformers implementation is not compatible with SGLang.",
         "llama_model_load: error loading model: unknown model architecture: 'glm9v'",
         "llama_model_load: error loading model: error loading model hyperparameters: key not found in model: glm4.block_count",
@@ -293,6 +341,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ValueError: As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template if the tokenizer does not define one.",
         "ValueError: Cannot use chat template functions because tokenizer.chat_template is not set and no template argument was passed!",
         "ValueError: Cannot use apply_chat_template because this processor does not have a chat template.",
+        "POST /v1/chat/completions 400: default chat template is no longer allowed, so you must provide a chat template",
     ),
     "CHAT_TEMPLATE_WRONG": (
         "ValueError: The total number of <|image|> tokens in the prompts should be the same as the number of images passed. Found 0 <|image|> tokens and 1 images.",

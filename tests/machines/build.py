@@ -22,6 +22,7 @@ from autoglm_doctor.facts import (
     GpuProcess,
     Host,
     Interpreter,
+    KernelLibrary,
     Memory,
     ModelFiles,
     Packages,
@@ -122,6 +123,20 @@ def small_model() -> ModelFiles:
     )
 
 
+#: vLLM's wheel, as probes/kernels.py reads it.
+KERNELS = (
+    KernelLibrary(
+        package="vllm",
+        name="vllm/_C.abi3.so",
+        common=("sm_70", "sm_75", "sm_80", "sm_89", "sm_90", "sm_100", "sm_120"),
+        others=("sm_90a", "sm_100a", "sm_120a", "compute_80", "compute_90"),
+    ),
+    KernelLibrary(
+        package="vllm", name="vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so", common=("sm_80", "compute_80"), ptx="8.8"
+    ),
+)
+
+
 def healthy() -> dict[str, Reading[Any]]:
     """Every reading of a healthy RTX 4090 host."""
     products = tuple(Product(dtype=d, relative_error=0.001) for d in ("bfloat16", "float16"))
@@ -141,6 +156,7 @@ def healthy() -> dict[str, Reading[Any]]:
             Interpreter(executable="/srv/env/bin/python", version="3.11.9", prefix="/srv/env", sys_path=(SITE,), purelib=SITE, chosen_by="named by --python", missing_program="")
         ),
         "packages": known(packages()),
+        "kernels": known(KERNELS),
         "toolchain": known(Toolchain(cc="/usr/bin/gcc", cc_version="11.4.0", python_headers=True, nvcc="/usr/local/cuda/bin/nvcc", nvcc_version="12.8", cuda_home="/usr/local/cuda")),
         "torch": known(
             Torch(

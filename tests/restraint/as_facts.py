@@ -15,6 +15,7 @@ from autoglm_doctor.facts import (
     Facts,
     Gpu,
     Interpreter,
+    KernelLibrary,
     Packages,
     PciGpu,
     Product,
@@ -29,7 +30,7 @@ from autoglm_doctor.launch import parse_command
 from tests.machines.build import GIB, MIB, SITE, driver, healthy
 from tests.restraint.healthy import Machine
 from tests.restraint.models import files
-from tests.restraint.rows import capability, row
+from tests.restraint.rows import capability, row, rows, since
 from tests.restraint.surroundings import Around, around, host_of, rebuilt, told, toolchain_of, torch_of
 
 
@@ -86,11 +87,33 @@ def full(machine: Machine, rng: random.Random, *, ran: bool = True) -> tuple[Fac
                 location=f"{SITE}/torch",
             )
         ),
+        "kernels": known(kernels_of(machine)) if rng.random() < 0.5 else Reading(outcome="timeout", why="20 s"),
         "torch_run": known(_ran(machine, drawn)) if ran else Reading(outcome="not_run", why="not asked for"),
         "model_files": known(files(machine.model)),
         "toolchain": known(toolchain_of(machine, drawn)),
     }
     return with_readings(Facts(), {**healthy(), **changes}), intent_of(machine, drawn)
+
+
+def kernels_of(machine: Machine) -> tuple[KernelLibrary, ...]:
+    """The libraries of the engine's wheel, where they were read for the matrix."""
+    binary = since(rows("engine_binaries").get(machine.engine, []), machine.version)
+    listed = (binary or {}).get("sass_aarch64" if machine.machine == "aarch64" else "sass", "").split()
+    if not binary or not listed:
+        return ()
+    common = tuple("sm_" + one.replace(".", "") for one in listed)
+    if machine.engine == "sglang":
+        names = [f"sgl_kernel/{one}/common_ops.abi3.so" for one in ("sm90", "sm100")]
+        return tuple(KernelLibrary(package="sgl-kernel", name=name, common=common) for name in names)
+    own = KernelLibrary(package="vllm", name="vllm/_C.abi3.so", common=common, others=("sm_90a", "compute_80"))
+    isa = "8.8" if machine.tag == "cu129" else binary.get("fa2_ptx", "")
+    attention = KernelLibrary(
+        package="vllm",
+        name="vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so",
+        common=("sm_80", *(("compute_80",) if isa else ())),
+        ptx=isa,
+    )
+    return own, attention
 
 
 def _variables(machine: Machine, drawn: Around, rng: random.Random) -> dict[str, str]:

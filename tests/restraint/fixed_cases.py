@@ -117,7 +117,7 @@ PACKAGES = (
 MEMORY = (
     _ill("bfloat16 on a Turing", "BF16_UNSUPPORTED_GPU", gpus=["T4"], engine="vllm 0.11.0", model="Qwen/Qwen2.5-3B-Instruct", model_dtype="bfloat16", engine_args={"dtype": "bfloat16", "max_model_len": 4096}),
     _ill("AWQ on a Volta", "QUANT_UNSUPPORTED_GPU", gpus=["V100 PCIe"], engine="vllm 0.10.0", model="Qwen/Qwen2.5-7B-Instruct-AWQ", engine_args={"dtype": "float16", "max_model_len": 4096}),
-    _ill("weights larger than the card", "VRAM_TOO_SMALL_FOR_WEIGHTS", gpus=[_4090] * 2, engine="vllm 0.11.0", model="Qwen/Qwen2.5-14B-Instruct", engine_args={"max_model_len": 8192}, ram_gib=128),
+    _ill("weights larger than the card", "VRAM_TOO_SMALL_FOR_WEIGHTS", gpus=[_4090] * 2, engine="vllm 0.11.0", model="Qwen/Qwen2.5-14B-Instruct", engine_args={"max_model_len": 8192, "tensor_parallel_size": 1}, ram_gib=128),
     _ill("no room for the KV cache", "KV_CACHE_TOO_SMALL", gpus=[_4090], engine="vllm 0.12.0", model="zai-org/AutoGLM-Phone-9B", engine_args={"max_model_len": 25480, "limit_mm_per_prompt": {"image": 10}}, ram_gib=128),
     _ill("memory taken by others", "GPU_MEMORY_TAKEN_BY_OTHERS", {"gpus": [_4090]}, gpus=[{"name": "RTX 4090", "total_gpu_memory_gib": 23.6, "free_gib": 9.0}], engine="vllm 0.11.0", model="Qwen/Qwen2.5-3B-Instruct", engine_args={"max_model_len": 8192}),
     _ill("main memory too small", "RAM_TOO_SMALL", {"ram_gib": 64}, ram_gib=4, gpus=[_4090], engine="sglang 0.5.5", model="Qwen/Qwen2.5-7B-Instruct"),

@@ -113,7 +113,7 @@ def _draw(rng: random.Random) -> Machine | None:
 
 def _software(rng: random.Random, engine: str) -> dict[str, Any] | None:
     """Engine, torch and its build, transformers: as the metadata of the engine asks for them."""
-    pins = rng.choice(rows(engine))
+    pins = rng.choice(of_today(engine))
     torch = row("torch", pins.get("torch", "")) if engine != "transformers" else rng.choice(rows("torch"))
     if not torch or not torch.get("triton"):
         return None
@@ -129,7 +129,9 @@ def _software(rng: random.Random, engine: str) -> dict[str, Any] | None:
     if tag not in builds or (binary and not lane and int(tag[2:-1]) != binary["cuda_major"]):
         return None
     transformers = pins if engine == "transformers" else _transformers(rng, pins, torch["version"])
-    if transformers is None or not admits(transformers["torch"], torch["version"]):
+    if transformers is None or not admits(transformers.get("torch", ""), torch["version"]):
+        return None
+    if _are_a_known_pair({engine: pins["version"], "transformers": transformers["version"]}):
         return None
     if any(
         bad["package"] == "transformers" and not bad["models"] and admits(bad["versions"], transformers["version"])
@@ -149,6 +151,11 @@ def _software(rng: random.Random, engine: str) -> dict[str, Any] | None:
     }
 
 
+def of_today(engine: str) -> list[dict[str, Any]]:
+    """The releases of an engine; vLLM before 0.8 knows none of the models that are drawn."""
+    return [one for one in rows(engine) if engine != "vllm" or Version(one["version"]) >= Version("0.8")]
+
+
 def _transformers(rng: random.Random, pins: dict[str, Any], torch: str) -> dict[str, Any] | None:
     """A release that the engine admits and that was out in the fortnight after the engine's own day."""
     if pins.get("transformers", "")[:1].isdigit():
@@ -160,10 +167,16 @@ def _transformers(rng: random.Random, pins: dict[str, Any], torch: str) -> dict[
         if dt.date.fromisoformat(one["released"]) <= day
         and "rc" not in one["version"]
         and admits(pins.get("transformers", ""), one["version"])
-        and admits(one["torch"], torch)
+        and admits(one.get("torch", ""), torch)
         and not (Version(one["version"]) >= Version("5.0.0rc0") and _older("vllm", pins, "0.19.1"))
     ]
     return rng.choice(fitting[-8:]) if fitting else None
+
+
+def _are_a_known_pair(both: dict[str, str]) -> bool:
+    """Do they fail beside each other, with whatever model?"""
+    pairs = [pair["packages"] for pair in rows("known_pairs")]
+    return any(set(pair) == set(both) and all(admits(pair[one], both[one]) for one in both) for pair in pairs)
 
 
 def _older(engine: str, pins: dict[str, Any], than: str) -> bool:
@@ -171,15 +184,22 @@ def _older(engine: str, pins: dict[str, Any], than: str) -> bool:
 
 
 def _runs_here(software: dict[str, Any], gpu: str, arm: bool) -> bool:
-    """torch and the engine hold compiled code for the card; on Arm there are such wheels."""
+    """torch and the engine hold compiled code for the card, and triton's assembler knows it; on Arm there are wheels."""
     binary = software["binary"]
     if arm and Version(software["torch"]["version"]) < Version("2.11"):
         return False
-    if not runs(gpu, software["sass"]):
+    if not runs(gpu, software["sass"]) or not _assembles(software["torch"]["triton"].lstrip("~="), gpu):
         return False
     if binary and capability(gpu) < capability(binary["minimum_capability"]):
         return False
-    return not binary.get("sass") or runs(gpu, binary["sass"].split())
+    compiled = binary.get("sass_aarch64" if arm else "sass", "")
+    return not compiled or runs(gpu, compiled.split())
+
+
+def _assembles(triton: str, gpu: str) -> bool:
+    found = since(rows("triton_ptxas"), triton)
+    has = (found.get("blackwell") if capability(gpu) >= (10, 0) else "") or found.get("ptxas", "99")
+    return capability(gpu) < (10, 0) or Version(has) >= Version(rows("capabilities")[gpu]["first_cuda"])
 
 
 def _driver(rng: random.Random, software: dict[str, Any], gpu: str) -> tuple[str, str] | None:
@@ -187,8 +207,9 @@ def _driver(rng: random.Random, software: dict[str, Any], gpu: str) -> tuple[str
     major = software["tag"][2:-1]
     least = Version(rows("cuda_majors")[major]["minimum_driver"])
     first_cuda = rows("capabilities")[gpu].get("first_cuda", "0")
-    isa = software["binary"].get("fa2_ptx", "") if capability(gpu) > (9, 0) else ""
-    ptx = rows("ptx_isa")[isa] if isa else "0"
+    binary = software["binary"]
+    isa = binary.get("fa2_ptx_aarch64") or binary.get("fa2_ptx", "")
+    ptx = rows("ptx_isa")[isa] if isa and _leaves_ptx(software, gpu) else "0"
     found = []
     for branch, said in rows("driver_branches").items():
         if capability(said["first_capability"]) > capability(gpu):
@@ -203,6 +224,12 @@ def _driver(rng: random.Random, software: dict[str, Any], gpu: str) -> tuple[str
         if Version(number) >= least:
             found.append((number, said["cuda"]))
     return rng.choice(found) if found else None
+
+
+def _leaves_ptx(software: dict[str, Any], gpu: str) -> bool:
+    """Beyond Hopper for text, and on it for the pictures of some releases."""
+    hopper = Version("0.11") <= Version(software["pins"]["version"]) < Version("0.14rc0")
+    return capability(gpu) > (9, 0) or (gpu == "9.0" and hopper)
 
 
 def _model(rng: random.Random, software: dict[str, Any], card: dict[str, Any]) -> Model | None:

@@ -34,8 +34,8 @@ def row(section: str, version: str) -> dict[str, Any]:
 
 
 def since(section: list[dict[str, Any]], version: str) -> dict[str, Any]:
-    """The last row that begins at or before a version."""
-    return [one for one in section if Version(one["since"]) <= Version(version)][-1]
+    """The last row that begins at or before a version; {} when none does."""
+    return next((one for one in reversed(section) if Version(one["since"]) <= Version(version)), {})
 
 
 def admits(specifier: str, version: str) -> bool:
@@ -52,9 +52,11 @@ def capability(text: str) -> tuple[int, int]:
 
 
 def runs(gpu: str, compiled: list[str]) -> bool:
-    """Compiled code runs on its own major, from its own minor on (no Jetson is drawn here)."""
+    """Compiled code runs on its own major, from its own minor on; "10.0a" on 10.0 alone (no Jetson is drawn here)."""
     has = capability(gpu)
-    return any(has[0] == c[0] and has[1] >= c[1] for c in map(capability, compiled))
+    exact = [one.rstrip("a") for one in compiled if one.endswith("a")]
+    rest = [capability(one.rstrip("f")) for one in compiled if not one.endswith("a")]
+    return gpu in exact or any(has[0] == c[0] and has[1] >= c[1] for c in rest)
 
 
 def line(version: str) -> str:

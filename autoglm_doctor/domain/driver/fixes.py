@@ -201,7 +201,8 @@ def _wheel_fix(site: Site, driver: Driver, torch: Torch) -> Fix | None:
     row = matrix.minimum_driver(choice.cuda) if choice and choice.cuda else None
     if choice is None or row is None or not new_enough(driver, choice.cuda, row.minimum_driver):
         return None
-    wanted = [choice.requirement, companion(choice.version, choice.options, matrix)]
+    machine = site.host.machine if site.host else ""
+    wanted = [choice.requirement, companion(choice.version, choice.options, matrix, machine)]
     options = ("--force-reinstall", *choice.options)
     return Fix(
         text=Text("install torch built for CUDA {cuda}", {"cuda": choice.cuda}),

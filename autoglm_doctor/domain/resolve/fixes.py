@@ -19,9 +19,9 @@ from autoglm_doctor.domain.resolve.lines import then_lines
 from autoglm_doctor.domain.resolve.obstacles import allows, obstacle
 from autoglm_doctor.domain.resolve.plan import Plan, plan_for
 from autoglm_doctor.domain.resolve.releases import Library, Model, Place, Release, Shelf
-from autoglm_doctor.domain.resolve.shelf import ENGINES, shelf_of
+from autoglm_doctor.domain.resolve.shelf import ENGINES, release_of, shelf_of
 from autoglm_doctor.domain.resolve.site import Site
-from autoglm_doctor.domain.wheels import companion, index_of, line, torch_line
+from autoglm_doctor.domain.wheels import arm_build, companion, default_build, index_of, line, torch_line
 from autoglm_doctor.finding import Fix, Text
 
 #: What a new environment gets: the middle of what all releases take.
@@ -87,7 +87,8 @@ def _one_package(site: Site, engine: str, place: Place, model: Model) -> Iterato
         return
     bringing, options = _bringing(site, release) if wrong_torch else ((), ())
     wanted = [*bringing, *([f"transformers=={library}"] if library else [])]
-    torch = f"{release.torch}+{release.tag}" if release.tag else release.torch
+    tag = _index_tag(site, release)
+    torch = f"{release.torch}+{tag}" if tag else release.torch
     values = {"engine": f"{engine} {release.full_version}", "torch": torch, "library": library}
     words = "install transformers {library}, which {engine} and the model take"
     if wrong_torch:
@@ -100,10 +101,22 @@ def _one_package(site: Site, engine: str, place: Place, model: Model) -> Iterato
 
 def _bringing(site: Site, release: Release) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What brings the engine's torch: the engine's own metadata; for another CUDA than the default, torch's index."""
-    if not release.tag:
+    tag = _index_tag(site, release)
+    if not tag:
         return (f"{release.engine}=={release.version}",), ()
-    options = index_of(release.tag)
-    return (f"torch=={release.torch}+{release.tag}", companion(release.torch, options, site.matrix)), options
+    options = index_of(tag)
+    return (f"torch=={release.torch}+{tag}", companion(release.torch, options, site.matrix, _machine(site))), options
+
+
+def _index_tag(site: Site, release: Release) -> str:
+    """The build of the engine's torch that only torch's own index has; "" where the default index has the right one."""
+    if release.tag or not release.torch or default_build(release.torch, _machine(site), site.matrix) != "cpu":
+        return release.tag
+    return arm_build(release.torch, site.matrix)
+
+
+def _machine(site: Site) -> str:
+    return site.host.machine if site.host else ""
 
 
 def _with_its_torch(site: Site, engine: str, place: Place, model: Model) -> Iterator[Fix]:
@@ -120,6 +133,7 @@ def _installed(site: Site, engine: str, shelf: Shelf) -> Release | None:
     """The installed release, as the table has it; one with a tag was built for that CUDA instead."""
     found = version_of(site.version(engine) or "")
     row = next((one for one in shelf.releases if found and one.version == found.public), None)
+    row = row or (release_of(site.matrix, engine, found.public) if found else None)
     tag = re.fullmatch(r"cu(\d{2})(\d)", found.local or "") if found else None
     if row is None or found is None or (found.local and tag is None):
         return None
@@ -153,7 +167,7 @@ def _limit(site: Site) -> str:
 
 def _good(site: Site, there: str, release: Release, place: Place, model: Model) -> bool:
     both = {release.engine: release.version, "transformers": there}
-    if any(set(row.packages) == set(both) for row in site.matrix.bad_pairs(both)):
+    if any(set(row.packages) == set(both) for row in site.matrix.bad_pairs(both, model.model_type)):
         return False
     return suits(Library(version=there), release, place, model, prereleases=True)
 

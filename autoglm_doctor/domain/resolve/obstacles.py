@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 from autoglm_doctor.domain.conflicts import version_of
 from autoglm_doctor.domain.resolve.releases import Model, Place, Release
 from autoglm_doctor.finding import Text
+from autoglm_doctor.matrix.numbers import code_runs_on
 
 Rule = Callable[[Release, Place, Model], Text | None]
 
@@ -56,20 +57,14 @@ def _driver(release: Release, place: Place, _: Model) -> Text | None:
 
 
 def _capability(release: Release, place: Place, _: Model) -> Text | None:
+    made = release.architectures_arm if place.machine == "aarch64" else release.architectures
     for found in place.capabilities:
         if older(found, release.minimum_capability):
             said = {"needed": release.minimum_capability, "found": found}
             return Text("it needs compute capability {needed}, the GPU has {found}", said)
-        if release.architectures and not any(_runs(code, found) for code in release.architectures):
+        if made and not any(code_runs_on(code, found) for code in made):
             return Text("its binaries have no code for compute capability {found}", {"found": found})
     return None
-
-
-def _runs(code: str, capability: str) -> bool:
-    """Code for one GPU runs on those of the same major and the same or a higher minor version."""
-    major, _, minor = code.partition(".")
-    its_major, _, its_minor = capability.partition(".")
-    return major == its_major and int(minor or 0) <= int(its_minor or 0)
 
 
 def _ptx(release: Release, place: Place, _: Model) -> Text | None:

@@ -16,6 +16,7 @@ from autoglm_doctor.domain.resolve.shelf import shelf_of
 from autoglm_doctor.domain.wheels import (
     Target,
     TorchChoice,
+    arm_build,
     build_for,
     companion,
     default_build,
@@ -24,6 +25,7 @@ from autoglm_doctor.domain.wheels import (
 )
 from autoglm_doctor.finding import Text
 from autoglm_doctor.matrix import Matrix
+from autoglm_doctor.matrix.numbers import cuda_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ def _plan(matrix: Matrix, answer: Answer, place: Place, model: Model, *, keep: b
     torch = None if keep else _torch(matrix, answer, place)
     return Plan(
         answer=answer,
-        requirements=_requirements(answer, torch, matrix),
+        requirements=_requirements(answer, torch, matrix, place.machine),
         options=torch.options if torch else (),
         torch=torch,
         then=() if keep else _then(matrix, answer, torch, model),
@@ -143,19 +145,19 @@ def _torch(matrix: Matrix, answer: Answer, place: Place) -> TorchChoice | None:
         return with_companion(choice, matrix) if choice else None
     if not release.tag and (not release.torch or default_build(release.torch, place.machine, matrix) != "cpu"):
         return None
-    tag = release.tag or "cu" + release.cuda.replace(".", "")
+    tag = release.tag or arm_build(release.torch, matrix) or "cu" + release.cuda.replace(".", "")
     return TorchChoice(
-        requirement=f"torch=={release.torch}+{tag}", options=index_of(tag), cuda=release.cuda, version=release.torch
+        requirement=f"torch=={release.torch}+{tag}", options=index_of(tag), cuda=cuda_of(tag), version=release.torch
     )
 
 
-def _requirements(answer: Answer, torch: TorchChoice | None, matrix: Matrix) -> tuple[str, ...]:
+def _requirements(answer: Answer, torch: TorchChoice | None, matrix: Matrix, machine: str) -> tuple[str, ...]:
     if answer.release is None:
         return ()
     found = [answer.release.wheel or f"{answer.release.engine}=={answer.release.version}"]
     found += [f"transformers=={answer.transformers}"] if answer.transformers else []
     if torch is not None and torch.options:
-        found += [torch.requirement, companion(torch.version, torch.options, matrix)]
+        found += [torch.requirement, companion(torch.version, torch.options, matrix, machine)]
     elif torch is not None:
         found += [f"torch=={torch.version}", companion(torch.version, (), matrix)]
     return tuple(found)

@@ -45,7 +45,8 @@ class Release:
     cuda: str = ""  # of the torch that it brings: "12.8"
     minimum_driver: str = ""
     minimum_capability: str = ""
-    architectures: tuple[str, ...] = ()  # capabilities with code in its binaries; (): not known
+    architectures: tuple[str, ...] = ()  # capabilities with code in its binaries, on x86-64; (): not known
+    architectures_arm: tuple[str, ...] = ()  # the same on aarch64
     ptx_driver: str = ""  # GPUs from 10.0 on compile a part at run time, and need this driver branch for it
     companions: Mapping[str, str] = field(default_factory=dict)  # torchvision and the like, exact
     tag: str = ""  # "cu129": a build that the default index has not

@@ -28,6 +28,12 @@ def shelf_of(matrix: Matrix, engine: str) -> Shelf:
     )
 
 
+def release_of(matrix: Matrix, engine: str, version: str) -> Release | None:
+    """One release of an engine, of those too that the shelf has not: somebody has it."""
+    row = next((one for one in matrix.all_engines.get(engine, ()) if one.since == version), None)
+    return _release(matrix, engine, row) if row else None
+
+
 def _library(row: LibraryRow) -> Release:
     return Release(
         engine="transformers", version=row.version, released=row.released, python=row.python, torch=row.torch
@@ -56,6 +62,7 @@ def _release(matrix: Matrix, engine: str, row: EngineRelease) -> Release:
         minimum_driver=minimum.minimum_driver if minimum else "",
         minimum_capability=row.minimum_capability,
         architectures=tuple(row.sass.split()),
+        architectures_arm=tuple(row.sass_aarch64.split()),
         ptx_driver=matrix.branch_for_cuda(matrix.ptx_cuda(row.fa2_ptx)) if row.fa2_ptx else "",
     )
 
@@ -78,7 +85,6 @@ def _build(matrix: Matrix, default: Release, one: EngineBuild, machine: str) -> 
         cuda=one.cuda,
         minimum_driver=minimum.minimum_driver if minimum else "",
         glibc=matrix.engine_glibc(default.engine, f"{one.version}+{one.tag}"),
-        architectures=tuple(code for code in default.architectures if machine != "aarch64" or code != "7.5"),
         # Not measured in these wheels; a compiler of CUDA 12.9 writes no newer PTX than its own.
         ptx_driver=matrix.branch_for_cuda(one.cuda) if default.ptx_driver else "",
         tag=one.tag,

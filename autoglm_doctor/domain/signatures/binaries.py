@@ -58,6 +58,30 @@ ROWS: tuple[Signature, ...] = (
         source=REPORTS,
         ends_start=True,
     ),
+    # vLLM's own library, also by the names that it had before 0.3; FlashAttention beside it is an extension.
+    Signature(
+        "VLLM_TORCH_MISMATCH",
+        r"\bvllm[/\\.]_(moe_|rocm_|punica_)?C\b\S*.{0,80}undefined symbol"
+        r"|\b(quantization|attention|cache|pos_encoding|layernorm|activation)_ops\.cpython\S*.{0,80}undefined symbol",
+        "vLLM's own library was built for another torch: torch was replaced after vLLM was installed",
+        "Install vLLM and its torch together.",
+        _SHOW,
+        source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "EXTENSION_ABI_MISMATCH",
+        r"flashinfer-(cubin|jit-cache) version .{0,60}does not match flashinfer version",
+        "FlashInfer and its packages of ready kernels are of different releases, and it refuses to be imported",
+        "Install the same release of all of them.",
+        (
+            "python3 -m pip list | grep -i flashinfer",
+            'python3 -m pip install "flashinfer-cubin==$(python3 -m pip show flashinfer-python | '
+            "awk '/^Version/ {print $2}')\"",
+        ),
+        source=REPORTS,
+        ends_start=True,
+    ),
     Signature(
         "EXTENSION_ABI_MISMATCH",
         r"undefined symbol|Could not load any common_ops library|_C\.abi3\.so.{0,80}(cannot|failed)"
@@ -108,6 +132,19 @@ ROWS: tuple[Signature, ...] = (
         ends_start=True,
     ),
     Signature(
+        "COMPILER_TOO_NEW_FOR_NVCC",
+        r"unsupported GNU version! +gcc versions later than \d+",
+        "gcc is newer than the nvcc that compiles kernels at the start can work with",
+        "Install the newest gcc that the message allows beside it and name it to nvcc; with vLLM, or let it sample by "
+        "itself (VLLM_USE_FLASHINFER_SAMPLER=0).",
+        (
+            "gcc --version; nvcc --version; ls /usr/bin/gcc-1[0-9]",
+            'export CC=$(ls /usr/bin/gcc-1[0-9] | head -n 1); export NVCC_PREPEND_FLAGS="-ccbin $CC"',
+        ),
+        source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
         "COMPILER_OR_HEADERS_MISSING",
         r"Failed to find C compiler|Python\.h: No such file|\b(gcc|g\+\+|cc|c\+\+|clang"
         r"|ninja)['\"]?:? (command )?not found"
@@ -129,7 +166,17 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "ENV_VAR_OVERRIDE_WRONG",
-        r"BNB_CUDA_VERSION|NCCL_BUFFSIZE|ibv_reg_(dmabuf_)?mr.{0,40}(fail|Cannot allocate)|Invalid value for env"
+        r"Fast download using 'hf_transfer' is enabled .{0,60}not available",
+        "HF_HUB_ENABLE_HF_TRANSFER is set and the package hf_transfer is not installed: every download stops there",
+        "Unset the variable, or install hf_transfer.",
+        ("unset HF_HUB_ENABLE_HF_TRANSFER", "python3 -m pip install hf_transfer"),
+        "setting",
+        "the source of huggingface_hub before 1.0",
+        ends_start=True,
+    ),
+    Signature(
+        "ENV_VAR_OVERRIDE_WRONG",
+        r"BNB_CUDA_VERSION|NCCL_BUFFSIZE|ibv_reg_dmabuf_mr.{0,40}(fail|Cannot allocate)|Invalid value for env"
         r"|environment variable \S+ .{0,40}(is invalid|must be|not valid)",
         "an environment variable overrides something with a value that does not work here",
         "Look at the variables of the engine and of NCCL, and unset what you need not.",

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from autoglm_doctor.domain.signatures.row import NVIDIA, REPORTS, TORCH, VLLM, Signature
 
+#: The wheels of FlashInfer 0.5.2 to 0.7.2: jit/core.py (what it ends with) and compilation_context.py (why).
+FLASHINFER = "FlashInfer's source, 0.5 to 0.7"
+_FLASHINFER_DROPS = r"FlashInfer requires (GPUs with )?sm ?75"
+_TOO_OLD_TOOLKIT = r"SM ?12(0|\.x|\.1\+) requires CUDA >= 12\.\d"
+_NEWER_TOOLKIT = "Install a CUDA toolkit from 12.9 on and name it in CUDA_HOME; with vLLM, or let it sample by itself."
+_COMPILER = (
+    "nvcc --version; ls -d /usr/local/cuda*; env | grep CUDA_HOME",
+    "export VLLM_USE_FLASHINFER_SAMPLER=0",
+)
+
 _ARCHITECTURES = ("python3 -c 'import torch; print(torch.__version__, torch.cuda.get_arch_list())'",)
 _VERSIONS = ("nvidia-smi", "python3 -c 'import torch; print(torch.version.cuda)'")
 _LOADED_LIBCUDA = ("ldconfig -p | grep libcuda.so", "env | grep LD_LIBRARY_PATH")
@@ -41,7 +51,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "TRITON_PTXAS_NEWER_THAN_DRIVER",
-        r"unsupported toolchain|ptxas .{0,40}Unsupported \.version|CUDA_ERROR_UNSUPPORTED_PTX_VERSION"
+        r"unsupported toolchain|ptxas\S* .{0,40}Unsupported \.version|CUDA_ERROR_UNSUPPORTED_PTX_VERSION"
         r"|Triton Error \[CUDA\]: device kernel image is invalid"
         r"|PTX JIT compiler library not found|PTX .* version .* (is )?not supported",
         "kernels were compiled by a CUDA that is newer than the driver",
@@ -62,6 +72,36 @@ ROWS: tuple[Signature, ...] = (
         VLLM,
         ends_start=True,
     ),
+    # FlashInfer drops a GPU that its CUDA compiler is too old for, and then says of all of them that they are too old.
+    # The words about SM 12.x alone, as its warning has them, stand in the logs of healthy servers as well.
+    Signature(
+        "NVCC_MISSING_FOR_JIT",
+        _FLASHINFER_DROPS,
+        "FlashInfer cannot compile for this GPU: it finds a CUDA compiler that is too old for it",
+        _NEWER_TOOLKIT,
+        _COMPILER,
+        source=FLASHINFER,
+        after=_TOO_OLD_TOOLKIT,
+    ),
+    Signature(
+        "NVCC_MISSING_FOR_JIT",
+        rf"(?<!device capability: )({_TOO_OLD_TOOLKIT})|nvcc fatal *: Unsupported gpu architecture 'compute_1[0-2]\d",
+        "what compiles at the start finds a CUDA compiler that is too old for this GPU",
+        _NEWER_TOOLKIT,
+        _COMPILER,
+        source=FLASHINFER,
+        sure="likely",
+    ),
+    Signature(
+        "GPU_TOO_OLD_FOR_ENGINE",
+        _FLASHINFER_DROPS,
+        "FlashInfer compiles for none of these GPUs: they are older than Turing, or its CUDA compiler is too old",
+        "On a GPU before Turing start vLLM with its own sampler; on a newer one install a newer CUDA toolkit.",
+        ("nvidia-smi --query-gpu=name,compute_cap --format=csv", *_COMPILER),
+        "setting",
+        FLASHINFER,
+        sure="hint",
+    ),
     Signature(
         "GPU_TOO_OLD_FOR_ENGINE",
         r"GPUs? with compute capability (below|less than) [\d.]+ (is|are) not supported"
@@ -79,8 +119,9 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "GPU_ARCH_NOT_IN_WHEEL",
-        r"no kernel image|cudaErrorNoKernelImageForDevice"
-        r"|CUDA_ERROR_NO_BINARY_FOR_GPU|device kernel image is invalid|ptxas .{0,40}Value 'sm_\w+' is not defined"
+        r"no kernel image|cudaErrorNoKernelImageForDevice|PyTorch no longer supports this GPU because it is too old"
+        r"|CUDA_ERROR_NO_BINARY_FOR_GPU|device kernel image is invalid"
+        r"|No compiled \w*cutlass\w*.{0,120}CUDA device capability: (9|1[0-9])\d\b"
         r"|no kernel function .* for (sm_|compute capability)|CUDA kernel \S+ has no device code compatible with",
         "the installed binaries have no code for this GPU",
         "Install a torch whose CUDA variant covers this GPU, and the engine's build for it.",
@@ -91,7 +132,21 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "GPU_ARCH_NOT_IN_WHEEL",
-        r"is not compatible with the current PyTorch installation",
+        r"ptxas\S* .{0,40}Value 'sm_\w+' is not defined"
+        r"|ptxas\b.{0,200}--gpu-name[= ]sm_(103|110|121)[af]?\b.{0,300}exit status 255",
+        "triton's own assembler (ptxas) does not know this GPU",
+        "Let triton take the assembler of a CUDA toolkit that knows the GPU, or install a newer torch with its triton.",
+        (
+            "export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
+            "export TRITON_PTXAS_BLACKWELL_PATH=/usr/local/cuda/bin/ptxas",
+        ),
+        "setting",
+        REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "GPU_ARCH_NOT_IN_WHEEL",
+        r"is not compatible with the current PyTorch installation|torch\S* does not include kernels for this GPU",
         "the installed torch was not built for this GPU, and warns of it",
         "Install a torch whose CUDA variant covers this GPU, and the engine's build for it.",
         _ARCHITECTURES,
@@ -132,8 +187,9 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "UVM_MODULE_BROKEN",
-        r"CUDA unknown error|cuInit.{0,40}\b999\b|CUDA_ERROR_UNKNOWN|cudaErrorUnknown|nvidia[-_]uvm.{0,40}(fail"
-        r"|missing|no such|not found)",
+        r"CUDA unknown error|(cuInit|cudaGetDeviceCount).{0,40}\b999\b|\berror:? \(?999\b"
+        r"|CUDA_ERROR_UNKNOWN|cudaErrorUnknown"
+        r"|nvidia[-_]uvm.{0,40}(fail|missing|no such|not found)",
         "CUDA does not start although the driver is there: the nvidia_uvm module is broken (after sleep or an update)",
         "Load the module anew, or reboot.",
         ("sudo rmmod nvidia_uvm && sudo modprobe nvidia_uvm", "sudo reboot"),
@@ -145,7 +201,7 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "MIG_UNSUPPORTED_BY_ENGINE",
         r"\bMIG[- ].{0,60}(not supported|unsupported|invalid|fail)"
-        r"|ValueError: invalid literal for int\(\).{0,20}'(MIG|GPU)-"
+        r"|ValueError: invalid literal for int\(\).{0,20}'MIG-"
         r"|device >= 0 && device < num_gpus",
         "the engine cannot use the slices of a GPU (MIG) that it was given",
         "Give each server one slice, or turn MIG off.",
@@ -153,6 +209,15 @@ ROWS: tuple[Signature, ...] = (
         "setting",
         REPORTS,
         sure="likely",
+    ),
+    Signature(
+        "CUDA_VISIBLE_DEVICES_HIDES_GPUS",
+        r"ValueError: invalid literal for int\(\).{0,20}'GPU-",
+        "vLLM before 0.24 reads numbers in CUDA_VISIBLE_DEVICES, and it names the GPU by its UUID",
+        "Name the GPUs by their numbers.",
+        ("nvidia-smi -L", "export CUDA_VISIBLE_DEVICES=0"),
+        "setting",
+        VLLM,
     ),
     Signature(
         "CUDA_VISIBLE_DEVICES_HIDES_GPUS",
@@ -199,8 +264,10 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "QUANT_UNSUPPORTED_GPU",
-        r"not supported for the current GPU|not implemented for 'Float8|type fp8e\w+ not supported in this architecture"
+        r"not supported for\W{1,8}the current GPU|not implemented for 'Float8"
+        r"|type fp8e\w+ not supported in this architecture"
         r"|FP8 .{0,80}(compute capability|requires?|need).{0,60}(8\.9|9\.0|higher|newer|Ada|Hopper)"
+        r"|No compiled \w*cutlass\w*.{0,120}CUDA device capability: [5-8]\d\b"
         r"|torch\._scaled_mm is only supported on|Failed to find a kernel that can implement"
         r"|(quantization|marlin|awq|gptq).{0,80}(requires?|needs?|minimum) (compute )?capability"
         r"|(fp8|fp4|nvfp4|mxfp4|awq|gptq).{0,60}(is|are) not supported (on|by) (this|your|the current) (GPU|device"

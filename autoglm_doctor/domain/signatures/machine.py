@@ -69,7 +69,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "NOUVEAU_OR_NOVA_HOLDS_GPU",
-        r"\bnouveau\b|\bnova_core\b",
+        r"\bnouveau\b|\bnova[_-]?core\b",
         "another driver (nouveau) holds the GPU",
         "Keep nouveau from loading, then reboot.",
         ("echo 'blacklist nouveau' | sudo tee /etc/modprobe.d/blacklist-nouveau.conf", "sudo update-initramfs -u"),
@@ -119,13 +119,37 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "SECURE_BOOT_BLOCKS_MODULE",
-        r"couldn't communicate with the NVIDIA driver",
-        "the NVIDIA module is not loaded: not built for this kernel, or refused by Secure Boot",
+        r"(secure ?boot|\bMOK\b).{0,300}couldn't communicate with the NVIDIA driver"
+        r"|couldn't communicate with the NVIDIA driver.{0,300}(secure ?boot|\bMOK\b)",
+        "the NVIDIA module is not loaded, and Secure Boot is spoken of",
         "See what the kernel says of the module.",
         ("mokutil --sb-state", "sudo modprobe nvidia", "sudo dmesg | grep -i nvidia | tail"),
         "reboot",
         REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "KERNEL_MODULE_NOT_BUILT",
+        r"couldn't communicate with the NVIDIA driver",
+        "the NVIDIA module is not loaded: not built for this kernel, as after an update, or refused by Secure Boot",
+        "Install the headers of the running kernel and build the module again; then see what the kernel says of it.",
+        (
+            "sudo modprobe nvidia; sudo dmesg | grep -i nvidia | tail; mokutil --sb-state",
+            "sudo apt install linux-headers-$(uname -r) && sudo dkms autoinstall",
+        ),
+        "reboot",
+        REPORTS,
         sure="hint",
+    ),
+    # A shell that looks for ":/usr/local/cuda/bin/nvcc" shows a variable with a colon in it.
+    Signature(
+        "CUDA_HOME_INVALID",
+        r"(^|[\s'\"])[^\s'\":]*:/\S*/bin/nvcc['\"]?: (not found|No such file)",
+        "CUDA_HOME holds a colon: it names one folder, and is no list of them",
+        "Set it to the folder of the toolkit, or unset it.",
+        ("env | grep CUDA_HOME", "unset CUDA_HOME"),
+        "setting",
+        TORCH,
     ),
     Signature(
         "WSL_LIBCUDA_STUB",
@@ -216,7 +240,9 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "MEMLOCK_LIMIT_LOW",
-        r"max locked memory|RLIMIT_MEMLOCK|ulimit -l\b|Cannot allocate memory.{0,40}(ibv_|mlock)|mlock.{0,40}fail",
+        # ibv_reg_dmabuf_mr is not meant: it registers memory of the GPU, which this limit does not count.
+        r"max locked memory|RLIMIT_MEMLOCK|ulimit -l\b|Cannot allocate memory.{0,40}(ibv_|mlock)|mlock.{0,40}fail"
+        r"|ibv_reg_mr(_iova2?)?\b.{0,40}Cannot allocate memory",
         "the limit of locked memory is too low for RDMA or pinned memory",
         "Raise it for the service or the container.",
         ("ulimit -l unlimited", "docker run --ulimit memlock=-1 IMAGE"),

@@ -69,7 +69,7 @@ class Matcher:
         for row, pattern in zip(TABLE, _PATTERNS, strict=True):
             if warning and not row.in_warnings:
                 continue
-            if row.engines and self.engine and self.engine not in row.engines:
+            if row.engines and (self.engine or row.engine_known) and self.engine not in row.engines:
                 continue
             if row.after and row.after not in self._seen:
                 continue

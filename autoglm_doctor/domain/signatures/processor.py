@@ -9,12 +9,26 @@ _SMALL_FILE = (
     r"(tokenizer\w*|preprocessor_config|processor_config|video_preprocessor_config|special_tokens_map|vocab)\.json"
 )
 
+_NO_TEMPLATE = (
+    r"chat_template is not set|have a chat template|default chat template is no longer allowed"
+    r"|must provide a chat template|no chat template (is|was) (set|found|defined)"
+)
+
 ROWS: tuple[Signature, ...] = (
     Signature(
         "CHAT_TEMPLATE_MISSING",
-        r"chat_template is not set|have a chat template|default chat template is no longer allowed"
-        r"|must provide a chat template|no chat template (is|was) (set|found|defined)"
-        r"|chat template .{0,60}(looks like a file path, but|does not exist|is not found)",
+        rf"\b400\b.{{0,200}}({_NO_TEMPLATE})|BadRequest.{{0,200}}({_NO_TEMPLATE})",
+        "the model's folder has no chat template, and the engine refuses every chat",
+        "Download the model's chat_template.jinja, or give one to the engine with --chat-template; a base model has "
+        "none: take the one that was made for chats.",
+        ("{download}", "{template}"),
+        "flag",
+        f"{MEASURED}; {VLLM}",
+        refuses=True,
+    ),
+    Signature(
+        "CHAT_TEMPLATE_MISSING",
+        rf"{_NO_TEMPLATE}|chat template .{{0,60}}(looks like a file path, but|does not exist|is not found)",
         "the model's folder has no chat template",
         "Download the model's chat_template.jinja, or give one to the engine with --chat-template.",
         ("{download}", "{template}"),

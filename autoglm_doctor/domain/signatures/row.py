@@ -34,7 +34,9 @@ class Signature:
     engine_may_cope: bool = False  # vLLM and SGLang bring code of their own for this
     sure: Sure = "certain"
     engines: tuple[str, ...] = ()  # that print it; (): any
+    engine_known: bool = False  # of whom one must be named as the engine: the words mean something else with others
     ends_start: bool = False  # a start that prints it has failed, although the process may live on
+    refuses: bool = False  # the answer to a request that the engine cannot serve
     consequence: bool = False  # says that something failed, not what: never the root beside another row
     after: str = ""  # a pattern that an earlier line, or this one, must have held
     in_warnings: bool = False  # libraries say it in a warning, and go on to fail

@@ -10,6 +10,8 @@ GLM4V_TRANSFORMERS = "4.53.2"
 _UPGRADE = (f"python3 -m pip install --upgrade 'transformers>={GLM4V_TRANSFORMERS}'",)
 _CHECK = ("python3 -m pip check", "python3 -m pip list | grep -i -E 'vllm|sglang|transformers|torch'")
 _PIN = (*_CHECK, "python3 -m pip install 'transformers<5'")
+_OWN_CODE = "the model's own code or its preprocessor_config.json was written for an older transformers"
+_OLDER = "Install the older transformers that the model's page names, or a newer copy of the model's small files."
 _MODEL_CLASSES = r"(Glm4v|Glm46V|AutoModelForImageTextToText|AutoVideoProcessor|BaseVideoProcessor|Qwen\d)"
 
 ROWS: tuple[Signature, ...] = (
@@ -27,10 +29,19 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "HF_LIBS_CONFLICT",
         r"is required for a normal functioning of this module|cannot import name .* from 'huggingface_hub"
-        r"|cannot import name .* from 'tokenizers",
+        r"|cannot import name .* from 'tokenizers|you have (huggingface[-_]hub|tokenizers) \S+ which is incompatible",
         "tokenizers or huggingface-hub is outside the range that transformers accepts",
         "Install the set that transformers asks for.",
         ("python3 -m pip check", "python3 -m pip install --upgrade transformers tokenizers huggingface-hub"),
+        source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "HF_LIBS_CONFLICT",
+        r"Either a revision or a version must be specified",
+        "the package kernels is newer than transformers was written for: from 0.15 on it wants each kernel's version",
+        "Install a kernels from before 0.15, or a newer transformers.",
+        ("python3 -m pip list | grep -i -E 'kernels|transformers'", "python3 -m pip install 'kernels<0.15'"),
         source=REPORTS,
         ends_start=True,
     ),
@@ -56,6 +67,40 @@ ROWS: tuple[Signature, ...] = (
         engine_may_cope=True,
         ends_start=True,
     ),
+    # Of what transformers removed only the code of models and of training programs still asks.
+    Signature(
+        "TRANSFORMERS_TOO_NEW_FOR_MODEL",
+        r"_pad\(\) got an unexpected keyword argument 'padding_side'"
+        r"|got an unexpected keyword argument 'standardize_cache_format'"
+        r"|'\w+' object has no attribute 'all_tied_weights_keys'",
+        _OWN_CODE,
+        _OLDER,
+        ("python3 -m pip list | grep -i transformers", "{download}"),
+        source=REPORTS,
+    ),
+    Signature(
+        "TRANSFORMERS_TOO_NEW_FOR_MODEL",
+        r"cannot import name '(LlamaFlashAttention2|is_torch_fx_available|is_torch_greater_or_equal_than_\w+)'"
+        r"|'\w+(ForCausalLM|LMHeadModel|ChatModel|ForConditionalGeneration)' object has no attribute 'generate'"
+        r"|has no attribute '_extract_past_from_model_output'",
+        _OWN_CODE,
+        _OLDER,
+        ("python3 -m pip list | grep -i transformers", "{download}"),
+        source=REPORTS,
+        sure="likely",
+    ),
+    Signature(
+        "TRANSFORMERS_TOO_NEW_FOR_MODEL",
+        r"cannot import name '\w+' from 'transformers\.(models\.|(cache|modeling_attn_mask|pytorch|modeling)_utils"
+        r"|utils\.import_utils)",
+        _OWN_CODE,
+        _OLDER,
+        ("python3 -m pip list | grep -i transformers", "{download}"),
+        source=REPORTS,
+        sure="likely",
+        engines=("transformers",),
+        engine_known=True,
+    ),
     Signature(
         "TRANSFORMERS_TOO_NEW_FOR_ENGINE",
         r"(vllm|sglang)\S* \S+ requires transformers[=<>!~]|all_special_tokens_extended"
@@ -77,15 +122,15 @@ ROWS: tuple[Signature, ...] = (
         r"|transformers_modules\S*.{0,200}(has no attribute|unexpected keyword|missing \d+ required)"
         r"|_extract_past_from_model_output|got an unexpected keyword argument 'padding_side'"
         r"|(has no attribute|missing) 'get_max_length'|'DynamicCache' object has no attribute",
-        "the model's own code or its preprocessor_config.json was written for an older transformers",
-        "Install the older transformers that the model's page names, or a newer copy of the model's small files.",
+        _OWN_CODE,
+        _OLDER,
         ("python3 -m pip list | grep -i transformers", "{download}"),
         source=REPORTS,
         sure="likely",
     ),
     Signature(
         "ENGINE_TOO_OLD_FOR_MODEL",
-        r"Model architectures? .{0,200}(not supported|failed to be inspected)|has no vLLM implementation and"
+        r"Model architectures? .{0,200}not supported|has no vLLM implementation and"
         r"|Cannot find model module|Unsupported architectures?|has no SGLang implementation and"
         r"|no SGlang implementation"
         r"|is not supported by SGLang",
@@ -94,6 +139,16 @@ ROWS: tuple[Signature, ...] = (
         ("python3 -m pip install --upgrade {engine}",),
         source=f"{VLLM}; {SGLANG}",
         ends_start=True,
+    ),
+    # vLLM has code for the model, and importing it failed; most often transformers is what that code does not fit.
+    Signature(
+        "TRANSFORMERS_TOO_NEW_FOR_ENGINE",
+        r"Model architectures? .{0,200}failed to be inspected|Error in inspecting model architecture",
+        "vLLM knows the model and could not import its own code for it: as a rule transformers is of another age",
+        "See which import failed further up in the log; then install the transformers that the engine asks for.",
+        _CHECK,
+        source=f"{VLLM}; {REPORTS}",
+        sure="hint",
     ),
     Signature(
         "ENGINE_TOO_OLD_FOR_MODEL",

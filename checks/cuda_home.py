@@ -1,0 +1,91 @@
+"""PKG: the variable that names the CUDA toolkit names one folder."""
+
+from __future__ import annotations
+
+from packaging.utils import canonicalize_name
+
+from autoglm_doctor.api import (
+    Cuda,
+    Driver,
+    Environment,
+    Findings,
+    Fix,
+    Gpu,
+    Host,
+    Intent,
+    ModelFiles,
+    Packages,
+    Text,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    warn,
+)
+from autoglm_doctor.domain.deployment import engine_version, gpus_of, runs_on_cpu, variables_of
+from autoglm_doctor.domain.jit import nvcc_need
+from autoglm_doctor.domain.model import model_config
+
+#: In the order in which torch and FlashInfer look: the first that is set counts (torch/utils/cpp_extension.py,
+#: flashinfer/jit/cpp_ext.py).
+NAMES = ("CUDA_HOME", "CUDA_PATH")
+
+
+@check("PKG017", "cuda-home-is-a-folder", cause="CUDA_HOME_INVALID", explained_by=("HST001", "ENG001"))
+def cuda_home_is_a_folder(
+    environment: Environment,
+    host: Host | None,
+    packages: Packages | None,
+    gpus: tuple[Gpu, ...] | None,
+    driver: Driver | None,
+    cuda: Cuda | None,
+    model_files: ModelFiles | None,
+    intent: Intent,
+) -> Findings:
+    """CUDA_HOME holds the path of one folder.
+
+    A line that suits PATH, `export CUDA_HOME=$CUDA_HOME:/usr/local/cuda-12.8`, makes of it a list with a colon. torch,
+    FlashInfer and SGLang take the value as it is, look for ":/usr/local/cuda-12.8/bin/nvcc", and what compiles kernels
+    at the start of the server ends with "nvcc: not found" although the toolkit is there. With a path that does not
+    begin at the root, the answer depends on the folder that the compilation runs in.
+
+    Judged is the form of the value: a colon between paths or at an end, or a path that does not begin with "/". Red
+    where the engine is known to compile at its start (see PKG008), yellow elsewhere. Not judged on Windows.
+
+    ## Fix
+    Set it to the folder of the toolkit, or unset it.
+    """
+    variables = variables_of(environment, intent)
+    name = next((one for one in NAMES if variables.get(one, "").strip()), "")
+    value = variables.get(name, "").strip().strip("\"'")
+    why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    if why_not or not name or (host is not None and host.system != "Linux"):
+        yield not_applicable(Text(why_not or "no variable names a CUDA toolkit"))
+        return
+    said = {"name": name, "value": value[:120]}
+    if not _is_wrong(value):
+        yield ok(Text("{name} names one folder", said), observed=value[:120])
+        return
+    cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment, intent) or ()]
+    installed = {str(canonicalize_name(d.name)): d.version for d in packages.distributions} if packages else {}
+    config = model_config(intent, model_files)
+    pools = model_files.pooling if model_files else None
+    need = nvcc_need(intent, engine_version(packages, intent), installed, variables, cards, config, pools=pools)
+    folder = next((part for part in reversed(value.split(":")) if part.startswith("/")), "/usr/local/cuda")
+    yield (fail if need is not None and need.without == "fail" else warn)(
+        Text('{name}="{value}" is not the path of one folder: nothing that compiles for CUDA finds its nvcc', said),
+        fix=Fix(
+            text=Text("set it to the folder of the toolkit, also in the file that sets it"),
+            commands=(f"export {name}={folder}", f"grep -n {name} ~/.bashrc ~/.profile /etc/environment"),
+            effort="setting",
+        ),
+        observed=value[:120],
+        expected="one path from the root on",
+    )
+
+
+def _is_wrong(value: str) -> bool:
+    """A colon ends a path in every list of them; a name with one in it, /opt/cuda:12, is left alone."""
+    if value.startswith(("~", "$")):  # written as a shell expands it, not as it is
+        return False
+    return value[:1] != "/" or value[-1:] == ":" or ":/" in value

@@ -1,0 +1,147 @@
+"""ENG: the code that a model's repository brings runs with the installed transformers."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autoglm_doctor.api import (
+    Findings,
+    Fix,
+    Intent,
+    Interpreter,
+    Judgement,
+    Matrix,
+    ModelFiles,
+    Packages,
+    Text,
+    Threshold,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    warn,
+)
+from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.matrix import RemoteCode
+
+
+@check(
+    "ENG009",
+    "own-code-runs",
+    cause="TRANSFORMERS_TOO_NEW_FOR_MODEL",
+    explained_by=("PYT001", "ENG002", "PKG001", "PKG002", "PKG012"),
+)
+def own_code_runs(
+    packages: Packages,
+    model_files: ModelFiles | None,
+    interpreter: Interpreter | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The code that the model's repository brings runs with the installed transformers.
+
+    A model that is loaded with trust_remote_code is run by the code in its own repository, and that was written for the
+    transformers of its day. Later ones remove what it calls: "cannot import name 'LlamaFlashAttention2'", "_pad() got
+    an unexpected keyword argument 'padding_side'", "has no attribute 'generate'", "has no attribute
+    'all_tied_weights_keys'". Some of them show only when the model answers.
+
+    Measured by comparing the installed transformers with a table of such models, by the name on the hub and its owner,
+    of a folder by the classes that config.json names. What was removed in which release was read in the wheels; that
+    the model breaks is from public reports, named in each row. Red where every copy on the hub breaks. Yellow where
+    a newer copy does not, and for a folder, whose files somebody may have mended; a config.json that says that it was
+    written by such a release is taken for a newer copy. Copies under other owners are not judged, nor conversions
+    (`-hf`), which need no code. Only for plain transformers: vLLM and SGLang run the model by code of their own.
+
+    ## Fix
+    The newest transformers that runs this code; where the makers mended it, a new copy of the small files first.
+    """
+    version = installed_version(packages, "transformers")
+    if intent.engine != "transformers":
+        yield not_applicable(Text("the engine runs the model by code of its own"))
+        return
+    config = model_files.config if model_files and model_files.config else {}
+    rows = _rows(intent, model_files, config, matrix)
+    if not rows or version is None:
+        yield not_applicable(Text("no model whose own code is known to break"), subject="transformers")
+        return
+    broken = next((row for row in rows if row.breaks_with(version) and not _is_newer_copy(config, row)), None)
+    if broken is None:
+        text = Text("the code of {model} is not known to break with transformers {version}", _names(intent, version))
+        yield ok(text, subject="transformers", observed=version)
+        return
+    yield _judged(broken, version, packages, interpreter, intent)
+
+
+def _judged(
+    row: RemoteCode, version: str, packages: Packages, interpreter: Interpreter | None, intent: Intent
+) -> Judgement:
+    unsure = row.updated or _is_folder(intent.model)
+    words = "transformers {version} and the code that {model} brings: {what}"
+    words += "; here a newer or mended copy may lie" if unsure else ""
+    return (warn if unsure else fail)(
+        Text(words, {**_names(intent, version), "what": row.what}),
+        fix=_fixes(row, packages, interpreter, intent),
+        subject="transformers",
+        observed=version,
+        expected=f"<={row.takes}",
+        threshold=Threshold(value=row.takes, unit="version", source=row.source),
+    )
+
+
+def _rows(
+    intent: Intent, files: ModelFiles | None, config: Mapping[str, Any], matrix: Matrix
+) -> tuple[RemoteCode, ...]:
+    owner, name = _owner_and_name(intent.model)
+    if _is_folder(intent.model):
+        return matrix.remote_code_of(name, _architectures(config)) if files is not None and files.custom_code else ()
+    rows = matrix.remote_code_of(name)
+    return tuple(row for row in rows if not owner or owner.lower() in [one.lower() for one in row.owners])
+
+
+def _is_folder(model: str) -> bool:
+    """A path, not a name on the hub."""
+    return model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model
+
+
+def _owner_and_name(model: str) -> tuple[str, str]:
+    """ "THUDM/glm-4v-9b" -> both; a name alone has no owner; of a path its last part is the name."""
+    parts = [one for one in re.split(r"[/\\]", model) if one]
+    return (parts[0] if len(parts) == 2 else ""), (parts[-1] if parts else "")
+
+
+def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes that config.json names, alone and with the language model's behind a stroke."""
+    outer, inner = _classes(config), _classes(config.get("llm_config"))
+    return (*outer, *(f"{one}/{other}" for one in outer for other in inner))
+
+
+def _classes(config: Any) -> Sequence[str]:
+    names = config.get("architectures") if isinstance(config, Mapping) else None
+    return [str(one) for one in names] if isinstance(names, (list, tuple)) else []
+
+
+def _is_newer_copy(config: Mapping[str, Any], row: RemoteCode) -> bool:
+    """config.json names the transformers that wrote it: one of these wrote no older copy."""
+    return row.updated and row.breaks_with(str(config.get("transformers_version", "")))
+
+
+def _names(intent: Intent, version: str) -> dict[str, str]:
+    return {"model": intent.model, "version": version}
+
+
+def _fixes(row: RemoteCode, packages: Packages, interpreter: Interpreter | None, intent: Intent) -> tuple[Fix, ...]:
+    python = interpreter.executable if interpreter else None
+    line = install_line(python, [f"transformers=={row.takes}"], packages)
+    older = Fix(
+        text=Text("install transformers {takes}, which runs this code", {"takes": row.takes}),
+        commands=(line,),
+        effort="install",
+    )
+    if not row.updated or _is_folder(intent.model):
+        return (older,)
+    model = intent.model if "/" in intent.model else f"{row.owners[0]}/{intent.model}"
+    refresh = f"hf download {shlex.quote(model)} --include '*.py' '*.json' --force-download"
+    return (Fix(text=Text("fetch the newest code of the model"), commands=(refresh,), effort="install"), older)

@@ -1,0 +1,98 @@
+"""GPU: the engine reads the names in CUDA_VISIBLE_DEVICES."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from autoglm_doctor.api import (
+    Cuda,
+    Driver,
+    Environment,
+    Findings,
+    Fix,
+    Gpu,
+    Host,
+    Intent,
+    Packages,
+    Text,
+    Threshold,
+    check,
+    fail,
+    not_applicable,
+    ok,
+    unknown,
+)
+from autoglm_doctor.checks.gpu import VARIABLE
+from autoglm_doctor.domain.builds import is_before, release_of
+from autoglm_doctor.domain.deployment import engine_version, runs_on_cpu, variables_of
+from autoglm_doctor.domain.launch_line import line
+
+#: vLLM asks NVML for the number of a UUID from here on (device_control_id_to_physical_device_id in platforms/cuda.py of
+#: the wheels: not in 0.23.0, in 0.24.0). Before, it takes int() of each entry.
+TAKES_UUIDS = Version("0.24.0")
+
+
+@check("GPU003", "engine-reads-device-names", cause="MIG_UNSUPPORTED_BY_ENGINE", explained_by=("DRV001", "GPU002"))
+def engine_reads_device_names(
+    environment: Environment | None,
+    packages: Packages | None,
+    gpus: tuple[Gpu, ...] | None,
+    driver: Driver | None,
+    cuda: Cuda | None,
+    host: Host | None,
+    intent: Intent,
+) -> Findings:
+    """vLLM can read what CUDA_VISIBLE_DEVICES names.
+
+    CUDA takes numbers there, UUIDs of GPUs (GPU-...) and of slices (MIG-...). vLLM before 0.24 takes numbers only, and
+    ends at its start with "ValueError: invalid literal for int() with base 10: 'MIG-...'", sometimes under an error
+    about the model's architecture (vLLM's issues 13815, 17047, 20939, 41848).
+
+    Measured by the form of the first entry, which vLLM looks up in any case, and by the version of vLLM. Releases from
+    0.24 on look up UUIDs of GPUs; whether one serves from the UUID of a slice we have not seen, and it is unknown. A
+    Jetson, where vLLM asks torch, is not judged.
+
+    ## Fix
+    For a whole GPU: its number. For a slice: a container that is given only this slice, where it has the number 0.
+    """
+    why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
+    entry = variables_of(environment, intent).get(VARIABLE, "").split(",")[0].strip()
+    is_slice, found = entry.startswith("MIG-"), engine_version(packages, intent)
+    release = release_of(found)
+    if why_not or intent.engine != "vllm" or (host is not None and (host.tegra or host.system != "Linux")):
+        yield not_applicable(Text(why_not or "no vLLM is run here that reads names of GPUs"))
+    elif not is_slice and not entry.startswith("GPU-"):
+        yield not_applicable(Text("CUDA_VISIBLE_DEVICES names no GPU by its UUID"))
+    elif release is None or is_before(found, TAKES_UUIDS) or (is_slice and release >= TAKES_UUIDS):
+        what = {"entry": entry, "version": found or "?"}
+        yield unknown(Text('whether vLLM {version} finds "{entry}" of CUDA_VISIBLE_DEVICES is not known', what))
+    elif release >= TAKES_UUIDS:
+        yield ok(Text("vLLM {version} looks up UUIDs of GPUs", {"version": found}), observed=found)
+    else:
+        yield fail(
+            Text(
+                'CUDA_VISIBLE_DEVICES="{entry}": vLLM {version} takes numbers only', {"entry": entry, "version": found}
+            ),
+            fix=_slice(entry) if is_slice else _number(intent),
+            cause="" if is_slice else "CUDA_VISIBLE_DEVICES_HIDES_GPUS",
+            observed=entry,
+            expected="numbers",
+            threshold=Threshold(value=str(TAKES_UUIDS), unit="version", source="vllm/platforms/cuda.py of the wheels"),
+        )
+
+
+def _slice(entry: str) -> Fix:
+    return Fix(
+        text=Text("start the engine in a container that sees this slice only, without the variable"),
+        commands=(f"docker run --rm --gpus '\"device={entry}\"' --ipc=host -p 8000:8000 vllm/vllm-openai MODEL",),
+        effort="setting",
+        url="https://github.com/vllm-project/vllm/issues/17047",
+    )
+
+
+def _number(intent: Intent) -> Fix:
+    return Fix(
+        text=Text("name the GPU by its number, in the order of the PCI bus"),
+        commands=("nvidia-smi -L", f"CUDA_DEVICE_ORDER=PCI_BUS_ID {VARIABLE}=0 {line(intent)}"),
+        effort="setting",
+    )

@@ -1,0 +1,236 @@
+"""ENG009: the code that a model's repository brings, against releases of transformers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.remote_code import own_code_runs
+from autoglm_doctor.facts import Distribution, ModelFiles, Packages
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.loose.judge import diagnose
+from autoglm_doctor.matrix import RemoteCode, load_matrix
+from autoglm_doctor.registry import load_checks
+from autoglm_doctor.report.diagnose_types import Diagnosis
+from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
+
+CAUSE = "TRANSFORMERS_TOO_NEW_FOR_MODEL"
+ROWS = load_matrix().remote_code
+
+
+def one(model: str, transformers: str = "", engine: Any = "transformers", files: ModelFiles | None = None) -> Finding:
+    rows = (Distribution(name="transformers", version=transformers),) if transformers else ()
+    given: dict[str, Any] = {"model_files": files} if files else {}
+    packages = Packages(distributions=(Distribution(name="pip", version="25"), *rows))
+    (finding,) = judge(own_code_runs, packages=packages, intent=Intent(model=model, engine=engine), **given)
+    return finding
+
+
+def folder(architecture: str, *, own: bool = True, language: str = "", **config: Any) -> ModelFiles:
+    """A model's folder whose config.json names these classes."""
+    inner = {"llm_config": {"architectures": [language]}} if language else {}
+    return ModelFiles(path="/m", config={"architectures": [architecture], **inner, **config}, custom_code=own)
+
+
+@pytest.mark.parametrize(
+    ("model", "transformers"),
+    [
+        pytest.param("deepseek-ai/DeepSeek-OCR", "4.57.1", id="an import that is gone"),
+        pytest.param("DeepSeek-OCR", "4.48.0", id="a name without its owner, the first release without it"),
+        pytest.param("deepseek-ai/deepseek-vl2-tiny", "4.51.3", id="DeepSeek-VL2"),
+        pytest.param("OpenGVLab/InternVL2_5-8B", "4.52.4", id="InternLM2 without generate"),
+        pytest.param("OpenGVLab/InternVL3-9B", "4.53.0", id="the one InternVL3 of InternLM"),
+        pytest.param("THUDM/chatglm3-6b", "4.45.0", id="ChatGLM3"),
+        pytest.param("thudm/ChatGLM2-6B-int4", "4.57.1", id="other capitals, quantised by its makers"),
+        pytest.param("THUDM/glm-4v-9b", "5.1.0", id="GLM-4V: of transformers 5 no copy knows"),
+        pytest.param("zai-org/cogvlm2-llama3-chat-19B", "4.44.0", id="CogVLM2"),
+        pytest.param("microsoft/Phi-3.5-vision-instruct", "4.49.0", id="Phi-3.5-vision"),
+        pytest.param("microsoft/Phi-4-multimodal-instruct", "4.52.4", id="Phi-4-multimodal"),
+        pytest.param("openbmb/MiniCPM-V-4_5", "4.52.4", id="MiniCPM-V's Resampler"),
+        pytest.param("openbmb/MiniCPM-o-4_5", "5.0.0rc1", id="MiniCPM-o, a release candidate of 5"),
+        pytest.param("allenai/Molmo-7B-D-0924", "5.2.0", id="Molmo"),
+        pytest.param("AIDC-AI/Ovis2-8B", "4.54.0", id="Ovis2"),
+        pytest.param("vikhyatk/moondream2", "5.3.0", id="Moondream"),
+        pytest.param("rednote-hilab/dots.ocr", "5.3.0", id="a name with a full stop"),
+    ],
+)
+def test_code_that_breaks_in_every_copy_is_red(model: str, transformers: str) -> None:
+    finding = one(model, transformers)
+    assert (finding.status, finding.cause) == ("fail", CAUSE)
+    assert finding.fixes[0].commands[0].startswith("python3 -m pip install transformers==4.")
+    assert transformers in render(finding.text)
+
+
+@pytest.mark.parametrize(
+    ("model", "transformers"),
+    [
+        pytest.param("glm-4v-9b", "4.42.3", id="GLM-4V before its update"),
+        pytest.param("THUDM/glm-4-9b-chat", "4.50.0", id="GLM-4-9B-chat"),
+        pytest.param("baichuan-inc/Baichuan2-7B-Chat", "4.36.0", id="Baichuan2"),
+        pytest.param("microsoft/Florence-2-large", "4.55.0", id="Florence-2"),
+        pytest.param("openbmb/MiniCPM-o-4_5", "4.57.1", id="MiniCPM-o: its makers ask for another one"),
+    ],
+)
+def test_code_that_a_newer_copy_mends_is_yellow(model: str, transformers: str) -> None:
+    finding = one(model, transformers)
+    assert (finding.status, finding.cause) == ("warn", CAUSE)
+    assert finding.fixes[0].commands[0].startswith("hf download ")
+    assert "/" in finding.fixes[0].commands[0].split()[2]
+    assert "transformers==" in finding.fixes[1].commands[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "transformers", "engine"),
+    [
+        pytest.param("deepseek-ai/DeepSeek-OCR", "4.57.1", "vllm", id="vLLM has code of its own"),
+        pytest.param("THUDM/chatglm3-6b", "4.55.0", "sglang", id="SGLang too"),
+        pytest.param("deepseek-ai/DeepSeek-OCR", "4.46.3", "transformers", id="the release of its day"),
+        pytest.param("deepseek-ai/DeepSeek-OCR", "4.47.1", "transformers", id="the last that runs it"),
+        pytest.param("deepseek-ai/DeepSeek-OCR", "", "transformers", id="no transformers is named"),
+        pytest.param("unsloth/DeepSeek-OCR", "4.57.1", "transformers", id="a copy that others mended"),
+        pytest.param("deepseek-ai/DeepSeek-OCR-2", "5.12.0", "transformers", id="its successor"),
+        pytest.param("zai-org/glm-4-9b-chat-hf", "4.57.1", "transformers", id="a conversion without code"),
+        pytest.param("THUDM/GLM-4-9B-0414", "4.57.1", "transformers", id="a later GLM-4"),
+        pytest.param("zai-org/GLM-4.1V-9B-Thinking", "5.3.0", "transformers", id="GLM-4.1V"),
+        pytest.param("zai-org/AutoGLM-Phone-9B", "5.3.0", "transformers", id="AutoGLM-Phone"),
+        pytest.param("OpenGVLab/InternVL3-8B", "4.52.4", "transformers", id="an InternVL of Qwen2"),
+        pytest.param("OpenGVLab/InternVL2_5-4B", "4.57.1", "transformers", id="another one"),
+        pytest.param("OpenGVLab/InternVL3-9B-hf", "4.57.1", "transformers", id="an InternVL that was converted"),
+        pytest.param("OpenGVLab/InternVL2-8B", "4.51.3", "transformers", id="the last that gives it generate"),
+        pytest.param("openbmb/MiniCPM-V-4_5", "4.55.0", "transformers", id="MiniCPM-V after the fault of 4.52"),
+        pytest.param("openbmb/MiniCPM-V-4.6", "5.9.0", "transformers", id="MiniCPM-V that transformers knows"),
+        pytest.param("florence-community/Florence-2-large", "4.57.1", "transformers", id="Florence-2, converted"),
+        pytest.param("microsoft/Phi-3.5-mini-instruct", "4.57.1", "transformers", id="Phi-3.5 that transformers knows"),
+        pytest.param("Qwen/Qwen2.5-VL-7B-Instruct", "5.3.0", "transformers", id="a model without code"),
+        pytest.param("somebody/my-chatglm3-6b-lora", "4.57.1", "transformers", id="a model that is trained on"),
+    ],
+)
+def test_healthy_neighbours_are_quiet(model: str, transformers: str, engine: str) -> None:
+    assert one(model, transformers, engine).status in ("pass", "not_applicable")
+
+
+@pytest.mark.parametrize(
+    ("model", "files", "transformers", "status"),
+    [
+        pytest.param("/models/ocr", folder("DeepseekOCRForCausalLM"), "4.57.1", "warn", id="by its class"),
+        pytest.param("/models/DeepSeek-OCR", folder("Other"), "4.57.1", "warn", id="by the folder's name"),
+        pytest.param(
+            "/m/vl",
+            folder("InternVLChatModel", language="InternLM2ForCausalLM"),
+            "4.52.4",
+            "warn",
+            id="InternLM2 in it",
+        ),
+        pytest.param(
+            "/m/vl",
+            folder("InternVLChatModel", language="Qwen2ForCausalLM"),
+            "4.52.4",
+            "not_applicable",
+            id="Qwen2 in it",
+        ),
+        pytest.param("/m/lm", folder("InternLM2ForCausalLM"), "4.52.4", "not_applicable", id="InternLM2 alone"),
+        pytest.param("/m/DeepSeek-OCR", folder("X", own=False), "4.57.1", "not_applicable", id="a folder without code"),
+        pytest.param("/m/DeepSeek-OCR", None, "4.57.1", "not_applicable", id="a folder that nobody read"),
+        pytest.param("D:\\m\\DeepSeek-OCR", folder("X"), "4.57.1", "warn", id="a folder of Windows"),
+        pytest.param(
+            "THUDM/glm-4v-9b",
+            folder("ChatGLMModel", transformers_version="4.44.0"),
+            "4.50.0",
+            "pass",
+            id="a newer copy",
+        ),
+        pytest.param(
+            "THUDM/glm-4v-9b", folder("ChatGLMModel", transformers_version="4.40.2"), "4.50.0", "warn", id="an old copy"
+        ),
+    ],
+)
+def test_files_on_disk(model: str, files: ModelFiles | None, transformers: str, status: str) -> None:
+    finding = one(model, transformers, files=files)
+    assert finding.status == status
+    assert not any("hf download /" in line for fix in finding.fixes for line in fix.commands)
+
+
+def test_odd_configs_are_survived() -> None:
+    for config in ({"architectures": "X"}, {"architectures": None, "llm_config": 3}, {"transformers_version": 4}):
+        files = ModelFiles(path="/m", config=config, custom_code=True)
+        assert one("/m/x", "4.57.1", files=files).status == "not_applicable"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name} {row.versions}")
+def test_a_row_is_sound(row: RemoteCode) -> None:
+    assert re.compile(row.name)
+    assert row.owners
+    assert "github.com/" in row.source
+    assert row.takes in load_matrix().libraries("transformers")
+    assert not row.breaks_with(row.takes), "what is offered breaks it as well"
+    others = [other for other in ROWS if other.name == row.name]
+    assert not any(other.breaks_with(row.takes) and not other.updated for other in others)
+
+
+def stated(symptom: str = "", **facts: Any) -> Diagnosis:
+    data = {"facts": facts} | ({"symptom": symptom} if symptom else {})
+    return diagnose("x.json", data, load_checks().checks, load_matrix())
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        pytest.param({"model": "deepseek-ai/DeepSeek-OCR"}, "fail", id="no engine is stated"),
+        pytest.param({"model": "glm-4v-9b (remote code)"}, "warn", id="a remark behind the name"),
+        pytest.param({"model": "glm-4v-9b, with its own code"}, "warn", id="another one"),
+        pytest.param({"model": "deepseek-ai/DeepSeek-OCR", "engine": "vllm 0.12.0"}, "pass", id="vLLM is stated"),
+        pytest.param({"model": "Qwen/Qwen2.5-7B-Instruct"}, "pass", id="a model without code"),
+    ],
+)
+def test_stated_in_words(facts: dict[str, Any], status: str) -> None:
+    found = stated(packages={"transformers": "4.57.1"}, **facts)
+    assert found.status == status
+    assert [cause.cause for cause in found.causes] == ([] if status == "pass" else [CAUSE])
+
+
+@pytest.mark.parametrize(
+    ("symptom", "status"),
+    [
+        pytest.param(
+            "TypeError: ChatGLM4Tokenizer._pad() got an unexpected keyword argument 'padding_side'", "fail", id="it"
+        ),
+        pytest.param("it is slow", "warn", id="something else"),
+    ],
+)
+def test_what_was_only_likely_is_red_once_it_has_happened(symptom: str, status: str) -> None:
+    found = stated(symptom, model="glm-4v-9b", packages={"transformers": "4.50.0"})
+    assert (found.status, found.causes[0].cause) == (status, CAUSE)
+
+
+@pytest.mark.parametrize(
+    ("symptom", "cause", "status"),
+    [
+        pytest.param(
+            "400 BadRequest: you must provide a chat template if the tokenizer does not define one",
+            "CHAT_TEMPLATE_MISSING",
+            "fail",
+            id="the engine refuses a chat",
+        ),
+        pytest.param("tokenizer.chat_template is not set", "CHAT_TEMPLATE_MISSING", "warn", id="no template is there"),
+        pytest.param(
+            "Fast download using 'hf_transfer' is enabled (X=1) but 'hf_transfer' package is not available",
+            "ENV_VAR_OVERRIDE_WRONG",
+            "fail",
+            id="a variable stops every download",
+        ),
+        pytest.param("NCCL_BUFFSIZE is too large", "ENV_VAR_OVERRIDE_WRONG", "warn", id="a variable may be wrong"),
+        pytest.param(
+            "NCCL WARN Call to ibv_reg_mr_iova2 failed with error Cannot allocate memory",
+            "MEMLOCK_LIMIT_LOW",
+            "warn",
+            id="locked memory",
+        ),
+    ],
+)
+def test_words_of_yellow_causes(symptom: str, cause: str, status: str) -> None:
+    found = stated(symptom, os="Ubuntu 22.04")
+    assert [(one.cause, one.status) for one in found.causes] == [(cause, status)]

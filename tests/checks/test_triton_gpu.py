@@ -1,0 +1,99 @@
+"""PKG018: triton's own assembler and the GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.triton import triton_knows_gpu
+from autoglm_doctor.facts import Distribution, Environment, Facts, Gpu, Host, Packages, Reading, known
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.loose.judge import diagnose
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.registry import load_checks
+from autoglm_doctor.testing import judge
+
+NOT_READ: Reading[Any] = Reading(outcome="not_run")
+
+
+def ask(
+    triton: str,
+    gpu: str,
+    *,
+    engine: Any = "vllm",
+    environment: Reading[Environment] | None = None,
+    variables: dict[str, str] | None = None,
+    system: str = "Linux",
+) -> Finding:
+    rows = (Distribution(name="triton", version=triton),) if triton else ()
+    read = known(Environment(variables=variables or {}), source="/proc")
+    (finding,) = judge(
+        triton_knows_gpu,
+        packages=Packages(distributions=rows),
+        gpus=(Gpu(index=0, name="card", compute_capability=gpu, total_bytes=1, free_bytes=1),),
+        environment=environment or read,
+        host=Host(system=system, machine="aarch64", kernel="6.8"),
+        intent=Intent(model="m", engine=engine, device="cuda"),
+    )
+    return finding
+
+
+CASES = [
+    pytest.param("3.5.1", "12.1", "fail", id="a GB10 with triton 3.5"),
+    pytest.param("3.5.0", "10.3", "fail", id="a B300 with triton 3.5"),
+    pytest.param("3.5.1", "11.0", "fail", id="Thor with triton 3.5"),
+    pytest.param("3.6.0", "11.0", "fail", id="Thor with triton 3.6"),
+    pytest.param("3.6.0", "12.1", "pass", id="a GB10 with triton 3.6"),
+    pytest.param("3.6.0", "10.3", "pass", id="a B300 with triton 3.6"),
+    pytest.param("3.7.0", "11.0", "pass", id="Thor with triton 3.7"),
+    pytest.param("3.5.1", "12.0", "pass", id="an RTX 5090"),
+    pytest.param("3.5.1", "10.0", "pass", id="a B200"),
+    pytest.param("3.3.1", "12.0", "pass", id="the first triton for Blackwell"),
+    pytest.param("3.5.1", "8.9", "pass", id="an RTX 4090"),
+    pytest.param("3.7.1", "7.0", "pass", id="a V100"),
+    pytest.param("3.5.1", "", "unknown", id="a GPU that is not known"),
+    pytest.param("3.5.1", "14.0", "unknown", id="one of the future"),
+    pytest.param("3.5.0+git7416ffcb", "12.1", "unknown", id="a triton of one's own"),
+    pytest.param("", "12.1", "not_applicable", id="no triton"),
+]
+
+
+@pytest.mark.parametrize(("triton", "gpu", "status"), CASES)
+def test_assembler(triton: str, gpu: str, status: str) -> None:
+    found = ask(triton, gpu)
+    assert found.status == status
+    assert bool(found.fixes) == (status == "fail")
+
+
+@pytest.mark.parametrize("name", ["TRITON_PTXAS_PATH", "TRITON_PTXAS_BLACKWELL_PATH"])
+def test_another_assembler_is_named(name: str) -> None:
+    assert ask("3.5.1", "12.1", variables={name: "/usr/local/cuda/bin/ptxas"}).status == "not_applicable"
+
+
+def test_other_engines_and_systems() -> None:
+    assert ask("3.5.1", "12.1", engine="transformers").status == "warn"
+    assert ask("3.5.1", "12.1", system="Windows").status == "not_applicable"
+
+
+def test_variables_that_are_not_all_known() -> None:
+    assert ask("3.5.1", "12.1", environment=NOT_READ).status == "unknown"
+    stated = known(Environment(variables={"CUDA_HOME": "/usr/local/cuda"}), source="stated")
+    assert ask("3.5.1", "12.1", environment=stated).status == "unknown"
+    assert ask("3.6.0", "12.1", environment=stated).status == "pass"
+
+
+@pytest.mark.parametrize("env", [{}, {"CUDA_HOME": "/usr/local/cuda"}])
+def test_what_somebody_states_proves_nothing(env: dict[str, str]) -> None:
+    facts = {"gpus": ["NVIDIA GB10"], "packages": {"triton": "3.5.1", "torch": "2.9.1+cu130"}, "env": env}
+    found = diagnose("x", {"facts": facts}, load_checks().checks, load_matrix())
+    assert "GPU_ARCH_NOT_IN_WHEEL" not in [one.cause for one in found.causes]
+
+
+def test_the_fact_says_where_it_is_from() -> None:
+    """The check tells what was read from what was stated by this word."""
+    from autoglm_doctor.loose.read import read_facts
+
+    facts: Facts = read_facts({"env": {"A": "1"}}, load_matrix())[0]
+    assert facts.environment.source == "stated"

@@ -1,0 +1,88 @@
+"""GPU003: names in CUDA_VISIBLE_DEVICES that vLLM reads, and GPU001 where no UUID was read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.checks.gpu import select
+from autoglm_doctor.checks.visible_devices import engine_reads_device_names
+from autoglm_doctor.facts import Distribution, Environment, Gpu, Host, Packages
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.loose.judge import diagnose
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.registry import load_checks
+from autoglm_doctor.testing import judge
+
+SLICE, CARD = "MIG-377e0049-554c-540b-93c6-d0976f8426cb", "GPU-7f57f032-34ab-a064-c37c-7a4f75601cc5"
+MIG, HIDES = "MIG_UNSUPPORTED_BY_ENGINE", "CUDA_VISIBLE_DEVICES_HIDES_GPUS"
+
+CASES = [
+    pytest.param(SLICE, "vllm", "0.20.1", "fail", MIG, id="a slice"),
+    pytest.param(SLICE + ",1", "vllm", "0.9.2", "fail", MIG, id="a slice before a number"),
+    pytest.param("MIG-GPU-8932f937/1/2", "vllm", "0.8.5", "fail", MIG, id="the old name of a slice"),
+    pytest.param(CARD, "vllm", "0.23.0", "fail", HIDES, id="a whole GPU"),
+    pytest.param(CARD, "vllm", "0.24.0", "pass", "", id="a release that looks UUIDs up"),
+    pytest.param(SLICE, "vllm", "0.24.0", "unknown", "", id="a slice, with a release that looks UUIDs up"),
+    pytest.param(SLICE, "vllm", "", "unknown", "", id="a release that is not known"),
+    pytest.param(SLICE, "vllm", "0.24.0rc1.dev9+g1a2b3c4", "unknown", "", id="a build on the way to it"),
+    pytest.param("0", "vllm", "0.20.1", "not_applicable", "", id="a number"),
+    pytest.param("2,3", "vllm", "0.20.1", "not_applicable", "", id="numbers"),
+    pytest.param("", "vllm", "0.20.1", "not_applicable", "", id="nothing"),
+    pytest.param(None, "vllm", "0.20.1", "not_applicable", "", id="the variable is not set"),
+    pytest.param("0," + CARD, "vllm", "0.20.1", "not_applicable", "", id="a UUID that vLLM does not look at"),
+    pytest.param(SLICE, "sglang", "0.5.9", "not_applicable", "", id="SGLang"),
+    pytest.param(SLICE, "transformers", "4.57.1", "not_applicable", "", id="plain transformers"),
+]
+
+
+def ask(value: str | None, engine: Any, version: str, *, device: Any = "cuda", tegra: bool = False) -> Any:
+    (finding,) = judge(
+        engine_reads_device_names,
+        environment=Environment(variables={} if value is None else {"CUDA_VISIBLE_DEVICES": value}),
+        packages=Packages(distributions=(Distribution(name=engine, version=version),) if version else ()),
+        gpus=(Gpu(index=0, name="card", compute_capability="9.0", total_bytes=1, free_bytes=1),),
+        host=Host(system="Linux", machine="aarch64" if tegra else "x86_64", kernel="6.8", tegra=tegra),
+        intent=Intent(model="m", engine=engine, device=device),
+    )
+    return finding
+
+
+@pytest.mark.parametrize(("value", "engine", "version", "status", "cause"), CASES)
+def test_names(value: str | None, engine: Any, version: str, status: str, cause: str) -> None:
+    found = ask(value, engine, version)
+    assert found.status == status
+    assert bool(found.fixes) == (status == "fail")
+    if cause:
+        assert found.cause == cause
+
+
+def test_a_jetson_and_the_cpu_are_not_judged() -> None:
+    assert ask(SLICE, "vllm", "0.20.1", tegra=True).status == "not_applicable"
+    assert ask(SLICE, "vllm", "0.20.1", device="cpu").status == "not_applicable"
+
+
+def test_a_uuid_names_a_gpu_whose_uuid_was_not_read() -> None:
+    card = Gpu(index=0, name="card", compute_capability="9.0", total_bytes=1, free_bytes=1)
+    assert select((card,), CARD).unknown is None
+    assert select((card,), SLICE).gpus == (card,)
+    assert select((card,), f"{CARD},GPU-1").unknown == "GPU-1"  # there is no second one
+    read = Gpu(index=0, name="card", compute_capability="9.0", total_bytes=1, free_bytes=1, uuid="GPU-1")
+    assert select((read,), CARD).unknown == CARD
+
+
+@pytest.mark.parametrize(
+    ("stated", "causes"),
+    [
+        pytest.param({"engine": "vllm 0.12.0", "env": {"CUDA_VISIBLE_DEVICES": SLICE}}, [MIG], id="vLLM"),
+        pytest.param({"engine": "sglang 0.5.3", "env": {"CUDA_VISIBLE_DEVICES": SLICE}}, [], id="SGLang"),
+        pytest.param({"env": {"CUDA_VISIBLE_DEVICES": CARD}}, [], id="no engine"),
+        pytest.param({"engine": "vllm 0.12.0", "env": {"CUDA_VISIBLE_DEVICES": "0"}}, [], id="a container with one"),
+        pytest.param({"engine": "vllm 0.12.0", "env": {"NVIDIA_VISIBLE_DEVICES": SLICE}}, [], id="the other variable"),
+    ],
+)
+def test_stated(stated: dict[str, Any], causes: list[str]) -> None:
+    gpus = [{"name": "NVIDIA H100 80GB HBM3", "mig_mode": "enabled"}]
+    found = diagnose("x", {"facts": {**stated, "gpus": gpus}}, load_checks().checks, load_matrix())
+    assert [one.cause for one in found.causes] == causes
