@@ -21,7 +21,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine_cuda import cuda_was_read
-from autoglm_doctor.domain.conflicts import install_line
+from autoglm_doctor.domain.conflicts import install_line, remove_line
 
 #: Their packages for CUDA 12 and 13 put files of the same names into the same folders (nvidia/cudnn/lib/libcudnn.so.9).
 #: The others have the major in their file names, or a folder of their own from CUDA 13 on (nvidia/cu13).
@@ -110,12 +110,10 @@ def _fix(
     several = [majors for majors in mixed.values() if len(majors) > 1]
     keep = [*alone, *(majors.get(major or 0) or majors[max(majors)] for majors in several)]
     drop = [line.partition("==")[0] for majors in mixed.values() for line in majors.values() if line not in keep]
-    remove = install_line(python, drop, packages)
-    is_pip = " -m pip " in remove
     return Fix(
         text=Text("take away what is not for torch's CUDA, then put the shared files back"),
         commands=(
-            remove.replace(" install ", " uninstall -y " if is_pip else " uninstall ", 1),
+            remove_line(python, drop, packages),
             install_line(python, keep, packages, ["--force-reinstall", "--no-deps"]),
         ),
         effort="install",

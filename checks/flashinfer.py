@@ -17,7 +17,7 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
 )
-from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.conflicts import install_line, installed_version, remove_line
 from autoglm_doctor.domain.deployment import variables_of
 from autoglm_doctor.domain.wheels import number
 
@@ -94,10 +94,9 @@ def _fixes(name: str, one: str, version: str, interpreter: Interpreter | None, p
         commands=(install_line(executable, [wanted], packages, ["--no-deps", "--extra-index-url", index]),),
         effort="install",
     )
-    line = install_line(executable, [name], packages)
     without = Fix(
         text=Text("or take the package away: FlashInfer then downloads or compiles what it needs, which needs nvcc"),
-        commands=(line.replace(" install ", " uninstall -y " if " -m pip " in line else " uninstall ", 1),),
+        commands=(remove_line(executable, [name], packages),),
         effort="install",
     )
     return (same, without)

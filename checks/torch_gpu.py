@@ -29,7 +29,7 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.checks.torch import install_fix
-from autoglm_doctor.domain.conflicts import install_line
+from autoglm_doctor.domain.conflicts import remove_line
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus
 from autoglm_doctor.domain.driver.ways import WITH_TRANSFORMERS
 from autoglm_doctor.domain.published import published
@@ -188,6 +188,4 @@ def _with_room(fix: Fix, torch: Torch, site: Site) -> Fix:
     same = fix.text.params.get("torch") == torch.version.partition("+")[0]
     if not same or fix.effort != "install" or any(" uninstall " in line for line in fix.commands):
         return fix
-    said = install_line(site.python, ["torch"], site.packages)
-    remove = said.replace(" install ", " uninstall -y " if " -m pip " in said else " uninstall ", 1)
-    return dataclasses.replace(fix, commands=(remove, *fix.commands))
+    return dataclasses.replace(fix, commands=(remove_line(site.python, ["torch"], site.packages), *fix.commands))

@@ -24,7 +24,7 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
-from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.conflicts import install_line, installed_version, remove_line
 from autoglm_doctor.domain.deployment import Taken, runs_on_cpu, taken_gpus, variables_of
 from autoglm_doctor.domain.kernels import code_for
 from autoglm_doctor.domain.wheels import capability, number
@@ -116,8 +116,7 @@ def _judge(
 
 def _fixes(interpreter: Interpreter | None, packages: Packages) -> tuple[Fix, ...]:
     python = interpreter.executable if interpreter else None
-    install = install_line(python, ["flash-attn"], packages)
-    remove = install.replace(" install ", " uninstall -y " if " -m pip " in install else " uninstall ", 1)
+    remove = remove_line(python, ["flash-attn"], packages)
     build = install_line(python, ["flash-attn"], packages, ("--no-build-isolation", "--no-cache-dir"))
     return (
         Fix(

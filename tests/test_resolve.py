@@ -136,6 +136,17 @@ def test_a_saved_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert data["model"]["model_type"] == "qwen2"  # of the deployment that the reading was made for
 
 
+@pytest.mark.parametrize("managed", [True, False], ids=["the system's own Python", "an environment"])
+def test_a_python_that_takes_no_packages(capsys: pytest.CaptureFixture[str], tmp_path: Path, managed: bool) -> None:
+    saved = json.loads((MACHINES / "535-cuda128-wheel.json").read_text())
+    saved["facts"]["interpreter"]["value"]["externally_managed"] = managed
+    (tmp_path / "node.json").write_text(json.dumps(saved))
+    _, data = answer(capsys, facts=tmp_path / "node.json")
+    assert data["first"] == ("/srv/env/bin/python -m venv serve" if managed else None)
+    assert data["answer"]["pip"].startswith("serve/bin/python -m pip install" if managed else "python3 -m pip install")
+    assert ("--python serve/bin/python" in data["answer"]["uv"]) == managed
+
+
 @pytest.mark.parametrize(
     ("stated", "engine", "kind"),
     [

@@ -322,6 +322,12 @@ def install_line(
     return shlex.join([*words, *options, *requirements])
 
 
+def remove_line(executable: str | None, names: Iterable[str], packages: Packages | None) -> str:
+    """The line that takes packages out of exactly that interpreter, by the tool of `install_line`."""
+    said = install_line(executable, names, packages)
+    return said.replace(" install ", " uninstall -y " if " -m pip " in said else " uninstall ", 1)
+
+
 def installed_version(packages: Packages, name: str) -> str | None:
     """The version of an installed distribution; None when it is not there."""
     wanted = canonicalize_name(name)

@@ -20,6 +20,7 @@ from autoglm_doctor.finding import Fix, Text
 
 #: The folder of the new environment, as in the other fixes that make one.
 FOLDER = "serve"
+_PROGRAM = f"{FOLDER}/bin/python"
 
 #: For what is there and has to be replaced: an environment that was just made holds nothing.
 _REPLACING = ("--force-reinstall", "--no-deps", "--upgrade", "--user")
@@ -47,8 +48,13 @@ def into_environment(fix: Fix, engine: str, interpreter: Interpreter | None, pac
     return dataclasses.replace(fix, text=text, commands=lines)
 
 
+def environment(python: str) -> tuple[str, str]:
+    """The interpreter of an environment made from one that takes no packages, and the line that makes it."""
+    return _PROGRAM, shlex.join([python, "-m", "venv", FOLDER])
+
+
 def _rewritten(lines: Sequence[str], engine: str, python: str, packages: Packages | None) -> Iterator[str]:
-    program, is_made = f"{FOLDER}/bin/python", False
+    is_made = False
     for line in lines:
         found = _install(line, python)
         if found is None:
@@ -62,7 +68,7 @@ def _rewritten(lines: Sequence[str], engine: str, python: str, packages: Package
                 ["uv", "venv", "--python", python, FOLDER] if found.by_uv else [python, "-m", "venv", FOLDER]
             )
             rest, is_made = _first(rest, engine, packages), True
-        head = ["uv", "pip", "install", "--python", program] if found.by_uv else [program, "-m", "pip", "install"]
+        head = ["uv", "pip", "install", "--python", _PROGRAM] if found.by_uv else [_PROGRAM, "-m", "pip", "install"]
         yield shlex.join([*head, *rest])
 
 

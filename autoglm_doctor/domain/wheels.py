@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from autoglm_doctor.domain.conflicts import install_line
+from autoglm_doctor.domain.conflicts import install_line, remove_line
 from autoglm_doctor.facts import Driver, Gpu, Host, Interpreter, Packages
 from autoglm_doctor.matrix import EngineRelease, Matrix
 from autoglm_doctor.matrix.numbers import cuda_of
@@ -293,11 +293,10 @@ def torch_lines(
         return ()
     executable = interpreter.executable if interpreter else None
     install = torch_line(executable, [choice.requirement], packages, choice.options)
-    remove = install_line(executable, ["torch"], packages).replace(" install ", " uninstall ", 1)
     if version is None:
         return (install,)
     # Removing it first: pip takes 2.9.1+cpu for 2.9.1, and --force-reinstall would move everything below it too.
-    return (remove.replace(" uninstall ", " uninstall -y ", 1) if " -m pip " in remove else remove, install)
+    return remove_line(executable, ["torch"], packages), install
 
 
 def runs_on(compute_capability: str, listed: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ class Resolved:
     model: Model
     place: Place
     python: str  # the interpreter that the lines are for; "": the active one
+    first: str  # the line that makes it, where the machine's own Python takes no packages; "": it is there
     plan: Plan
     matrix_date: str
 
@@ -39,7 +40,7 @@ def render_text(resolved: Resolved, *, redactor: Redactor | None, width: int, co
         page.line(f"No release of {resolved.engine} runs there.", "red")
     else:
         page.line(_set(resolved.plan, release), "green")
-        _lines(page, resolved.plan, resolved.python)
+        _lines(page, resolved.plan, resolved)
         if release.engine != "transformers" and release.transformers:
             page.hanging("  ", f"its metadata takes transformers {release.transformers}", style="dim")
     _why(page, resolved.plan.answer)
@@ -52,8 +53,13 @@ def render_text(resolved: Resolved, *, redactor: Redactor | None, width: int, co
     return page.text()
 
 
-def _lines(page: Page, plan: Plan, python: str) -> None:
+def _lines(page: Page, plan: Plan, resolved: Resolved) -> None:
+    python = resolved.python
     page.line()
+    if resolved.first:
+        why = "in an environment of its own, since the Python here belongs to the system and takes no packages:"
+        page.hanging("  ", why, style="dim")
+        page.line("  " + page.clean(resolved.first), "bold")
     page.line("  " + page.clean(pip_line(plan, python or "python3")), "bold")
     page.line("  " + page.clean(uv_line(plan, python)), "bold")
     then = then_lines(plan, python)
@@ -70,7 +76,7 @@ def _own_page(page: Page, resolved: Resolved) -> None:
         return
     page.line()
     page.hanging("Newer, from its project's own release page  ", _set(plan, plan.answer.release))
-    _lines(page, plan, resolved.python)
+    _lines(page, plan, resolved)
 
 
 def _set(plan: Plan, release: Release) -> str:
@@ -144,6 +150,7 @@ def render_json(resolved: Resolved, *, redactor: Redactor | None) -> str:
             "glibc": place.glibc or None,
             "machine": place.machine,
         },
+        "first": resolved.first or None,
         "answer": _as_data(plan, resolved.python),
         "own_page": _as_data(plan.own_page, resolved.python),
         "with_newer_driver": {

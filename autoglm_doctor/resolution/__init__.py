@@ -36,7 +36,7 @@ def resolve(request: Request) -> int:
     saved = load_reading(request.facts) if request.facts else None
     intent = _intent(request, saved.intent if saved else None)
     engine = _ENGINES[intent.engine]
-    place, python = read_place(request, intent, matrix, saved.facts if saved else None)
+    place, python, first = read_place(request, intent, matrix, saved.facts if saved else None)
     kept = saved.facts.model_files.value if saved and saved.intent and intent.model == saved.intent.model else None
     model = model_of(matrix, engine, intent.model, model_config(intent, kept or _files(intent.model)))
     resolved = Resolved(
@@ -44,6 +44,7 @@ def resolve(request: Request) -> int:
         model=model,
         place=place,
         python=python,
+        first=first,
         plan=plan_for(matrix, engine, place, model),
         matrix_date=matrix.generated,
     )

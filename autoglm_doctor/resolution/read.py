@@ -8,6 +8,7 @@ from typing import Any
 
 from autoglm_doctor.capacity.cards import find_card
 from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.managed import environment
 from autoglm_doctor.domain.resolve.releases import Place
 from autoglm_doctor.domain.resolve.site import driver_text
 from autoglm_doctor.errors import DoctorError
@@ -20,8 +21,10 @@ from autoglm_doctor.resolution.request import Request
 MACHINE = frozenset({"host", "driver", "gpus", "cuda", "environment", "interpreter"})
 
 
-def read_place(request: Request, intent: Intent, matrix: Matrix, saved: Facts | None = None) -> tuple[Place, str]:
-    """The place, and the interpreter that the lines are for ("" for whichever is active).
+def read_place(request: Request, intent: Intent, matrix: Matrix, saved: Facts | None = None) -> tuple[Place, str, str]:
+    """The place, the interpreter that the lines are for ("": whichever is active), and the line that makes it first.
+
+    A Python that belongs to the system takes no packages (PEP 668): the lines are then for an environment of its own.
 
     Raises:
         DoctorError: something that the user has to mend first.
@@ -35,9 +38,9 @@ def read_place(request: Request, intent: Intent, matrix: Matrix, saved: Facts | 
             glibc=request.glibc or "",
             gpu=card.name if card else "",
         )
-        return place, ""
+        return place, "", ""
     facts = saved or _gather(request, intent)
-    return _of(facts, request, intent, matrix), _interpreter(facts, request)
+    return _of(facts, request, intent, matrix), *_interpreter(facts, request)
 
 
 def _line(version: str) -> str:
@@ -58,9 +61,11 @@ def _of(facts: Facts, request: Request, intent: Intent, matrix: Matrix) -> Place
     )
 
 
-def _interpreter(facts: Facts, request: Request) -> str:
+def _interpreter(facts: Facts, request: Request) -> tuple[str, str]:
     found = facts.interpreter.value
-    return found.executable if found and request.python else ""
+    if found is not None and found.externally_managed:
+        return environment(found.executable)
+    return found.executable if found and request.python else "", ""
 
 
 def _gather(request: Request, intent: Intent) -> Facts:

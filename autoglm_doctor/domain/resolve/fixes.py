@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from autoglm_doctor.domain.conflicts import demand, install_line, satisfiable, version_of
+from autoglm_doctor.domain.conflicts import demand, install_line, remove_line, satisfiable, version_of
 from autoglm_doctor.domain.driver.ways import NEWER_GPU, WITH_TRANSFORMERS, driver_for
 from autoglm_doctor.domain.resolve.choose import Answer, library_for, suits
 from autoglm_doctor.domain.resolve.lines import then_lines
@@ -194,9 +194,7 @@ def _remove_torch(site: Site, release: Release) -> tuple[str, ...]:
     there = site.version("torch") or ""
     if there.partition("+")[0] != release.torch or not _other_cuda(site, there, release):
         return ()
-    said = install_line(site.python, ["torch"], site.packages)
-    is_pip = " -m pip " in said
-    return (said.replace(" install ", " uninstall -y " if is_pip else " uninstall ", 1),)
+    return (remove_line(site.python, ["torch"], site.packages),)
 
 
 # --- the engine's set -------------------------------------------------------------------------------------------------
