@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from packaging.version import Version
 
@@ -40,14 +39,12 @@ from autoglm_doctor.domain.driver.ways import driver_for
 from autoglm_doctor.domain.kernels import code_for, engine_library, flash_attention_2
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.site import Site
+from autoglm_doctor.domain.vision_attention import head_width, takes_fa2_on_hopper
 from autoglm_doctor.domain.wheels import capability, number
 from autoglm_doctor.profiles import find_profile
 
 _SOURCE = "PTX ISA in the engine's library; NVIDIA's table of PTX ISAs in cuda-bindings"
 _FA2 = "FlashAttention-2"
-
-#: Models whose vision tower was read in vLLM 0.11 to 0.13.
-_TOWERS = ("glm4v", "glm4v_moe", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 
 
 class _Ptx(NamedTuple):
@@ -175,7 +172,7 @@ def _case(version: str, needed: _Ptx | None, environment: Environment | None, si
         backend=backend,
         fa2=said.get("VLLM_FLASH_ATTN_VERSION") == "2",
         pictures=pictures is not None and not own and _from(version, "0.12"),
-        tower="" if pictures is None or own else _hopper_tower(version, pictures),
+        tower="" if pictures is None or own else takes_fa2_on_hopper(version, head_width(pictures)),
         compat=compat,
     )
 
@@ -183,23 +180,6 @@ def _case(version: str, needed: _Ptx | None, environment: Environment | None, si
 def _from(version: str, first: str) -> bool:
     found = number(version)
     return found is not None and found >= Version(first)
-
-
-def _hopper_tower(version: str, config: Mapping[str, Any]) -> str:
-    """Does a vision tower take FlashAttention-2 on 9.0, where text takes 3? "", "open" or "sure".
-
-    vLLM 0.11 to 0.13 call it without naming a version, and its default is 2; 0.14 names it, and before 0.11 the
-    package flash-attn was taken (vit_attn_wrappers.py, glm4_1v.py and flash_attn_interface.py in the wheels). It is
-    taken for heads of certain sizes (get_vit_attn_backend): multiples of 32 in 0.11, of 8 later.
-    """
-    if not _from(version, "0.11.0") or _from(version, "0.14.0rc0"):
-        return ""
-    tower = config["vision_config"]
-    width, heads = tower.get("embed_dim") or tower.get("hidden_size"), tower.get("num_heads")
-    if config.get("model_type") not in _TOWERS or not isinstance(width, int) or not isinstance(heads, int) or heads < 1:
-        return "open"
-    size, step = width // heads, 8 if _from(version, "0.12.0") else 32
-    return "sure" if size <= 256 and size % step == 0 else ""
 
 
 def _judge(gpu: Gpu, case: _Case, site: Site) -> Judgement:

@@ -57,6 +57,20 @@ def test_nothing_runs_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert {one["rule"] for one in data["refused"]} == {"capability"}
 
 
+@pytest.mark.parametrize(
+    ("driver", "model", "version"),
+    [
+        pytest.param("550.54.14", "zai-org/AutoGLM-Phone-9B", "0.10.2", id="a driver that compiles no such PTX"),
+        pytest.param("570.124.06", "zai-org/AutoGLM-Phone-9B", "0.11.2", id="one that does"),
+        pytest.param("550.54.14", "Qwen/Qwen2.5-7B-Instruct", "0.11.2", id="text alone"),
+    ],
+)
+def test_pictures_on_hopper(capsys: pytest.CaptureFixture[str], driver: str, model: str, version: str) -> None:
+    """vLLM 0.11 leaves the pictures' attention to the driver's compiler; newer wheels need a newer glibc."""
+    _, data = answer(capsys, **described(driver, "H100", glibc="2.28", model=model))
+    assert data["answer"]["version"] == version
+
+
 def test_without_a_server_from_another_index(capsys: pytest.CaptureFixture[str]) -> None:
     code, data = answer(capsys, **described("580.95.05", "V100", engine="transformers"))
     assert code == 0

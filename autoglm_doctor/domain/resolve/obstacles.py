@@ -10,6 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from autoglm_doctor.domain.conflicts import version_of
 from autoglm_doctor.domain.resolve.releases import Model, Place, Release
+from autoglm_doctor.domain.vision_attention import takes_fa2_on_hopper
 from autoglm_doctor.finding import Text
 from autoglm_doctor.matrix.numbers import code_runs_on
 
@@ -67,15 +68,16 @@ def _capability(release: Release, place: Place, _: Model) -> Text | None:
     return None
 
 
-def _ptx(release: Release, place: Place, _: Model) -> Text | None:
+def _ptx(release: Release, place: Place, model: Model) -> Text | None:
     """Minor-version compatibility does not cover kernels that the driver compiles.
 
-    From 10.0 on: on 9.0 vLLM takes FlashAttention-3, which has compiled code.
+    From 10.0 on: on 9.0 vLLM takes FlashAttention-3, which has compiled code, but for the pictures of some releases.
     """
     if not release.ptx_driver or not older(place.driver, release.ptx_driver):
         return None
     newest = max(place.capabilities, key=lambda c: version_of(c) or Version("0"), default="")
-    if older(newest, "10.0") or not newest:
+    hopper = newest == "9.0" and model.head is not None and takes_fa2_on_hopper(release.version, model.head) == "sure"
+    if not newest or (older(newest, "10.0") and not hopper):
         return None
     said = {"needed": release.ptx_driver, "found": place.driver, "capability": newest}
     return Text(

@@ -77,6 +77,7 @@ class Model:
     bad_transformers: tuple[str, ...] = ()
     engine: str = ""  # the first release of the engine that serves it
     pictures: bool = False  # it has a vision tower
+    head: int | None = None  # width of the tower's heads; None where it was not read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from autoglm_doctor.domain.conflicts import version_of
 from autoglm_doctor.domain.resolve.releases import Library, Model, Release, Shelf
+from autoglm_doctor.domain.vision_attention import head_width
 from autoglm_doctor.matrix import EngineBuild, EngineRelease, Matrix
 from autoglm_doctor.matrix import Release as LibraryRow
 
@@ -113,5 +114,6 @@ def model_of(matrix: Matrix, engine: str, name: str, config: Mapping[str, Any] |
         transformers=matrix.first_transformers(kind),
         bad_transformers=tuple(bad),
         pictures=bool(config.get("vision_config")),
+        head=head_width(config),
         engine=said or next((first for one in named if (first := matrix.first_engine(engine, one))), ""),
     )
