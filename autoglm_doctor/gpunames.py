@@ -12,8 +12,21 @@ _NOISE = frozenset(
     {"nvidia", "geforce", "tesla", "quadro", "gpu", "graphics", "card", "generation", "edition"}
     | {"hbm2", "hbm2e", "hbm3", "hbm3e", "pg506", "pg509"}
 )
-#: Words of a laptop's chip that, in the older generations, tell nothing of its capability.
-_LAPTOP = frozenset({"laptop", "mobile", "notebook", "with", "max", "q", "design"})
+#: Words that tell cards of one chip from another, or nothing at all, and never one capability from another.
+_FORM = (
+    frozenset({"laptop", "mobile", "notebook", "with", "max", "q", "design", "workstation", "server", "active", "sff"})
+    | frozenset({"sxm", "pcie", "nvl", "ac", "fhhl", "dgxs", "cnx", "ts", "lhr", "lite", "hash", "rate", "founders"})
+    | frozenset({"ti", "super", "d", "v2", "grid", "corporation", "developer", "kit", "devkit", "nvgpu", "dc"})
+)
+#: Chips that have no number.
+_NAMED_BY_A_WORD = frozenset({"orin", "xavier", "thor", "spark", "titan", "nano"})
+#: What a hypervisor or MIG adds: T4-16Q, A100D-2-20C, "A100-SXM4-40GB MIG 1g.5gb".
+_VGPU = re.compile(r"-(?:\d-)?\d{1,3}(?:[abcq]|cme)$")
+_MIG = re.compile(r"\s*\bmig\b.*$")
+#: A board's number in place of a form: A100-PG509-200.
+_BOARD = re.compile(r"-pg\d{3}-\d{3}\b")
+#: How the hypervisor's names tell forms of one chip apart: A100DX, H100XM, V100L.
+_VGPU_FORM = re.compile(r"\b([vah]\d{3}|h20)[dlxms]{1,2}\b")
 _SIZE = re.compile(r"(\d+)(?:gib|gb|g)")
 
 
@@ -39,6 +52,8 @@ def find_row(name: str, rows: Mapping[str, Sold]) -> str | None:
     """
     wanted = {word for word in _words(name) if not _SIZE.fullmatch(word)}
     others = {row: len(_card_words(row) - wanted) for row in rows if wanted and wanted <= _card_words(row)}
+    if "quadro" in name.lower():  # none of these bears that name: a Quadro RTX 5000 is no RTX 5000 Ada
+        others = {row: extra for row, extra in others.items() if not _card_words(row) & {"ada", "blackwell"}}
     if not any(character.isdigit() for word in wanted for character in word):
         others = {row: extra for row, extra in others.items() if not extra}  # "PRO" and "RTX" mean no card
     size = named_size(name)
@@ -50,10 +65,24 @@ def find_row(name: str, rows: Mapping[str, Sold]) -> str | None:
     return min(best, key=lambda row: (rows[row].memory_gib, row))
 
 
-def is_called(name: str, other: str) -> bool:
-    """Two names mean the same chip, whatever its memory, in a laptop or not: for its capability alone."""
-    one, two = (_card_words(each) - _LAPTOP for each in (name, other))
-    return bool(one) and one == two
+def cores(name: str) -> tuple[frozenset[str], ...]:
+    """What a name says of the chip, for its capability alone: without its maker, form, size, vGPU profile and laptop.
+
+    Several readings, the strictest first: a bare "5070" or "A6000" is an RTX or a GTX as well. () where nothing of the
+    name tells one chip from another.
+    """
+    words = _chip_words(name)
+    if not any(character.isdigit() for word in words for character in word) and not words & _NAMED_BY_A_WORD:
+        return ()
+    readings = [words]
+    if not words & {"rtx", "gtx"} and any(re.fullmatch(r"\d{4}|a\d{3,4}", word) for word in words):
+        readings += [words | {"rtx"}, words | {"gtx"}]
+    return tuple(frozenset(one) for one in readings)
+
+
+def is_in_laptop(name: str) -> bool:
+    """The name is that of a laptop's chip, which before Pascal could be of another generation than its namesake."""
+    return bool(set(re.split(r"[^a-z]+", name.lower())) & {"laptop", "mobile", "notebook", "design"})
 
 
 def near_rows(name: str, rows: Iterable[str]) -> tuple[str, ...]:
@@ -68,6 +97,24 @@ def near_rows(name: str, rows: Iterable[str]) -> tuple[str, ...]:
 
 def _card_words(row: str) -> set[str]:
     return {word for word in _words(row) if not _SIZE.fullmatch(word)}
+
+
+def _chip_words(name: str) -> set[str]:
+    text = name.lower().strip()
+    listed = re.search(r"\[([^\]]+)\]", text)  # lspci: "GP106M [GeForce GTX 1060 Mobile]"
+    text = _BOARD.sub("", _MIG.sub("", re.sub(r"\((?:r|tm)\)|[\u00ae\u2122]", " ", listed[1] if listed else text)))
+    plain = _VGPU.sub("", text)
+    if plain != text:
+        plain = _VGPU_FORM.sub(r"\1", plain)
+        plain = re.sub(r"\b(rtx\s?[68]000)$", r"quadro \1", plain)  # RTX6000-24Q; Ada's is RTX6000-Ada-24Q
+    plain = re.sub(r"\bmx\s+(\d{3})\b", r"mx\1", re.sub(r"\brtx(a\d{3,4})\b", r"rtx \1", plain))
+    words = _card_words(plain)
+    is_workstation = any(re.fullmatch(r"\d000", word) for word in words)
+    words -= _FORM - {"d"} if is_workstation else _FORM  # an RTX 6000D is of another generation
+    # "Quadro RTX 6000" is of another generation than "RTX 6000 Ada"; "Quadro P1000" and "P1000" are the same.
+    if "quadro" in plain and "rtx" in words and any(word.isdigit() for word in words):
+        words |= {"quadro"}
+    return words - {"blackwell"} if "pro" in words else words
 
 
 def _words(name: str) -> set[str]:

@@ -9,12 +9,14 @@ from functools import cached_property
 
 from packaging.version import Version
 
-from autoglm_doctor.gpunames import find_row, is_called, named_size, near_rows
+from autoglm_doctor.gpunames import cores, find_row, is_in_laptop, named_size, near_rows
 from autoglm_doctor.matrix.drivers import Drivers
 from autoglm_doctor.matrix.numbers import capability, code_runs_on, line, number
-from autoglm_doctor.matrix.rows import CapabilityRow, Extra, GpuModel
+from autoglm_doctor.matrix.rows import CapabilityRow, GpuModel
 
 _GIB = 1 << 30
+#: From Pascal on a chip in a laptop has the capability of the card of that name; before, a GTX 960M was another chip.
+_SAME_IN_LAPTOPS = (6, 0)
 #: Words of a driver's name for a card that the table leaves out.
 _LEFT_OUT = frozenset(
     {"nvidia", "geforce", "tesla", "quadro", "generation", "edition", "hbm2", "hbm2e", "hbm3", "hbm3e"}
@@ -36,26 +38,13 @@ class Capabilities(Drivers):
 
     @cached_property
     def legacy_names(self) -> Mapping[str, tuple[str, ...]]:
-        """Capability -> older cards of it, of which nothing else is known."""
+        """Capability -> names of cards of it, of which nothing else is known."""
         return self.rows(Mapping[str, tuple[str, ...]], "legacy_names")  # type: ignore[type-abstract]
 
-    @cached_property
-    def _own_code_only(self) -> tuple[str, ...]:
-        return self.about(Extra, "capabilities").own_code_only
-
     def runs_compiled_for(self, gpu: str, compiled: Iterable[str]) -> str:
-        """The capability among `compiled` whose code runs on a GPU of capability `gpu`, the nearest; "" of none.
-
-        As `code_runs_on`; but Jetson's 5.3, 6.2, 7.2 and 8.7 run their own only, and nothing else runs theirs.
-        """
-        best: tuple[tuple[int, int], str] | None = None
-        for one in compiled:
-            bare = one.rstrip("af")
-            if not code_runs_on(one, gpu) or (bare != gpu and {bare, gpu} & set(self._own_code_only)):
-                continue
-            code = capability(bare) or (0, 0)
-            best = max(best or (code, one), (code, one))
-        return best[1] if best else ""
+        """The capability among `compiled` whose code runs on a GPU of capability `gpu`, the nearest; "" of none."""
+        fitting = [one for one in compiled if code_runs_on(one, gpu)]
+        return max(fitting, key=lambda one: capability(one.rstrip("af")) or (0, 0), default="")
 
     def compiles_for(self, cuda: str, gpu: str) -> bool | None:
         """A CUDA release has a compiler for this capability; None when the capability is not in the table."""
@@ -97,12 +86,27 @@ class Capabilities(Drivers):
         return replace(model, memory_gib=size, cuda_gib=None, source="")
 
     def capability_of(self, name: str) -> str:
-        """The capability of a loosely written name: of its card, else of an older one by name alone; "" not known."""
-        model = self.find_gpu(name)
-        if model is not None:
-            return model.capability
-        called = {one for one, names in self.legacy_names.items() if any(is_called(name, other) for other in names)}
-        return called.pop() if len(called) == 1 else ""
+        """The capability of a loosely written name, of whatever form, memory and vGPU profile; "" not known.
+
+        Only where all the rows that its words fit are of one capability.
+        """
+        for core in cores(name):
+            found = self._capabilities_by_core.get(core, frozenset())
+            if found:
+                only = next(iter(found)) if len(found) == 1 else ""
+                return "" if is_in_laptop(name) and (capability(only) or (0, 0)) < _SAME_IN_LAPTOPS else only
+        return ""
+
+    @cached_property
+    def _capabilities_by_core(self) -> Mapping[frozenset[str], frozenset[str]]:
+        """What the words of a chip's name stand for, by all the names of all rows."""
+        named = [(name, model.capability) for row, model in self.gpus.items() for name in (row, *model.called)]
+        named += [(name, one) for one, names in self.legacy_names.items() for name in names]
+        found: dict[frozenset[str], set[str]] = {}
+        for name, one in named:
+            for core in cores(name)[:1]:
+                found.setdefault(core, set()).add(one)
+        return {core: frozenset(every) for core, every in found.items()}
 
     def near_gpus(self, name: str) -> tuple[str, ...]:
         """Rows of `gpus` that may have been meant."""

@@ -44,16 +44,22 @@ def capability(text: str) -> tuple[int, int] | None:
     return (int(major), int(minor or 0)) if major.isdigit() and (minor or "0").isdigit() else None
 
 
+#: Jetsons run code that was made for them, and nothing else runs theirs.
+_OWN_CODE_ONLY = frozenset({(5, 3), (6, 2), (7, 2), (8, 7)})
+
+
 def code_runs_on(code: str, gpu: str) -> bool:
     """Compiled code for one capability runs on another: on the same major from its own minor on.
 
     "10.0a" is code that runs on 10.0 alone, "10.0f" on what follows it in its family. (CUDA C++ Programming Guide,
-    binary compatibility; NVIDIA's page on family-specific architectures.)
+    binary compatibility, also for Tegra; NVIDIA's page on family-specific architectures.)
     """
     made, has = capability(code.rstrip("af")), capability(gpu)
     if made is None or has is None:
         return False
-    return made == has if code.endswith("a") else made[0] == has[0] and made[1] <= has[1]
+    if code.endswith("a") or _OWN_CODE_ONLY & {made, has}:
+        return made == has
+    return made[0] == has[0] and made[1] <= has[1]
 
 
 def within(version: str | None, specifier: str) -> bool:
