@@ -138,10 +138,10 @@ def _run_one(check: Check, facts: Facts, intent: Intent, matrix: Matrix) -> tupl
 
 def _for_its_python(judgement: Judgement, facts: Facts, intent: Intent) -> Judgement:
     """Install lines as the deployment's Python takes them: a distribution's own takes none (PEP 668)."""
-    python, packages = facts.interpreter.value, facts.packages.value
+    python = facts.interpreter.value
     if not judgement.fixes or python is None or not python.externally_managed:
         return judgement
-    fixes = tuple(into_environment(fix, intent.engine, python, packages) for fix in judgement.fixes)
+    fixes = tuple(into_environment(fix, intent.engine, python) for fix in judgement.fixes)
     return dataclasses.replace(judgement, fixes=fixes)
 
 

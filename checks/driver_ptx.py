@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from packaging.version import Version
 
@@ -37,6 +38,7 @@ from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_
 from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
 from autoglm_doctor.domain.driver.ways import driver_for
 from autoglm_doctor.domain.kernels import code_for, engine_library, flash_attention_2
+from autoglm_doctor.domain.launch_line import stated_flag
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.vision_attention import head_width, takes_fa2_on_hopper
@@ -45,6 +47,9 @@ from autoglm_doctor.profiles import find_profile
 
 _SOURCE = "PTX ISA in the engine's library; NVIDIA's table of PTX ISAs in cuda-bindings"
 _FA2 = "FlashAttention-2"
+
+#: Model types whose attention has sinks.
+_OWN_ATTENTION = {"gpt_oss", "mimo_v2"}
 
 
 class _Ptx(NamedTuple):
@@ -64,7 +69,9 @@ class _Case(NamedTuple):
     has: str  # the newest CUDA release that this driver knows
     backend: str  # the attention backend that was asked for, in capitals; "": vLLM's own choice
     fa2: bool  # FlashAttention-2 was asked for
-    pictures: bool  # the model has a vision tower that takes FlashAttention-2 from 10.0 on
+    pictures: bool  # the model has a vision tower that takes FlashAttention-2 from 12.0 on
+    blackwell: bool  # and so does what is asked for on 10.x, where FlashAttention-4 comes with 0.17
+    other: str  # why text may take another backend
     tower: str  # "" where it does not on 9.0, "open" where that is not known, else "sure"
     compat: bool  # a libcuda of which no more is known than that it is newer takes the driver's place
 
@@ -99,10 +106,11 @@ def driver_compiles_ptx(
     Measured by comparing the CUDA release of that PTX with the newer of what libcuda says and what the driver's branch
     knows. The PTX is read from the headers of the engine's own libraries; where they were not read, it is that of the
     published wheel (a tag such as +cu129 tells it). Red wherever the engine's common kernels are there as PTX only (in
-    a build of one's own). Red for FlashAttention-2 on 12.x (RTX 50, RTX PRO, GB10), where vLLM takes it by itself; on
-    10.x (B200, B300), where text goes through FlashInfer first (vllm/platforms/cuda.py), red for models with a vision
-    tower from 0.12 on, and open for others; on 9.0 (H100, H200), which has FlashAttention-3, for the vision tower with
-    vLLM 0.11 to 0.13, and where VLLM_FLASH_ATTN_VERSION=2 asks for it. Other attention backends are not judged.
+    a build of one's own). Red for FlashAttention-2 on 12.x (RTX 50, RTX PRO, GB10), where vLLM takes it by itself, but
+    for a quantised KV cache and attention of another kind; on 10.x (B200, B300), where text goes through FlashInfer
+    first (vllm/platforms/cuda.py), red for models with a vision tower in 0.12 to 0.16, and open for others and later,
+    when FlashAttention-4 comes; on 9.0 (H100, H200), which has FlashAttention-3, for the vision tower with vLLM 0.11 to
+    0.13, and where VLLM_FLASH_ATTN_VERSION=2 asks for it. Other attention backends are not judged.
 
     vLLM issues 31700 and 47397; its documentation's page on troubleshooting (pull request 28305).
 
@@ -157,14 +165,13 @@ def _machine(site: Site) -> str:
 
 def _case(version: str, needed: _Ptx | None, environment: Environment | None, site: Site, *, compat: bool) -> _Case:
     intent = site.intent
-    said = variables_of(environment, intent)
-    line = " ".join(intent.command)
-    flag = re.search(r"--attention-backend[= ](\S+)", line)
-    backend = (flag[1] if flag else said.get("VLLM_ATTENTION_BACKEND", "")).upper()
+    said = variables_of(environment, intent) if not _from(version, "0.15.0rc0") else {}
+    flag = stated_flag(intent.command, "attention-backend")
+    backend = (said.get("VLLM_ATTENTION_BACKEND", "") if flag is None else flag).upper()
     profile = find_profile(intent.profile or intent.model)
     configs = (site.files.config if site.files else None, profile.config if profile else None)
     pictures = next((config for config in configs if config and config.get("vision_config")), None)
-    own = "--mm-encoder-attn-backend" in line
+    own = stated_flag(intent.command, "mm-encoder-attn-backend") is not None
     return _Case(
         engine=f"{NAMES[intent.engine]} {version}",
         ptx=needed,
@@ -172,6 +179,8 @@ def _case(version: str, needed: _Ptx | None, environment: Environment | None, si
         backend=backend,
         fa2=said.get("VLLM_FLASH_ATTN_VERSION") == "2",
         pictures=pictures is not None and not own and _from(version, "0.12"),
+        blackwell=not _from(version, "0.17.0rc0"),
+        other=_other_backend(intent, [config for config in configs if config]),
         tower="" if pictures is None or own else takes_fa2_on_hopper(version, head_width(pictures)),
         compat=compat,
     )
@@ -180,6 +189,24 @@ def _case(version: str, needed: _Ptx | None, environment: Environment | None, si
 def _from(version: str, first: str) -> bool:
     found = number(version)
     return found is not None and found >= Version(first)
+
+
+def _other_backend(intent: Intent, configs: Sequence[Mapping[str, Any]]) -> str:
+    """Why vLLM may compute text with another backend than FlashAttention-2 on 12.x; "" where nothing speaks for it.
+
+    It takes no quantised KV cache and no sinks there (supports_kv_cache_dtype and supports_sink of its flash_attn.py),
+    and latent attention has backends of its own.
+    """
+    words = [word.partition("=")[0].replace("_", "-") for word in intent.command]
+    if any(word.startswith(("-ac", "--attention-config")) for word in words):
+        return "the command chooses the attention itself"
+    cache = stated_flag(intent.command, "kv-cache-dtype") or "auto"
+    if cache not in ("auto", "bfloat16", "float16", "half"):
+        return "vLLM takes another kernel for a KV cache of fewer bits"
+    kinds = {str(config.get("model_type")) for config in configs}
+    if kinds & _OWN_ATTENTION or any("kv_lora_rank" in config or "mamba" in str(config)[:9999] for config in configs):
+        return "this model has attention of another kind"
+    return ""
 
 
 def _judge(gpu: Gpu, case: _Case, site: Site) -> Judgement:
@@ -221,7 +248,11 @@ def _open(gpu: tuple[int, int], case: _Case) -> str:
         return "whether a kernel other than FlashAttention-2 needs that is open"
     if gpu < (10, 0) and not case.fa2:
         return "" if case.tower == "sure" else "which attention vLLM takes for the pictures on {gpu} is open"
-    if gpu >= (12, 0) or case.pictures or case.fa2 or case.backend:
+    if case.fa2 or (gpu >= (12, 0) and (case.pictures or case.backend)):
+        return ""
+    if gpu[0] == 12:
+        return case.other
+    if case.blackwell and (case.pictures or case.backend):
         return ""
     return "vLLM tries FlashInfer first on {gpu}, and whether this model makes it take FlashAttention-2 is open"
 

@@ -77,8 +77,8 @@ def engine_cuda(
     Measured by comparing the CUDA major of torch/version.py with the runtime that the engine's own library names in its
     headers (vLLM's _C, SGLang's common_ops). Where that was not read, with that of vLLM's wheel: its tag (+cu129) where
     it has one, else the table of its releases (the libraries in the wheels; CUDA 12 from 0.2.2 on by its release notes,
-    13 from 0.20 on). Builds of your own are judged by their files alone, and so is SGLang, whose kernels are a package
-    of their own.
+    13 from 0.20 on). Without its files nothing is red in an image or on a Jetson, which may hold another build, nor a
+    build of your own, nor SGLang, whose kernels are a package of their own.
 
     ## Fix
     The torch that this vLLM was built with, where the driver runs it; else an engine for the CUDA that the driver runs.
@@ -106,6 +106,9 @@ def engine_cuda(
         )
     elif has.major < needs and not cuda_was_read(torch):
         yield unknown(Text("of torch's CUDA only that it is {cuda} or newer is known", values), subject="torch")
+    elif has.major != needs and library is None and _may_be_another_build(version, host):
+        text = Text("an image, or a Jetson, may hold a build of {engine} {version} for another CUDA", values)
+        yield unknown(text, subject="torch")
     elif has.major == needs:
         text = Text("{engine} {version} and torch {torch} were both built for CUDA {needs}", values)
         yield ok(text, subject="torch", observed=torch.cuda, expected=f"CUDA {needs}")
@@ -119,6 +122,10 @@ def engine_cuda(
             observed=torch.cuda,
             expected=f"CUDA {needs}",
         )
+
+
+def _may_be_another_build(version: str, host: Host | None) -> bool:
+    return "+cu" not in version and host is not None and (bool(host.container) or host.tegra)
 
 
 def cuda_was_read(torch: Torch) -> bool:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+from packaging.version import Version
+
 from autoglm_doctor.api import (
     Cuda,
     Driver,
     Environment,
     Findings,
+    Fix,
     Gpu,
     Host,
     Intent,
@@ -32,8 +37,11 @@ from autoglm_doctor.domain.kernels import code_for, engine_library
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
-from autoglm_doctor.domain.wheels import capability
+from autoglm_doctor.domain.wheels import capability, number
 from autoglm_doctor.matrix import EngineRelease
+
+#: Of these GPUs no engine had code before it was measured what its wheels hold.
+_BLACKWELL = (10, 0)
 
 
 @check(
@@ -142,14 +150,25 @@ def _judge_release(one: Taken, row: EngineRelease, site: Site) -> Judgement:
         # The least that a release asks for refuses a GPU, and proves nothing for one that is newer.
         text = Text("which release of {engine} is to run is not known; {needed} is the least that one needs", values)
         return unknown(text, subject=one.subject)
-    if _version(site) and _has_code(row, seen, site) is False:
-        if _is_published_wheel(site):
+    known = _has_code(row, seen, site) if _version(site) else True
+    if known is None and (capability(seen) or (0, 0)) >= _BLACKWELL:
+        return unknown(
+            Text("whether the kernels of {engine} were made for {gpu} is not known", values), subject=one.subject
+        )
+    if known is False:
+        if _is_published_wheel(site) and not _is_newer(site):
             words = "{engine} has no code for {gpu} (compute capability {cc})"
             return _refused(one, words, values, f"code for {seen}", site)
-        text = Text("the published wheels of {engine} have no code for {gpu} (compute capability {cc})", values)
+        text = Text("no wheel of {engine} that was read has code for {gpu} (compute capability {cc})", values)
         return unknown(text, subject=one.subject)
     text = Text("{engine} has code for {gpu} (compute capability {cc}, {needed} is enough)", values)
     return ok(text, subject=one.subject, observed=seen, expected=f">={row.minimum_capability}", threshold=limit)
+
+
+def _is_newer(site: Site) -> bool:
+    """Than every release that the table knows: it may have code that none of them has."""
+    version, rows = number(_version(site)), site.matrix.engines.get(site.intent.engine, ())
+    return version is not None and bool(rows) and version > Version(rows[-1].since)
 
 
 def _has_code(row: EngineRelease, seen: str, site: Site) -> bool | None:
@@ -168,6 +187,12 @@ def _is_published_wheel(site: Site) -> bool:
     return published(_version(site)) and not strange and site.intent.engine == "vllm"
 
 
+def _changes_engine(fix: Fix, site: Site) -> bool:
+    """Not another transformers beside the engine that has no code."""
+    named = re.compile(rf"\b{site.intent.engine}(?:==|-\d)")
+    return fix.effort != "install" or any(named.search(line) for line in fix.commands)
+
+
 def _refused(
     one: Taken, words: str, values: dict[str, object], listed: str, site: Site, limit: Threshold | None = None
 ) -> Judgement:
@@ -175,7 +200,7 @@ def _refused(
     too_old = row is not None and (capability(one.gpu.compute_capability) or (0, 0)) < (
         capability(row.minimum_capability) or (0, 0)
     )
-    others = tuple(fix for fix in install_fixes(site) if fix != NEWER_GPU)
+    others = tuple(fix for fix in install_fixes(site) if fix != NEWER_GPU and _changes_engine(fix, site))
     return fail(
         Text(words, values),
         fix=(*others, NEWER_GPU) if too_old or not others else others,

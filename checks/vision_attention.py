@@ -33,6 +33,10 @@ from autoglm_doctor.profiles import find_profile
 #: From this release on vLLM takes its own FlashAttention for pictures (vllm/attention/layer.py in its wheels: 0.8.5,
 #: 0.10.2 and 0.11.0 import flash_attn, 0.12.0 does not).
 _OWN_ATTENTION = Version("0.12")
+#: Models whose tower takes flash-attn before 0.11: those that ask get_vit_attn_backend for it (vllm/model_executor/
+#: models in the wheel of 0.10.2). In 0.11 every tower does, on GPUs for which vLLM has not chosen its own.
+_TOWERS = ("glm4v", "glm4v_moe", "qwen2_vl", "qwen2_5_vl", "ernie4_5_moe_vl", "Keye", "keye")
+_EVERY_TOWER, _BLACKWELL = Version("0.11"), (10, 0)
 #: Below, vLLM does not take flash-attn for them (has_device_capability(80) in the same file).
 _AMPERE = (8, 0)
 
@@ -56,9 +60,10 @@ def vision_attention(
 ) -> Findings:
     """flash-attn, which an older vLLM computes a picture's attention with, has code for these GPUs.
 
-    Up to 0.11 vLLM takes the package flash-attn for the vision tower wherever it is installed and the GPU has 8.0 or
-    more. Wheels of flash-attn from before a GPU hold no code for it and no PTX: the start then ends in the first
-    picture that vLLM makes up to measure memory, with "no kernel image is available", although text would run.
+    Before 0.11 vLLM takes the package flash-attn for the vision tower of GLM-4V, Qwen-VL and a few more, wherever it is
+    installed and the GPU has 8.0 or more; 0.11 takes it for every tower on 10.0 and above. Wheels of flash-attn from
+    before a GPU hold no code for it and no PTX: the start then ends in the first picture that vLLM makes up to measure
+    memory, with "no kernel image is available", although text would run.
 
     Measured by reading the architectures in flash_attn_2_cuda's file, for models with a vision tower.
 
@@ -70,20 +75,30 @@ def vision_attention(
     why = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if not why and (version is None or version >= _OWN_ATTENTION):
         why = "only vLLM before 0.12 computes pictures with the package flash-attn"
-    if not why and (library is None or not _has_pictures(model_files, intent)):
-        why = "flash-attn is not installed" if library is None else "the model is not known to see pictures"
+    if not why and (library is None or not _takes_flash_attn(version, model_files, intent)):
+        why = "flash-attn is not installed" if library is None else "the model is not known to take flash-attn"
     if why or library is None:
         yield not_applicable(Text(why))
         return
     chosen = variables_of(environment, intent).get("VLLM_ATTENTION_BACKEND", "")
     for one in taken_gpus(gpus, cuda, environment, intent):
-        yield _judge(one, library, chosen, interpreter, packages)
+        if (
+            version is not None
+            and version >= _EVERY_TOWER
+            and (capability(one.gpu.compute_capability) or (0, 0)) < _BLACKWELL
+        ):
+            text = Text("vLLM takes its own attention on {gpu}", {"gpu": one.gpu.name})
+            yield not_applicable(text, subject=one.subject)
+        else:
+            yield _judge(one, library, chosen, interpreter, packages)
 
 
-def _has_pictures(files: ModelFiles | None, intent: Intent) -> bool:
+def _takes_flash_attn(version: Version | None, files: ModelFiles | None, intent: Intent) -> bool:
     profile = find_profile(intent.profile or intent.model)
     configs = (files.config if files else None, profile.config if profile else None)
-    return any(config.get("vision_config") for config in configs if config)
+    seeing = [config for config in configs if config and config.get("vision_config")]
+    every = version is not None and version >= _EVERY_TOWER
+    return any(every or config.get("model_type") in _TOWERS for config in seeing)
 
 
 def _judge(

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from autoglm_doctor.domain.conflicts import installed_version
-from autoglm_doctor.facts import Interpreter, Packages
+from autoglm_doctor.facts import Interpreter
 from autoglm_doctor.finding import Fix, Text
 
 #: The folder of the new environment, as in the other fixes that make one.
@@ -24,28 +23,41 @@ _PROGRAM = f"{FOLDER}/bin/python"
 
 #: For what is there and has to be replaced: an environment that was just made holds nothing.
 _REPLACING = ("--force-reinstall", "--no-deps", "--upgrade", "--user")
-
-#: Python packages that serve; llama.cpp is a program.
-_ENGINES = ("vllm", "sglang", "transformers")
+#: For packages that are compiled against what is there already.
+_BUILDING = "--no-build-isolation"
 
 _WORDS = (
     ": in an environment of its own, since the Python {managed_python} belongs to the system and takes no packages"
     " (Debian and Ubuntu make one with the package python3-venv)"
 )
+_REMARK = (
+    ". The Python {managed_python} belongs to the system and refuses this: make an environment of its own for the"
+    " engine and everything beside it ({managed_python} -m venv)"
+)
 
 
-def into_environment(fix: Fix, engine: str, interpreter: Interpreter | None, packages: Packages | None) -> Fix:
-    """A fix whose lines install into the deployment's Python, rewritten where that Python refuses them.
+def into_environment(fix: Fix, engine: str, interpreter: Interpreter | None) -> Fix:
+    """A fix whose lines change the deployment's Python, for one that refuses them.
 
-    The environment is empty at first, so the engine comes along; lines that only remove something fall away.
+    Lines that bring the whole engine go into a new environment, where they do the same. Others mend what is there,
+    which an empty environment has not: they stay, with what to do instead.
     """
     if interpreter is None or not interpreter.externally_managed:
         return fix
-    lines = tuple(_rewritten(fix.commands, engine, interpreter.executable, packages))
-    if lines == fix.commands:
+    found = [_install(line, interpreter.executable) for line in fix.commands]
+    if not any(found):
         return fix
-    text = Text(fix.text.template + _WORDS, {**fix.text.params, "managed_python": interpreter.executable})
+    is_whole = any(one is not None and not one.removes and _brings(engine, one.rest) for one in found)
+    lines = tuple(_rewritten(fix.commands, interpreter.executable)) if is_whole else fix.commands
+    words = _WORDS if is_whole else _REMARK
+    text = Text(fix.text.template + words, {**fix.text.params, "managed_python": interpreter.executable})
     return dataclasses.replace(fix, text=text, commands=lines)
+
+
+def _brings(engine: str, words: Sequence[str]) -> bool:
+    """The engine with all that it needs: transformers alone brings no torch."""
+    named = {_name(word) for word in words} | {_wheel(word) for word in words}
+    return engine in named and _BUILDING not in words and (engine != "transformers" or "torch" in named)
 
 
 def environment(python: str) -> tuple[str, str]:
@@ -53,7 +65,7 @@ def environment(python: str) -> tuple[str, str]:
     return _PROGRAM, shlex.join([python, "-m", "venv", FOLDER])
 
 
-def _rewritten(lines: Sequence[str], engine: str, python: str, packages: Packages | None) -> Iterator[str]:
+def _rewritten(lines: Sequence[str], python: str) -> Iterator[str]:
     is_made = False
     for line in lines:
         found = _install(line, python)
@@ -67,7 +79,7 @@ def _rewritten(lines: Sequence[str], engine: str, python: str, packages: Package
             yield shlex.join(
                 ["uv", "venv", "--python", python, FOLDER] if found.by_uv else [python, "-m", "venv", FOLDER]
             )
-            rest, is_made = _first(rest, engine, packages), True
+            rest, is_made = [word for word in rest if word not in _REPLACING], True
         head = ["uv", "pip", "install", "--python", _PROGRAM] if found.by_uv else [_PROGRAM, "-m", "pip", "install"]
         yield shlex.join([*head, *rest])
 
@@ -88,22 +100,13 @@ def _install(line: str, python: str) -> _Install | None:
     except ValueError:
         return None
     pythons, verbs = (python, "python3", "python"), ("install", "uninstall")
-    if any(word in ("&&", "||", "|") or word.endswith(";") for word in words):
+    if any(word in ("&&", "||", "|") or word.endswith(";") or "$(" in word or "`" in word for word in words):
         return None
     if words[:1] == ["uv"] and len(words) > 5:
         fits = words[1] == "pip" and words[2] in verbs and words[3] == "--python" and words[4] in pythons
         return _Install(by_uv=True, removes=words[2] == "uninstall", rest=words[5:]) if fits else None
     fits = len(words) > 4 and words[0] in pythons and words[1:3] == ["-m", "pip"] and words[3] in verbs
     return _Install(by_uv=False, removes=words[3] == "uninstall", rest=words[4:]) if fits else None
-
-
-def _first(words: Sequence[str], engine: str, packages: Packages | None) -> list[str]:
-    """What the first line installs: without what replaces, and with the engine."""
-    kept = [word for word in words if word not in _REPLACING]
-    if engine not in _ENGINES or any(engine in (_name(word), _wheel(word)) for word in kept):
-        return kept
-    there = installed_version(packages, engine) if packages else None
-    return [*kept, f"{engine}=={there}" if there else engine]
 
 
 def _name(word: str) -> str:

@@ -12,7 +12,10 @@ _KINDS = (
     ("podman", r"podman"),
     ("docker", r"docker|compose|[\w.-]+/[\w.-]+:[\w.-]+|\bNGC\b"),
 )
-_IMAGES = (("vllm", r"vllm-openai:v(\d+(?:\.\d+)+\w*)"), ("sglang", r"sglang:v(\d+(?:\.\d+)+(?:\.post\d+)?)"))
+_IMAGES = (
+    ("vllm", r"vllm-openai:v(\d+(?:\.\d+)+\w*)(?:-(cu\d{3}))?"),
+    ("sglang", r"sglang:v(\d+(?:\.\d+)+(?:\.post\d+)?)(?:-(cu\d{3}))?"),
+)
 _NAMES = (("vllm", r"\bvllm\b"), ("sglang", r"\bsglang\b"))
 
 
@@ -30,12 +33,12 @@ def kind_of(container: Any) -> str:
 
 
 def image_engine(container: Any) -> tuple[str, str]:
-    """The engine that the image is made for and its version by the tag; "" for what is not told."""
+    """The engine that the image is made for and its version by the tag, "0.15.1+cu130"; "" for what is not told."""
     said = _said(container)
     for name, pattern in _IMAGES:
         match = re.search(pattern, said, re.IGNORECASE)
         if match:
-            return name, match[1]
+            return name, match[1] + (f"+{match[2]}" if match[2] else "")
     return next(((name, "") for name, pattern in _NAMES if re.search(pattern, said, re.IGNORECASE)), ("", ""))
 
 

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from autoglm_doctor.facts import Distribution, Packages, Reading, known
 from autoglm_doctor.loose.container import image_engine
 from autoglm_doctor.loose.engine import named_engine
-from autoglm_doctor.loose.torch import torch_version
+from autoglm_doctor.loose.torch import listed_torch, torch_version
 from autoglm_doctor.loose.values import as_list, table, text, version, words
 
 
@@ -34,10 +34,12 @@ def read_packages(facts: Mapping[str, Any]) -> Reading[Packages] | None:
 
 def _stated(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and versions, the most exact statement first."""
-    torch = torch_version(facts)
+    torch = listed_torch(facts) or torch_version(facts)
     found = [("torch", torch)] if torch else []
+    engines = (named_engine(facts.get("engine")), image_engine(facts.get("container")))
+    found += [one for one in engines if "+" in one[1]]  # a build of one's own, or for another CUDA
     found += [(str(name), text(said)) for name, said in table(facts.get("packages")).items()]
-    found += [one for one in (named_engine(facts.get("engine")), image_engine(facts.get("container"))) if one[1]]
+    found += [one for one in engines if one[1]]
     named = ("vllm", "sglang", "transformers", "torchvision", "torchaudio", "triton", "numpy")
     return found + [(name, version(facts.get(name))) for name in named]
 

@@ -184,6 +184,14 @@ QWEN = ModelFiles(
 OTHER = ModelFiles(
     path="m", config={"model_type": "llava", "vision_config": {"hidden_size": 1024, "num_attention_heads": 16}}
 )
+SINKS = ModelFiles(path="m", config={"model_type": "gpt_oss"})
+LATENT = ModelFiles(path="m", config={"model_type": "deepseek_v3", "kv_lora_rank": 512})
+
+
+def served(*flags: str) -> Intent:
+    return parse_command(["vllm", "serve", NAME, *flags])
+
+
 AUTOGLM = Intent(model="zai-org/AutoGLM-Phone-9B")
 OF_550 = Driver(version="550.54.14")
 FA2 = Environment(variables={"VLLM_FLASH_ATTN_VERSION": "2"})
@@ -226,6 +234,23 @@ FA2 = Environment(variables={"VLLM_FLASH_ATTN_VERSION": "2"})
             id="pictures by another backend",
         ),
         pytest.param("0.11.2", OF_550, "10.0", {"model_files": PICTURES}, "unknown", id="B200: torch's own in 0.11"),
+        pytest.param(
+            "0.19.1", OF_570, "10.0", {"model_files": PICTURES}, "unknown", id="B200: FlashAttention-4 by then"
+        ),
+        pytest.param(
+            "0.19.1", OF_570, "9.0", {"environment": FA2}, "not_applicable", id="a variable that is read no more"
+        ),
+        pytest.param(
+            "0.19.1", OF_570, "12.0", {"intent": served("--kv-cache-dtype", "fp8")}, "unknown", id="a cache of 8 bits"
+        ),
+        pytest.param(
+            "0.19.1", OF_570, "12.0", {"intent": served("--attention_backend=FLASHINFER")}, "unknown", id="underscores"
+        ),
+        pytest.param(
+            "0.19.1", OF_570, "12.0", {"intent": served("-ac.backend", "TRITON_ATTN")}, "unknown", id="by its config"
+        ),
+        pytest.param("0.19.1", OF_570, "12.0", {"model_files": SINKS}, "unknown", id="attention with sinks"),
+        pytest.param("0.19.1", OF_570, "12.0", {"model_files": LATENT}, "unknown", id="latent attention"),
         pytest.param("0.12.0", OF_570, "8.9", {}, "not_applicable", id="RTX 4090 has compiled code"),
         pytest.param("0.12.0", OF_575, "12.0", {}, "pass", id="575 compiles PTX of 12.9"),
         pytest.param("0.11.2", OF_570, "12.0", {}, "pass", id="vLLM 0.11 has PTX of 12.8"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from autoglm_doctor.checks.driver_ptx import driver_compiles_ptx
+from autoglm_doctor.checks.engine_cuda import engine_cuda
 from autoglm_doctor.checks.engine_gpu import engine_supports_gpu
-from autoglm_doctor.facts import Distribution, Driver, Gpu, Host, KernelLibrary, Packages
+from autoglm_doctor.facts import Distribution, Driver, Gpu, Host, KernelLibrary, Packages, Torch
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
@@ -20,9 +22,23 @@ FA2 = "vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so"
 LINUX = Host(system="Linux", machine="x86_64", kernel="6.8.0")
 
 
-def library(common: str, others: str = "", *, package: str = "vllm", ptx: str = "", name: str = "") -> KernelLibrary:
-    listed, more = tuple(common.split()), tuple(others.split())
-    return KernelLibrary(package=package, name=name or NAMES[package], common=listed, others=more, ptx=ptx)
+def library(
+    common: str,
+    others: str = "",
+    *,
+    package: str = "vllm",
+    ptx: str = "",
+    name: str = "",
+    cuda_major: int | None = None,
+) -> KernelLibrary:
+    return KernelLibrary(
+        package=package,
+        name=name or NAMES[package],
+        common=tuple(common.split()),
+        others=tuple(others.split()),
+        ptx=ptx,
+        cuda_major=cuda_major,
+    )
 
 
 def card(capability: str) -> Gpu:
@@ -60,6 +76,7 @@ def of(check: Any, capability: str, version: str, kernels: Any, engine: Any = "v
         pytest.param(
             "10.3", "0.5.23", (library("sm_80 sm_100f", package="sgl-kernel"),), "sglang", "pass", id="for the family"
         ),
+        pytest.param("8.7", "0.12.0", (library("sm_80 sm_89"),), "vllm", "fail", id="an Orin runs its own code only"),
         pytest.param("8.6", "0.12.0", (library("sm_80", package="sgl-kernel"),), "vllm", "pass", id="another engine's"),
     ],
 )
@@ -97,7 +114,10 @@ def test_the_files_decide(capability: str, version: str, kernels: Any, engine: s
             "pass",
             id="GB10's code is in the wheel for Arm",
         ),
-        pytest.param("12.0", "0.4.6", "sglang", {}, "pass", id="only the lowest capability is known"),
+        pytest.param("12.0", "0.4.6", "sglang", {}, "unknown", id="a new GPU, and kernels that were not read"),
+        pytest.param("9.0", "0.4.6", "sglang", {}, "pass", id="only the lowest capability is known"),
+        pytest.param("13.0", "0.99.0", "vllm", {}, "unknown", id="a release that is newer than the table"),
+        pytest.param("12.0", "0.6.3", "vllm", {}, "unknown", id="an old release and a new GPU"),
     ],
 )
 def test_without_the_files_the_published_wheel_decides(
@@ -152,6 +172,35 @@ def test_ptx_in_the_files(
     driver: Driver, capability: str, version: str, kernels: Any, engine: str, status: str
 ) -> None:
     found = of(driver_compiles_ptx, capability, version, kernels, engine, driver=driver)
+    assert found.status == status
+    if status == "fail":
+        assert found.fixes
+
+
+IMAGE = Host(system="Linux", machine="x86_64", kernel="6.8.0", container="docker")
+FOR_13 = KernelLibrary(
+    package="sgl-kernel", name="sgl_kernel/sm100/common_ops.abi3.so", common=("sm_80",), cuda_major=13
+)
+
+
+@pytest.mark.parametrize(
+    ("version", "engine", "kernels", "more", "status"),
+    [
+        pytest.param("0.15.1", "vllm", None, {}, "fail", id="a wheel for CUDA 12 beside a torch for 13"),
+        pytest.param("0.15.1", "vllm", None, {"host": IMAGE}, "unknown", id="an image may hold another build"),
+        pytest.param("0.15.1+cu130", "vllm", None, {"host": IMAGE}, "pass", id="an image that says which"),
+        pytest.param("0.15.1+source", "vllm", None, {}, "unknown", id="a build of one's own"),
+        pytest.param("0.5.9", "sglang", None, {}, "not_applicable", id="SGLang whose kernels were not read"),
+        pytest.param("0.5.9", "sglang", (FOR_13,), {}, "pass", id="kernels of another index under the same version"),
+        pytest.param("0.5.9", "sglang", (replace(FOR_13, cuda_major=12),), {}, "fail", id="kernels for CUDA 12"),
+        pytest.param(
+            "0.15.1", "vllm", (library("sm_80", cuda_major=13),), {"host": IMAGE}, "pass", id="the files of an image"
+        ),
+    ],
+)
+def test_the_cuda_of_the_engine(version: str, engine: str, kernels: Any, more: dict[str, Any], status: str) -> None:
+    given = {"torch": Torch(version="2.9.1+cu130", cuda="13.0", location="/t"), **more}
+    found = of(engine_cuda, "9.0", version, kernels, engine, **given)
     assert found.status == status
     if status == "fail":
         assert found.fixes

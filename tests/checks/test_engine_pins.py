@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.engine_pins import engine_pins
-from autoglm_doctor.facts import Distribution, Packages
+from autoglm_doctor.facts import Distribution, Environment, Packages, Torch
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
 from tests.checks.package_cases import installed
@@ -59,6 +59,33 @@ CASES = [
     pytest.param("sglang", {"sglang": "0.4.3", "transformers": "4.49.0"}, [], id="an SGLang without that import"),
 ]
 
+OWN = {"engine": "vllm", "packages": installed(vllm="0.16.0+mine", transformers="5.1.0")}
+
+
+def test_a_known_pair_of_published_builds_alone() -> None:
+    published = {**OWN, "packages": installed(vllm="0.16.0", transformers="5.1.0")}
+    found = {}
+    for name, given in {"own": OWN, "published": published}.items():
+        intent = Intent(model="m", engine="vllm")
+        found[name] = [one.status for one in judge(engine_pins, packages=given["packages"], intent=intent)]
+    assert found == {"own": ["not_applicable"], "published": ["fail"]}
+
+
+@pytest.mark.parametrize(
+    ("vllm", "transformers", "status"),
+    [
+        pytest.param("0.4.2", "4.57.1", "not_applicable", id="more than a year later, and no bound from above"),
+        pytest.param("0.4.2", "4.43.0", "pass", id="of the same year"),
+        pytest.param("0.4.2", "4.39.0", "fail", id="below the bound"),
+        pytest.param("0.12.0", "4.57.6", "pass", id="within both bounds"),
+    ],
+)
+def test_a_bound_from_below_alone(vllm: str, transformers: str, status: str) -> None:
+    there = installed(vllm=vllm, transformers=transformers)
+    (finding,) = judge(engine_pins, packages=there, intent=Intent(model="m", engine="vllm"))
+    assert finding.status == status
+
+
 #: Pairs that some models meet.
 MODELS = [
     pytest.param("Qwen/Qwen2.5-VL-7B-Instruct", {"vllm": "0.7.2", "transformers": "4.49.0"}, True, id="Qwen2.5-VL"),
@@ -102,3 +129,72 @@ def test_metadata_that_was_read_is_left_to_pkg001() -> None:
     others = installed(torch="2.8.0", transformers="4.40.0").distributions
     (finding,) = judge(engine_pins, packages=Packages(distributions=(engine, *others)))
     assert finding.status == "not_applicable"
+
+
+#: SGLang, its kernels, the oldest that it starts with where these are older.
+KERNELS = [
+    pytest.param("0.4.9.post2", "sgl-kernel", "0.2.4", "0.2.5", id="older than it asks for"),
+    pytest.param("0.4.6.post1", "sgl-kernel", "0.0.9.post2", "0.1.0", id="the first that asks"),
+    pytest.param("0.5.3", "sgl-kernel", "0.3.13", "0.3.14", id="it asks for less than it pins"),
+    pytest.param("0.5.11", "sglang-kernel", "0.4.1", "0.4.2", id="by the new name"),
+    pytest.param("0.5.5", "sgl-kernel", "0.3.15+cu130", "0.3.16.post5", id="the project's own wheel"),
+    pytest.param("0.4.9.post2", "sgl-kernel", "0.2.5", "", id="as pinned"),
+    pytest.param("0.4.9.post2", "sgl-kernel", "0.2.8", "", id="newer"),
+    pytest.param("0.5.3", "sgl-kernel", "0.3.14", "", id="older than the pin, and enough"),
+    pytest.param("0.5.23", "sglang-kernel", "0.4.9", "", id="the same today"),
+    pytest.param("0.4.6", "sgl-kernel", "0.0.9", "", id="an SGLang that does not ask"),
+    pytest.param("0.4.9.post2", "sgl-kernel", "0.2.4+g1a2b3c4", "", id="kernels of one's own"),
+    pytest.param("0.4.9.post3.dev1", "sgl-kernel", "0.2.4", "", id="a development version"),
+    pytest.param("0.4.9.post2+local", "sgl-kernel", "0.2.4", "", id="an SGLang of one's own"),
+    pytest.param("0.99.0", "sglang-kernel", "0.4.1", "", id="newer than the table"),
+]
+
+
+@pytest.mark.parametrize(("sglang", "name", "kernels", "least"), KERNELS)
+def test_the_oldest_kernels(sglang: str, name: str, kernels: str, least: str) -> None:
+    there = installed(sglang=sglang, **{name.replace("-", "_"): kernels})
+    found = [f for f in judge(engine_pins, packages=there, intent=Intent(model="m", engine="sglang")) if f.fixes]
+    assert [(f.status, f.cause, f.expected) for f in found] == [
+        ("fail", "EXTENSION_ABI_MISMATCH", f">={least}")
+    ] * bool(least)
+
+
+QUIET: dict[str, dict[str, Any]] = {
+    "the variable": {"environment": Environment(variables={"SGLANG_SKIP_SGL_KERNEL_VERSION_CHECK": "1"})},
+    "torch for the CPU": {"torch": Torch(version="2.8.0+cpu")},
+    "torch for ROCm": {"torch": Torch(version="2.8.0+rocm6.4", hip="6.4")},
+    "a server on the CPU": {"intent": Intent(model="m", engine="sglang", device="cpu")},
+    "another engine": {"intent": Intent(model="m", engine="vllm")},
+    "an editable one": {
+        "packages": Packages(
+            distributions=(
+                Distribution(name="sglang", version="0.5.5"),
+                Distribution(name="sgl-kernel", version="0.3.15", editable=True),
+            )
+        )
+    },
+    "metadata that was read": {
+        "packages": Packages(
+            distributions=(
+                Distribution(name="sglang", version="0.5.5", requires=("sgl-kernel==0.3.16.post5",)),
+                Distribution(name="sgl-kernel", version="0.3.15"),
+            )
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in QUIET.items()])
+def test_kernels_that_nobody_asks_for(given: dict[str, Any]) -> None:
+    old: dict[str, Any] = {
+        "packages": installed(sglang="0.5.5", sgl_kernel="0.3.15"),
+        "intent": Intent(model="m", engine="sglang"),
+    }
+    assert not [f for f in judge(engine_pins, **{**old, **given}) if f.fixes]
+    assert [f for f in judge(engine_pins, **old) if f.fixes]
+
+
+def test_the_torch_of_an_engine_comes_first() -> None:
+    there = installed(vllm="0.10.0", torch="2.6.0", transformers="4.51.3")
+    found = judge(engine_pins, packages=there, intent=Intent(model="m", engine="vllm"))
+    assert [f.cause for f in found] == ["VLLM_TORCH_MISMATCH", "TRANSFORMERS_TOO_OLD_FOR_ENGINE"]

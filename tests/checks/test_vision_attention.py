@@ -22,6 +22,7 @@ from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
 
 PICTURES = ModelFiles(path="/m", config={"model_type": "glm4v", "vision_config": {"depth": 24}})
+GEMMA = ModelFiles(path="/m", config={"model_type": "gemma3", "vision_config": {"hidden_size": 1152}})
 TEXT = ModelFiles(path="/m", config={"model_type": "glm4"})
 CHOSEN = Environment(variables={"VLLM_ATTENTION_BACKEND": "XFORMERS"})
 
@@ -53,6 +54,9 @@ def of(capability: str, version: str, kernels: Any, files: ModelFiles | None = P
     [
         pytest.param("12.0", "0.10.2", OLD, {}, "fail", id="an RTX 5090 and a flash-attn from before it"),
         pytest.param("12.0", "0.11.2", OLD, {}, "fail", id="the last vLLM that takes it"),
+        pytest.param("9.0", "0.11.2", flash("sm_80"), {}, "not_applicable", id="0.11 takes its own on Hopper"),
+        pytest.param("12.0", "0.10.2", OLD, {"files": GEMMA}, "not_applicable", id="a tower that asks for nothing"),
+        pytest.param("12.0", "0.11.2", OLD, {"files": GEMMA}, "fail", id="every tower in 0.11"),
         pytest.param("12.0", "0.12.0", OLD, {}, "not_applicable", id="vLLM's own attention"),
         pytest.param("12.0", "0.10.2", flash("sm_80 sm_120"), {}, "pass", id="a flash-attn for it"),
         pytest.param("12.0", "0.10.2", flash("sm_80 compute_90"), {}, "pass", id="PTX"),

@@ -79,9 +79,15 @@ def suits(one: Library, release: Release, place: Place, model: Model, *, prerele
         return False
     if release.transformers and not allows(release.transformers, one.version):
         return False
+    if any(allows(bad, one.version) for bad, models in release.bad_transformers if _concerns(models, model)):
+        return False
     if place.python and one.python and not allows(one.python, f"{place.python}.99"):
         return False
     return not older(one.version, model.transformers)
+
+
+def _concerns(models: str, model: Model) -> bool:
+    return models == "" or (models == "multimodal" and model.pictures) or model.model_type in models.split()
 
 
 def _no_library(release: Release, model: Model) -> Text:

@@ -48,6 +48,7 @@ class Release:
     architectures: tuple[str, ...] = ()  # capabilities with code in its binaries, on x86-64; (): not known
     architectures_arm: tuple[str, ...] = ()  # the same on aarch64
     ptx_driver: str = ""  # GPUs from 10.0 on compile a part at run time, and need this driver branch for it
+    bad_transformers: tuple[tuple[str, str], ...] = ()  # ranges known to fail, and the model types: "" for all
     companions: Mapping[str, str] = field(default_factory=dict)  # torchvision and the like, exact
     tag: str = ""  # "cu129": a build that the default index has not
     wheel: str = ""  # the address of that build, on the project's own release page

@@ -11,6 +11,7 @@ from autoglm_doctor.domain.resolve.releases import Library, Model, Release, Shel
 from autoglm_doctor.domain.vision_attention import head_width
 from autoglm_doctor.matrix import EngineBuild, EngineRelease, Matrix
 from autoglm_doctor.matrix import Release as LibraryRow
+from autoglm_doctor.matrix.numbers import within
 
 #: What can be asked for; transformers serves nobody by itself, and runs wherever torch does.
 ENGINES = ("vllm", "sglang", "transformers")
@@ -62,9 +63,25 @@ def _release(matrix: Matrix, engine: str, row: EngineRelease) -> Release:
         cuda=cuda if cuda.split(".")[0] == str(major) else str(major),
         minimum_driver=minimum.minimum_driver if minimum else "",
         minimum_capability=row.minimum_capability,
-        architectures=tuple(row.sass.split()),
+        architectures=tuple(row.sass.split()) or _of_its_torch(matrix, row),
         architectures_arm=tuple(row.sass_aarch64.split()),
         ptx_driver=matrix.branch_for_cuda(matrix.ptx_cuda(row.fa2_ptx)) if row.fa2_ptx else "",
+        bad_transformers=_bad_transformers(matrix, engine, row.since),
+    )
+
+
+def _of_its_torch(matrix: Matrix, row: EngineRelease) -> tuple[str, ...]:
+    """What the default build of its torch has compiled code for, where the engine's own was not read."""
+    build = matrix.torch_build(row.torch) if row.torch else None
+    return build.sass if build is not None and build.ptx == "none" else ()
+
+
+def _bad_transformers(matrix: Matrix, engine: str, version: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of the table that are this release with a transformers, and nothing else."""
+    return tuple(
+        (row.packages["transformers"], row.models)
+        for row in matrix.known_pairs
+        if set(row.packages) == {engine, "transformers"} and within(version, row.packages[engine])
     )
 
 
