@@ -27,7 +27,13 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.engine_cuda import cuda_was_read
 from autoglm_doctor.checks.engine_pins import as_specifier, requires, takes
 from autoglm_doctor.checks.extensions import is_wheel_of_torch
-from autoglm_doctor.domain.compiled import bitsandbytes_for, bitsandbytes_lacks, codec_for, codec_torches
+from autoglm_doctor.domain.compiled import (
+    bitsandbytes_for,
+    bitsandbytes_lacks,
+    codec_for,
+    codec_torches,
+    is_stated,
+)
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import variables_of
 from autoglm_doctor.domain.published import published
@@ -66,6 +72,8 @@ def torch_companions(
     judged here only where no more than the version of torch is known. Yellow, since a server for pictures and text need
     not import them; torchvision is red: transformers' image processors do.
 
+    One more is known to fail: bitsandbytes before 0.45.1 imports triton.ops, which triton 3.2 (torch 2.6) removed.
+
     ## Fix
     The release that belongs to this torch, in one line with the torch.
     """
@@ -77,7 +85,7 @@ def torch_companions(
     found += [] if torch else [*_vision(version, packages, interpreter, matrix)]
     found += [one for name in LIBRARIES for one in _library(name, version, packages, interpreter, matrix)]
     on_x86 = host is None or (host.system == "Linux" and host.machine != "aarch64")
-    found += _codec(version, packages, interpreter) if on_x86 else []
+    found += _triton_ops(version, packages, interpreter, host, matrix)
     if torch and on_x86 and not variables_of(environment, intent).get("BNB_CUDA_VERSION"):
         found += _bitsandbytes(torch, packages, interpreter, matrix)
     yield from found
@@ -183,6 +191,35 @@ def _bitsandbytes(torch: Torch, packages: Packages, python: Interpreter | None, 
         observed=there,
         expected=f"CUDA {newest}",
     )
+
+
+def _triton_ops(
+    version: str, packages: Packages, python: Interpreter | None, host: Host | None, matrix: Matrix
+) -> Iterator[Judgement]:
+    """bitsandbytes and the triton that is here, or that came with the torch of a list that need not name it."""
+    there, triton = installed_version(packages, "bitsandbytes"), _triton(version, packages, host, matrix)
+    if not there or number(there) is None or not triton or number(triton) is None:
+        return
+    rows = matrix.bad_pairs({"bitsandbytes": there, "triton": triton})
+    for row in (row for row in rows if set(row.packages) == {"bitsandbytes", "triton"}):
+        values = {"there": there, "triton": triton, "what": row.what}
+        yield warn(
+            Text("bitsandbytes {there} does not go with triton {triton}: {what}", values),
+            cause="EXTENSION_ABI_MISMATCH",
+            fix=_fix([row.instead], packages, python),
+            subject="bitsandbytes",
+            observed=there,
+            expected=row.instead,
+        )
+
+
+def _triton(version: str, packages: Packages, host: Host | None, matrix: Matrix) -> str:
+    there = installed_version(packages, "triton") or installed_version(packages, "triton-windows")
+    on_linux = installed_version(packages, "vllm") is not None if host is None else host.system == "Linux"
+    if there or not is_stated(packages) or not on_linux or (host and host.machine == "aarch64") or "+cpu" in version:
+        return there or ""
+    row = matrix.torch_release(version)
+    return row.triton.lstrip("~=") if row else ""
 
 
 def _fits_all(release: str, torch: Torch, matrix: Matrix) -> bool:

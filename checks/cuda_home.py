@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from packaging.utils import canonicalize_name
 
 from autoglm_doctor.api import (
@@ -30,6 +32,12 @@ from autoglm_doctor.domain.model import model_config
 #: flashinfer/jit/cpp_ext.py).
 NAMES = ("CUDA_HOME", "CUDA_PATH")
 
+#: Words with which people and tools say that it is not set.
+_NOTHING = re.compile(r"none|n/?a|nil|null|no|not\b.*|unset|undefined|empty|false|unknown|missing|-+", re.IGNORECASE)
+
+#: WSL shows the variables of Windows, whose installer sets CUDA_PATH; what compiles in Linux has another toolkit.
+_OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
+
 
 @check("PKG017", "cuda-home-is-a-folder", cause="CUDA_HOME_INVALID", explained_by=("HST001", "ENG001"))
 def cuda_home_is_a_folder(
@@ -50,17 +58,22 @@ def cuda_home_is_a_folder(
     begin at the root, the answer depends on the folder that the compilation runs in.
 
     Judged is the form of the value: a colon between paths or at an end, or a path that does not begin with "/". Red
-    where the engine is known to compile at its start (see PKG008), yellow elsewhere. Not judged on Windows.
+    where the engine is known to compile at its start (see PKG008), yellow elsewhere. Not judged on Windows, nor where
+    the value is a path of Windows, as under WSL.
 
     ## Fix
     Set it to the folder of the toolkit, or unset it.
     """
     variables = variables_of(environment, intent)
-    name = next((one for one in NAMES if variables.get(one, "").strip()), "")
-    value = variables.get(name, "").strip().strip("\"'")
+    values = {one: variables.get(one, "").strip().strip("\"'") for one in NAMES}
+    name = next((one for one in NAMES if values[one] and not _NOTHING.fullmatch(values[one])), "")
+    value = values.get(name, "")
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if why_not or not name or (host is not None and host.system != "Linux"):
         yield not_applicable(Text(why_not or "no variable names a CUDA toolkit"))
+        return
+    if _OF_WINDOWS.match(value):
+        yield not_applicable(Text("{name} names a folder of Windows", {"name": name}))
         return
     said = {"name": name, "value": value[:120]}
     if not _is_wrong(value):

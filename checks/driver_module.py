@@ -9,6 +9,7 @@ from autoglm_doctor.api import (
     Gpu,
     Host,
     Intent,
+    Matrix,
     Text,
     Threshold,
     TorchRun,
@@ -18,6 +19,7 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
+from autoglm_doctor.domain.system_packages import module_lines
 from autoglm_doctor.domain.wheels import capability
 
 #: NVIDIA's driver installation guide, "Kernel Modules": the open module is only for GPUs from Turing on, and those
@@ -29,7 +31,12 @@ _SOURCE = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/ke
 
 @check("DRV007", "kernel-module-flavour", cause="KERNEL_MODULE_FLAVOUR_WRONG", explained_by=("DRV001", "DRV004"))
 def kernel_module_flavour(
-    driver: Driver, gpus: tuple[Gpu, ...] | None, torch_run: TorchRun | None, host: Host | None, intent: Intent
+    driver: Driver,
+    gpus: tuple[Gpu, ...] | None,
+    torch_run: TorchRun | None,
+    host: Host | None,
+    intent: Intent,
+    matrix: Matrix,
 ) -> Findings:
     """The NVIDIA kernel module is of the flavour, open or proprietary, that the GPU needs.
 
@@ -41,7 +48,7 @@ def kernel_module_flavour(
     torch has its module. WSL and a Jetson, whose modules are others, are not judged.
 
     ## Fix
-    The other flavour of the same driver, then a reboot.
+    The other flavour, of the newest branch that still drives the GPU, then a reboot.
     """
     if intent.device == "cpu" or (host is not None and (host.wsl or host.tegra or host.system != "Linux")):
         yield not_applicable(Text("no NVIDIA kernel module of either flavour is in use here"))
@@ -65,7 +72,7 @@ def kernel_module_flavour(
                 "{gpu} needs the {wants} kernel module; the {has} one is installed",
                 {"gpu": gpu.name, "wants": wants, "has": has},
             ),
-            fix=_other(wants),
+            fix=_other(wants, matrix.last_branch_for(gpu.compute_capability), host),
             subject=f"gpu:{gpu.index}",
             observed=has,
             expected=wants,
@@ -77,14 +84,15 @@ def _is_wrong(has: tuple[int, int], *, is_open: bool) -> bool:
     return has < FIRST_OPEN if is_open else has >= ONLY_OPEN
 
 
-def _other(wants: str) -> Fix:
-    package = "nvidia-open" if wants == "open" else "cuda-drivers"
+def _other(wants: str, branch: str, host: Host | None) -> Fix:
+    """`branch`: the last one for this GPU, where later ones have dropped it."""
+    lines, family = module_lines(host, is_open=wants == "open", branch=branch)
+    words = "install the {wants} kernel module from NVIDIA's repository (here: for {family}), and reboot"
+    if host is not None and host.container:
+        words = "on the host of this container, " + words
     return Fix(
-        text=Text(
-            "install the {wants} kernel module (here: NVIDIA's repository for Debian and Ubuntu), and reboot",
-            {"wants": wants},
-        ),
-        commands=("cat /proc/driver/nvidia/version", f"sudo apt install {package}", "sudo reboot"),
+        text=Text(words, {"wants": wants, "family": family}),
+        commands=("cat /proc/driver/nvidia/version", *lines, "sudo reboot"),
         effort="reboot",
         needs_root=True,
         reboot=True,

@@ -13,6 +13,7 @@ from autoglm_doctor.api import (
     Driver,
     Environment,
     Findings,
+    Fix,
     Gpu,
     Host,
     Intent,
@@ -23,14 +24,16 @@ from autoglm_doctor.api import (
     Packages,
     Text,
     Threshold,
+    Torch,
     check,
     fail,
     not_applicable,
     ok,
 )
 from autoglm_doctor.checks.engine import NAMES, model_type
-from autoglm_doctor.domain.conflicts import excluded_by_name, installed_version, too_new
-from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.compiled import SKIPPABLE_FROM, least_kernels
+from autoglm_doctor.domain.conflicts import excluded_by_name, install_line, installed_version, too_new
+from autoglm_doctor.domain.deployment import gpus_of, variables_of
 from autoglm_doctor.domain.published import PUBLISHED
 from autoglm_doctor.domain.published import published as published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
@@ -38,6 +41,7 @@ from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import line, number
 from autoglm_doctor.matrix import EngineRelease
 
+_SKIP = "SGLANG_SKIP_SGL_KERNEL_VERSION_CHECK"
 #: What is the root of a wrong transformers, whatever is wrong with it.
 _ROOTS = ("PYT001", "ENG001", "ENG003", "PKG001", "PKG002")
 
@@ -64,20 +68,24 @@ def engine_pins(
     environment: Environment | None,
     host: Host | None,
     model_files: ModelFiles | None,
+    torch: Torch | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
-    """The engine takes this transformers and this torch.
+    """The engine takes this transformers, this torch and these kernels.
 
     vLLM is compiled against one release of torch and ends with "undefined symbol" on another. Both engines use the
     insides of transformers: a release that is too new ends with an ImportError, an AttributeError or a KeyError. Some
-    releases do not say so in their metadata.
+    releases do not say so in their metadata. SGLang asks at its start how old its kernels are ("sgl-kernel is installed
+    with version 0.2.4, which is less than the minimum required version 0.2.5") and ends.
 
     Measured by comparing the installed versions with the table of the engine's releases (Requires-Dist of their
     wheels on PyPI) and with the pairs that are known to fail. Where the metadata of the installed engine was read,
     PKG001 compares that, and only the known pairs are left. A pin to one release admits its whole line (4.57.1 stands
     for 4.57.x). A development version counts as refused only where the releases before and after it refuse as well;
-    torch is judged for published wheels of vLLM alone, since other builds may be made for another one.
+    torch is judged for published wheels of vLLM alone, since other builds may be made for another one, and the known
+    pairs for published ones. A bound from below alone says nothing of a release that came more than a year later.
+    The oldest kernels were read in the wheels of SGLang 0.4.6.post1 to 0.5.23.
 
     ## Fix
     The one package that has to change where the engine runs here; else the newest set that does, by `resolve`.
@@ -89,7 +97,9 @@ def engine_pins(
         return
     taken = gpus_of(gpus, cuda, environment, intent)
     site = Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)
-    found = [judged for package in ("transformers", "torch") for judged in _judge(package, version, packages, site)]
+    found = [judged for package in ("torch", "transformers") for judged in _judge(package, version, packages, site)]
+    if intent.engine == "sglang" and intent.device == "cuda" and not (torch and torch.cuda is None):
+        found += _kernels(version, variables_of(environment, intent).get(_SKIP, ""), packages, site)
     yield from found
     if not found:
         yield not_applicable(Text("{engine} {version}: nothing to compare here", {"engine": name, "version": version}))
@@ -123,6 +133,10 @@ def _judge(package: str, version: str, packages: Packages, site: Site) -> Iterat
     }
     if not wanted[0]:
         return
+    if len(refused) < len(wanted) and site.matrix.is_untried(rows[0], package, installed):
+        text = Text("{engine} {version} states no upper bound: {name} {installed} is more than a year newer", values)
+        yield not_applicable(text, subject=package)
+        return
     if len(refused) < len(wanted):
         text = Text("{engine} {version} takes {name} {installed}", values)
         yield ok(text, subject=package, observed=installed, expected=wanted[0])
@@ -140,9 +154,40 @@ def _judge(package: str, version: str, packages: Packages, site: Site) -> Iterat
     )
 
 
+def _kernels(version: str, skip: str, packages: Packages, site: Site) -> Iterator[Judgement]:
+    """SGLang's question of its start. Where its metadata was read, PKG001 compares what it pins."""
+    row, found = site.matrix.engine_release("sglang", version), number(version)
+    name, _, pinned = row.kernel.partition(" ") if row else ("", "", "")
+    there = next((one for one in packages.distributions if one.name.lower().replace("_", "-") == name), None)
+    if row is None or found is None or there is None or there.editable or number(row.since) != Version(found.public):
+        return
+    has, least = number(there.version), number(least_kernels(found.public, pinned))
+    if has is None or least is None or has.is_prerelease or not published(there.version) or not published(version):
+        return
+    if requires(packages, "sglang", name) or (skip and found >= SKIPPABLE_FROM) or Version(has.public) >= least:
+        return
+    values = {"version": version, "name": name, "least": str(least), "there": there.version}
+    yield fail(
+        Text("SGLang {version} does not start with {name} {there}: it asks for {least}", values),
+        cause="EXTENSION_ABI_MISMATCH",
+        explained_by=_ROOTS,
+        fix=Fix(
+            text=Text("install the kernels that SGLang {version} pins", values),
+            commands=(install_line(site.python, [f"sglang=={found.public}", f"{name}=={pinned}"], packages),),
+            effort="install",
+        ),
+        subject=name,
+        observed=there.version,
+        expected=f">={least}",
+        threshold=Threshold(value=str(least), unit="version", source=f"srt/entrypoints/engine.py of SGLang {version}"),
+    )
+
+
 def _known_pair(package: str, installed: str, version: str, site: Site) -> Judgement | None:
     """A pair of this engine and this package that is known to fail, whatever the metadata says."""
     both, kind = {site.intent.engine: version, package: installed}, _kind(site)
+    if any(_is_own_build(one) for one in both.values()):
+        return None
     # A development version between two releases is judged by both of them, see `_rows`.
     dev = (number(version) or Version("0")).is_devrelease
     row = next((row for row in site.matrix.bad_pairs(both, kind) if set(row.packages) == set(both) and not dev), None)
@@ -181,11 +226,17 @@ def _rows(version: str, site: Site) -> tuple[EngineRelease, ...]:
     """The release itself; of a development version those around it; () for a build whose number says nothing."""
     found, rows = number(version), site.matrix.all_engines[site.intent.engine]
     row = site.matrix.engine_release(site.intent.engine, version)
-    if found is None or row is None or (found.local and PUBLISHED.fullmatch(found.local) is None):
+    if found is None or row is None or _is_own_build(version):
         return ()
     if not found.is_prerelease:
         return (row,)
     return (row, *rows[rows.index(row) + 1 :][:1])
+
+
+def _is_own_build(version: str) -> bool:
+    """A build of one's own or of a vendor, with changes that its number does not tell."""
+    local = (number(version) or Version("0")).local
+    return local is not None and PUBLISHED.fullmatch(local) is None
 
 
 def _bound(version: str, torch: str) -> bool:

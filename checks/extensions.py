@@ -13,6 +13,7 @@ from autoglm_doctor.api import (
     Fix,
     Gpu,
     Host,
+    Intent,
     Interpreter,
     Matrix,
     Packages,
@@ -26,7 +27,7 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.engine_cuda import cuda_was_read
 from autoglm_doctor.checks.engine_pins import requires
 from autoglm_doctor.domain.compiled import KERNELS, kernel_torches
-from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.conflicts import install_line, installed_version, remove_line
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import capabilities, line, number
 
@@ -40,6 +41,8 @@ _CUDA = re.compile(r"cu(\d{2})\d{0,2}(?!\d)")
 _TORCH = re.compile(r"(?:torch|pt)(\d)\.?(\d{1,2})(?!\d)")
 _ABI = re.compile(r"cxx11abi(true|false)", re.IGNORECASE)
 _BLACKWELL = (10, 0)
+#: GPUs of Arm machines, for which PyPI had no kernels: Grace's, and those of Jetson.
+_OF_ARM = re.compile(r"\bG[HB]\d{2,3}\b|\bjetson\b|\borin\b|\bthor\b|\bspark\b", re.IGNORECASE)
 
 
 @check(
@@ -54,6 +57,7 @@ def extensions_match(
     interpreter: Interpreter | None,
     host: Host | None,
     gpus: tuple[Gpu, ...] | None,
+    intent: Intent,
     matrix: Matrix,
 ) -> Findings:
     """Compiled packages were built for this torch.
@@ -64,8 +68,10 @@ def extensions_match(
     Measured by what their local versions say (2.5.5+cu118torch2.2cxx11abiTRUE) against torch/version.py, and for the
     ABI against the table of torch's wheels on PyPI (TorchConfig.cmake in them: the new one from 2.7 on). SGLang's
     kernels say nothing, nor does their metadata before 0.4.7: of PyPI's wheels for x86-64 we read which symbols they
-    ask for, and which lines of torch have them. Another package without such a mark, an editable one, or a torch that
-    nobody published, is not judged: their libraries would have to be loaded.
+    ask for, and which lines of torch have them. They are judged for SGLang alone, and not where the project's own
+    wheel for another CUDA may be here, which bears the same version: with a torch for CUDA 13 before 0.4.2, and before
+    0.3.0 with one for CUDA 12.8, on Blackwell, or where the GPUs are not known. Another package without such a mark,
+    an editable one, or a torch that nobody published, is not judged: their libraries would have to be loaded.
 
     ## Fix
     The same package again, for the torch that is here. Its project's page of releases has one file for each torch. Of
@@ -77,9 +83,10 @@ def extensions_match(
         return
     cuda = (torch.cuda if torch and cuda_was_read(torch) else None) or _tag_cuda(version or "")
     is_wheel = is_wheel_of_torch(version or "", packages)
-    found = {one: list(_faults(one, version, cuda, is_wheel, matrix)) for one in _marked(packages)} if version else {}
-    for one in _kernels(packages, host) if version and is_wheel else ():
-        known = kernel_torches(one.version, version or "", any(c >= _BLACKWELL for c in capabilities(gpus)))
+    marked = {one: _faults(one, version or "", cuda, is_wheel, matrix) for one in _marked(packages)}
+    found = {one: faults for one, faults in marked.items() if faults is not None}
+    for one in _kernels(packages, host, gpus) if is_wheel and intent.engine == "sglang" else ():
+        known = kernel_torches(one.version, version or "", cuda, older_cards=_are_older(gpus))
         found |= {one: [] if line(version or "") in known else ["torch " + " or ".join(known)]} if known else {}
     if not found or version is None:
         yield not_applicable(Text("no compiled package here says for which torch it was built"))
@@ -104,14 +111,22 @@ def _marked(packages: Packages) -> list[Distribution]:
     return [one for one in packages.distributions if canonicalize_name(one.name) in EXTENSIONS and _marks(one)]
 
 
-def _kernels(packages: Packages, host: Host | None) -> list[Distribution]:
+def _kernels(packages: Packages, host: Host | None, gpus: tuple[Gpu, ...] | None) -> list[Distribution]:
     """SGLang's kernels as PyPI has them for x86-64, whose metadata does not speak of torch: else PKG001 compares it."""
     if host is not None and (host.machine == "aarch64" or host.system != "Linux"):
+        return []
+    if not (host and host.machine) and any(_OF_ARM.search(gpu.name) for gpu in gpus or ()):
         return []
     found = [one for one in packages.distributions if canonicalize_name(one.name) in KERNELS]
     torch = next((one for one in packages.distributions if one.name.lower() == "torch"), None)
     own = bool(torch and torch.editable)
     return [one for one in found if not own and not one.editable and not requires(packages, one.name.lower(), "torch")]
+
+
+def _are_older(gpus: tuple[Gpu, ...] | None) -> bool:
+    """Every GPU is known, and none is of Blackwell."""
+    known = capabilities(gpus)
+    return bool(known) and len(known) == len(gpus or ()) and known[-1] < _BLACKWELL
 
 
 def _with_cuda(version: str, cuda: str, torch: Torch | None, said: str, matrix: Matrix) -> str:
@@ -144,19 +159,24 @@ def is_wheel_of_torch(version: str, packages: Packages) -> bool:
     return "+" in version or not lines or any(text.startswith("nvidia-") for text in lines)
 
 
-def _faults(one: Distribution, version: str, cuda: str, is_wheel: bool, matrix: Matrix) -> Iterator[str]:
-    local, found = _marks(one), number(version)
+def _faults(one: Distribution, version: str, cuda: str, is_wheel: bool, matrix: Matrix) -> list[str] | None:
+    """What it was built for and this torch is not; None where nothing could be compared."""
+    compared = list(_compared(one, version, cuda, is_wheel, matrix)) if number(version) else []
+    return [said for said, fits in compared if not fits] if compared else None
+
+
+def _compared(one: Distribution, version: str, cuda: str, is_wheel: bool, matrix: Matrix) -> Iterator[tuple[str, bool]]:
+    """What it was built for, and whether this torch is that."""
+    local = _marks(one)
     built, toolkit, abi = _TORCH.search(local), _CUDA.search(local), _ABI.search(local)
-    if found is None:
-        return
-    if built and f"{built[1]}.{built[2]}" != line(version):
-        yield f"torch {built[1]}.{built[2]}"
-    if toolkit and cuda and int(toolkit[1]) != int(cuda.split(".")[0]):
-        yield f"CUDA {toolkit[1]}"
+    if built:
+        yield f"torch {built[1]}.{built[2]}", f"{built[1]}.{built[2]}" == line(version)
+    if toolkit and cuda:
+        yield f"CUDA {toolkit[1]}", int(toolkit[1]) == int(cuda.split(".")[0])
     # Of torch 2.6 one build (cu126) has the new ABI and the others the old one.
     has = matrix.torch_cxx11_abi(version) if is_wheel and line(version) != "2.6" else None
-    if abi and has is not None and (abi[1].lower() == "true") != has:
-        yield f"the {'old' if has else 'new'} C++ ABI"
+    if abi and has is not None:
+        yield f"the {'old' if has else 'new'} C++ ABI", (abi[1].lower() == "true") == has
 
 
 def _fix(
@@ -168,7 +188,7 @@ def _fix(
     for one in (one for one in bad if one not in others):
         fix = Fix(
             text=Text("install kernels and a torch that belong to each other"),
-            commands=(install_line(executable, _pair(one, version, packages, matrix), packages),),
+            commands=tuple(_lines(executable, one, _pair(one, version, packages, matrix), packages)),
             effort="install",
         )
         fixes.append(fix)
@@ -184,6 +204,18 @@ def _fix(
     return tuple(fixes)
 
 
+def _lines(executable: str | None, kernels: Distribution, wanted: list[str], packages: Packages) -> Iterator[str]:
+    """The old name goes first: both hold the module sgl_kernel, and taking one out later takes the files of both."""
+    pin = next(one for one in wanted if one.partition("==")[0] in KERNELS)
+    name, _, version = pin.partition("==")
+    if name != canonicalize_name(kernels.name):
+        yield remove_line(executable, [kernels.name], packages)
+    yield install_line(executable, wanted, packages)
+    # The wheel for another CUDA bears the same version: pip would leave it there.
+    if installed_version(packages, name) == version:
+        yield install_line(executable, [pin], packages, ["--force-reinstall", "--no-deps"])
+
+
 def _pair(kernels: Distribution, version: str, packages: Packages, matrix: Matrix) -> list[str]:
     """What the SGLang that is here pins; else the kernels of this torch; else the torch of these kernels."""
     rows = [row for row in matrix.engines.get("sglang", ()) if row.torch and row.kernel[-1:].isdigit()]
@@ -196,5 +228,5 @@ def _pair(kernels: Distribution, version: str, packages: Packages, matrix: Matri
     fitting = next((row for row in reversed(rows) if line(row.torch) == line(version)), None)
     if fitting:
         return [fitting.kernel.replace(" ", "=="), f"torch=={version.partition('+')[0]}"]
-    built = kernel_torches(kernels.version, "2.9", False)
-    return [f"{kernels.name}=={kernels.version}", f"torch=={built[-1]}.*" if built else "torch"]
+    built = kernel_torches(kernels.version, "2.9")
+    return [f"{canonicalize_name(kernels.name)}=={kernels.version}", f"torch=={built[-1]}.*" if built else "torch"]

@@ -68,7 +68,9 @@ def flash_attn_wheels(
         return
     judged = [*_abi(one, torch, interpreter, packages), *_glibc(one, host, interpreter, packages)]
     yield from judged
-    if not judged:
+    if not judged and not _was_compared(torch, host, packages):
+        yield not_applicable(Text("neither the torch nor the C library beside flash-attn is known"))
+    elif not judged:
         yield ok(Text("nothing speaks against the wheel of flash-attn {version}", {"version": one.version}))
 
 
@@ -77,6 +79,13 @@ def _may_be_wheel(one: Distribution, host: Host | None) -> bool:
         return False
     local = one.version.partition("+")[2]
     return not local or _OWN_WHEEL.fullmatch(local) is not None
+
+
+def _was_compared(torch: Torch | None, host: Host | None, packages: Packages) -> bool:
+    """The C library was read, or a torch whose ABI is known."""
+    version = torch.version if torch else installed_version(packages, "torch") or ""
+    is_known = number(version) is not None and (line(version) != "2.6" or is_wheel_of_torch(version, packages))
+    return is_known or (host is not None and number(host.glibc) is not None)
 
 
 def _abi(one: Distribution, torch: Torch | None, python: Interpreter | None, packages: Packages) -> Iterator[Judgement]:

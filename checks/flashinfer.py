@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from packaging.version import Version
+
 from autoglm_doctor.api import (
     Environment,
     Findings,
@@ -16,7 +18,9 @@ from autoglm_doctor.api import (
     fail,
     not_applicable,
     ok,
+    warn,
 )
+from autoglm_doctor.domain.compiled import is_stated
 from autoglm_doctor.domain.conflicts import install_line, installed_version, remove_line
 from autoglm_doctor.domain.deployment import variables_of
 from autoglm_doctor.domain.wheels import number
@@ -25,6 +29,10 @@ from autoglm_doctor.domain.wheels import number
 _INDEX = "https://flashinfer.ai/whl"
 _SWITCH = "FLASHINFER_DISABLE_VERSION_CHECK"
 _ENGINES = ("vllm", "sglang")
+#: From its 0.7.0 on it is asked before flashinfer-cubin.
+_CUBIN_DIR = "FLASHINFER_CUBIN_DIR"
+#: It asks from the first on, more exactly from the second, and from the third only leaves the other package aside.
+_ASKS, _EXACTLY, _FORGIVES = Version("0.4.0"), Version("0.7.0"), Version("0.7.2")
 
 
 @check(
@@ -40,13 +48,16 @@ def flashinfer_of_one_release(
 
     flashinfer-cubin and flashinfer-jit-cache hold what flashinfer-python would else download or compile. An upgrade of
     vLLM or SGLang takes flashinfer-python along and leaves them behind. From 0.4.0 on `import flashinfer` refuses that:
-    "flashinfer-cubin version (0.6.13) does not match flashinfer version (0.6.14)", and the engine ends.
+    "flashinfer-cubin version (0.6.13) does not match flashinfer version (0.6.14)", and the engine ends. From 0.7.2 on
+    it leaves the package aside, and fetches or compiles at the first start what that holds (yellow).
 
     Measured by comparing the versions as flashinfer/jit/env.py does: those of cubin and python must be the same, that
-    of jit-cache must begin with python's (0.6.14+cu130). Builds of your own are not judged, and nothing is where
-    FLASHINFER_DISABLE_VERSION_CHECK is set.
+    of jit-cache must begin with python's (0.6.14+cu130), from 0.7.0 on with nothing between it and the CUDA. Builds of
+    your own are not judged, and nothing is where FLASHINFER_DISABLE_VERSION_CHECK is set; nor is cubin where
+    FLASHINFER_CUBIN_DIR is set, which goes before it from 0.7.0 on. Yellow where a list of packages names no
+    engine: something imports it.
 
-    Sources: flashinfer/jit/env.py of 0.3.1 (no such question) and of 0.4.0 to 0.7.2;
+    Sources: flashinfer/jit/env.py of 0.3.1 (no such question), of 0.4.0 to 0.7.1 and of 0.7.2;
     github.com/vllm-project/vllm/issues/49804; github.com/flashinfer-ai/flashinfer/pull/4869 (where the packages are).
 
     ## Fix
@@ -55,25 +66,41 @@ def flashinfer_of_one_release(
     version = installed_version(packages, "flashinfer-python") or ""
     there = {name: installed_version(packages, name) for name in ("flashinfer-cubin", "flashinfer-jit-cache")}
     found = {name: one for name, one in there.items() if one and _is_release(one)}
-    if intent.engine not in _ENGINES or not found or not _is_release(version) or "+" in version:
+    release = number(version) if _is_release(version) and "+" not in version else None
+    # A list without an engine counts as one for plain transformers, which does without FlashInfer.
+    is_open = intent.engine == "transformers" and intent.stated_by == "options" and is_stated(packages)
+    is_open = is_open and installed_version(packages, "transformers") is None
+    if (intent.engine not in _ENGINES and not is_open) or not found or release is None:
         yield not_applicable(Text("FlashInfer and a package of its kernels are not both here"))
         return
-    if variables_of(environment, intent).get(_SWITCH):
-        yield not_applicable(Text("{switch} is set: FlashInfer does not compare its packages", {"switch": _SWITCH}))
+    variables = variables_of(environment, intent)
+    if variables.get(_SWITCH) or release < _ASKS:
+        yield not_applicable(Text("FlashInfer {version} does not compare its packages here", {"version": version}))
         return
+    if variables.get(_CUBIN_DIR) and release >= _EXACTLY and found.pop("flashinfer-cubin", None):
+        yield not_applicable(Text("{name} names the kernels that are taken", {"name": _CUBIN_DIR}))
     for name, one in found.items():
         values = {"name": name, "one": one, "version": version, "engine": intent.engine}
-        if one.startswith(version) if name == "flashinfer-jit-cache" else one == version:
+        if _belongs(name, one, version, release):
             text = Text("{name} {one} belongs to flashinfer-python {version}", values)
             yield ok(text, subject=name, observed=one, expected=version)
             continue
-        yield fail(
-            Text("{name} {one} does not belong to flashinfer-python {version}, which refuses to be imported", values),
+        words = "which refuses to be imported"
+        if release >= _FORGIVES:
+            words = "which leaves it aside: the first start fetches or compiles the kernels anew, and is slow"
+        yield (warn if is_open or release >= _FORGIVES else fail)(
+            Text("{name} {one} does not belong to flashinfer-python {version}, " + words, values),
             fix=_fixes(name, one, version, interpreter, packages),
             subject=name,
             observed=one,
             expected=version,
         )
+
+
+def _belongs(name: str, one: str, version: str, release: Version) -> bool:
+    if name == "flashinfer-cubin":
+        return one == version
+    return one == version or one.startswith(f"{version}+" if release >= _EXACTLY else version)
 
 
 def _is_release(version: str) -> bool:

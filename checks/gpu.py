@@ -24,7 +24,7 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain.deployment import gpus_here, over_ray, runs_on_cpu, taken_gpus, variables_of
+from autoglm_doctor.domain.deployment import gpus_here, is_number, over_ray, runs_on_cpu, taken_gpus, variables_of
 from autoglm_doctor.domain.driver.faults import NO_PERMISSION, gpu_in, refused, slow_driver, unread_gpus
 from autoglm_doctor.domain.launch_line import can_change, changed, line
 
@@ -92,7 +92,7 @@ def select(gpus: tuple[Gpu, ...], value: str | None) -> Selection:
 
 
 def _named(gpus: tuple[Gpu, ...], word: str) -> Gpu | None:
-    if word.isdigit():  # CUDA counts the GPUs that it may open, NVML also those of others
+    if is_number(word):  # CUDA counts the GPUs that it may open, NVML also those of others
         return gpus[int(word)] if int(word) < len(gpus) else None
     if word.startswith("MIG-"):  # UUIDs of slices are not read; one that is wrong shows in CUDA's own count
         return next((gpu for gpu in gpus if gpu.mig), None)
@@ -233,7 +233,7 @@ def _serves(
     if cuda is not None and cuda.init_code is not None:  # CUDA leaves lost ones out, or does not start at all
         return cuda.init_code == 0 and len(cuda.devices) >= gpus_here(intent)
     value = variables_of(environment, intent).get(VARIABLE, "")
-    named = {int(word) for word in value.split(",") if word.strip().isdigit()}
+    named = {int(word) for word in value.split(",") if is_number(word.strip())}
     return not named & set(lost) if value else min(lost) >= gpus_here(intent)
 
 

@@ -10,6 +10,7 @@ from packaging.version import Version
 from autoglm_doctor.api import (
     Findings,
     Fix,
+    Intent,
     Interpreter,
     Judgement,
     Matrix,
@@ -20,6 +21,7 @@ from autoglm_doctor.api import (
     fail,
     not_applicable,
     ok,
+    warn,
 )
 from autoglm_doctor.checks.engine_pins import requires
 from autoglm_doctor.domain.conflicts import install_line, installed_version
@@ -30,7 +32,9 @@ LIBRARIES = ("huggingface-hub", "tokenizers")
 #: Who asks for them.
 _PARENTS = ("transformers", "accelerate")
 #: Of the known pairs those among these alone are judged here.
-_FAMILY = frozenset((*_PARENTS, *LIBRARIES, "kernels"))
+_FAMILY = frozenset((*_PARENTS, *LIBRARIES, "kernels", "peft"))
+#: Only some programs import it: the engines that load adapters by code of their own do not.
+_OPTIONAL = frozenset({"peft"})
 
 
 @check(
@@ -39,13 +43,17 @@ _FAMILY = frozenset((*_PARENTS, *LIBRARIES, "kernels"))
     cause="HF_LIBS_CONFLICT",
     explained_by=("PYT001", "ENG002", "PKG001", "PKG002", "PKG003"),
 )
-def transformers_libraries(packages: Packages, interpreter: Interpreter | None, matrix: Matrix) -> Findings:
-    """huggingface-hub, tokenizers and kernels are within what transformers and accelerate take.
+def transformers_libraries(
+    packages: Packages, interpreter: Interpreter | None, intent: Intent, matrix: Matrix
+) -> Findings:
+    """huggingface-hub, tokenizers, kernels and peft go with transformers and accelerate.
 
     transformers compares the first two when it is imported, and ends with "tokenizers>=0.22.0,<=0.23.0 is required for
     a normal functioning of this module". The common case is huggingface-hub 1.x under transformers 4. Others fail later
     and say less: accelerate with a huggingface-hub from before split_torch_state_dict_into_shards, and transformers 5.0
-    to 5.12 with kernels 0.15 ("Either a revision or a version must be specified").
+    to 5.12 with kernels 0.15 ("Either a revision or a version must be specified"). peft says of no transformers that it
+    is too old or too new, and imports caches that come and go ("cannot import name 'EncoderDecoderCache'"); that is
+    yellow with vLLM and SGLang, which do without it.
 
     Measured by comparing the versions with the tables of their releases (Requires-Dist of the wheels on PyPI), and with
     the pairs that are known to fail whatever the metadata says. Where the metadata of the installed transformers or
@@ -58,7 +66,7 @@ def transformers_libraries(packages: Packages, interpreter: Interpreter | None, 
     """
     found = [
         *(judged for parent in _PARENTS for judged in _ranges(parent, packages, interpreter, matrix)),
-        *_pairs(packages, interpreter, matrix),
+        *_pairs(packages, interpreter, intent, matrix),
     ]
     yield from found
     if not found:
@@ -105,12 +113,12 @@ def _range(parent: str, version: str, name: str, matrix: Matrix) -> str:
     return said.pop() if len(said) == 1 else ""
 
 
-def _pairs(packages: Packages, interpreter: Interpreter | None, matrix: Matrix) -> Iterator[Judgement]:
+def _pairs(packages: Packages, python: Interpreter | None, intent: Intent, matrix: Matrix) -> Iterator[Judgement]:
     """Those that fail beside each other whatever the metadata says."""
     there = {name: version for name in sorted(_FAMILY) if (version := _release(name, packages))}
     for row in matrix.bad_pairs(there):
         if set(row.packages) <= _FAMILY:
-            yield _pair(row, there, interpreter, packages)
+            yield _pair(row, there, python, packages, intent)
 
 
 def _release(name: str, packages: Packages) -> str:
@@ -120,10 +128,13 @@ def _release(name: str, packages: Packages) -> str:
     return "" if found is None or found.is_devrelease else version
 
 
-def _pair(row: KnownPair, there: dict[str, str], interpreter: Interpreter | None, packages: Packages) -> Judgement:
+def _pair(
+    row: KnownPair, there: dict[str, str], interpreter: Interpreter | None, packages: Packages, intent: Intent
+) -> Judgement:
     parent, name = row.packages
+    is_unused = parent in _OPTIONAL and intent.engine != "transformers"
     values = {"parent": parent, "version": there[parent], "name": name, "there": there[name], "what": row.what}
-    return fail(
+    return (warn if is_unused else fail)(
         Text("{parent} {version} does not go with {name} {there}: {what}", values),
         fix=_fix([row.instead], interpreter, packages),
         subject=parent,

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from packaging.version import Version
 
 from autoglm_doctor.api import (
+    Cuda,
     Environment,
     Findings,
     Fix,
+    Gpu,
     Intent,
     Interpreter,
     Judgement,
@@ -25,12 +27,12 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.domain.builds import release_of
 from autoglm_doctor.domain.conflicts import install_line, installed_version
-from autoglm_doctor.domain.deployment import engine_version, variables_of
+from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
 from autoglm_doctor.domain.downloads import names_a_path
 from autoglm_doctor.domain.gone_variables import GONE, Gone, is_gone, said_today
 from autoglm_doctor.domain.launch_line import line, plain_words, replace_flag
-from autoglm_doctor.domain.overrides import RULES, Rule
-from autoglm_doctor.domain.wheels import number
+from autoglm_doctor.domain.overrides import RULES, V1_FROM, V1_LEAST, V1_NEEDS, V1_UNTIL, Rule, asks_for_v1
+from autoglm_doctor.domain.wheels import capability, number
 
 #: huggingface_hub reads it between these releases (constants.py of its wheels: there in 0.12.0 and 0.36.0, in 1.0.0 no
 #: more than a warning is left), and takes these values for true.
@@ -38,6 +40,7 @@ _TRANSFER = "HF_HUB_ENABLE_HF_TRANSFER"
 _TRANSFER_FROM, _TRANSFER_UNTIL = Version("0.12.0"), Version("1.0.0.dev0")
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 _HUB = "https://huggingface.co/docs/huggingface_hub/v0.36.0/en/package_reference/environment_variables"
+_USE_V1 = "VLLM_USE_V1"
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_USE_MODELSCOPE", "SGLANG_USE_MODELSCOPE")
 
 
@@ -47,6 +50,8 @@ def variables_make_sense(
     packages: Packages | None,
     interpreter: Interpreter | None,
     model_files: Reading[ModelFiles],
+    gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
     intent: Intent,
 ) -> Findings:
     """No environment variable of NCCL, CUDA, torch or vLLM has a value that cannot be right, or is read no more.
@@ -54,7 +59,8 @@ def variables_make_sense(
     Such variables outlive the trouble that they were set for: a value that was copied from somewhere, a switch for
     finding faults that stayed on, an address that Kubernetes puts in the place of a number. Some stop the engine at
     its start (red), most make it slow, are passed over, or mean another number than is thought (yellow). vLLM reads
-    some no longer and says nothing: VLLM_ATTENTION_BACKEND from 0.15 on, VLLM_USE_V1=0 from 0.11.1 on. With
+    some no longer and says nothing: VLLM_ATTENTION_BACKEND from 0.15 on, VLLM_USE_V1=0 from 0.11.1 on. Before 0.10.2 it
+    refuses VLLM_USE_V1=1 on GPUs below compute capability 8.0, and takes its old engine there where nobody asks. With
     HF_HUB_ENABLE_HF_TRANSFER=1 and without hf_transfer huggingface_hub before 1.0 refuses every download.
 
     Judged is the form that each variable's own documentation takes, and for NCCL_BUFFSIZE a size of 256 MiB at most
@@ -71,7 +77,9 @@ def variables_make_sense(
     wrong = [rule for rule in wrong if not rule.good(variables[rule.name])]
     for rule in wrong:
         yield _bad(rule, variables[rule.name])
-    gone = [*_gone(variables, packages, intent), *_transfer(variables, packages, interpreter, model_files, intent)]
+    seen = [one.gpu for one in taken_gpus(gpus or (), cuda, environment, intent)]
+    gone = [*_gone(variables, packages, intent), *_v1(variables, version, seen, intent)]
+    gone += _transfer(variables, packages, interpreter, model_files, intent)
     yield from gone
     if not wrong and not gone:
         yield ok(Text("no variable of NCCL, CUDA, torch or vLLM has a value that cannot be right"))
@@ -118,6 +126,28 @@ def _gone(variables: Mapping[str, str], packages: Packages | None, intent: Inten
             observed=value[:80],
             expected=one.flag or "not set",
         )
+
+
+def _v1(variables: Mapping[str, str], version: Version | None, seen: list[Gpu], intent: Intent) -> Iterator[Judgement]:
+    """V1 where every GPU that is taken is a Volta or a Turing and the release refuses it on those."""
+    value = variables.get(_USE_V1, "")
+    numbers = [capability(gpu.compute_capability) for gpu in seen]
+    is_older = bool(numbers) and all(one is not None and V1_LEAST <= one < V1_NEEDS for one in numbers)
+    is_refused = version is not None and V1_FROM <= version < V1_UNTIL
+    if intent.engine != "vllm" or not (is_older and is_refused and asks_for_v1(value)):
+        return
+    said = {"name": _USE_V1, "value": value[:80], "version": str(version), "cc": seen[0].compute_capability}
+    yield fail(
+        Text("{name}={value}: the V1 engine of vLLM {version} refuses a GPU of compute capability {cc}", said),
+        fix=Fix(
+            text=Text("unset it: vLLM {version} then takes its V0 engine on this GPU", said),
+            commands=(f"unset {_USE_V1}", f"grep -rn {_USE_V1} ~/.bashrc ~/.profile /etc/environment /etc/profile.d"),
+            url="https://github.com/vllm-project/vllm/issues/13398",
+        ),
+        subject=_USE_V1,
+        observed=value[:80],
+        expected="not set, or a GPU of 8.0",
+    )
 
 
 def _anew(gone: Gone, value: str, intent: Intent) -> Fix:

@@ -27,6 +27,7 @@ from autoglm_doctor.api import (
     ok,
     warn,
 )
+from autoglm_doctor.domain.compiled import is_stated
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 
 #: Packages whose damage breaks a deployment.
@@ -129,6 +130,10 @@ def _strange_torch(packages: Packages, torch: Torch | None, interpreter: Interpr
     values = {"version": torch.version, "folder": torch.location, "listed": listed.version}
     text = Text("torch {version} in {folder} is what imports, but {listed} is what was installed", values)
     cause, again = "DUPLICATE_TORCH_INSTALL", _again("torch", packages, python)
+    if not torch.location and is_stated(packages):
+        text = Text("torch {version} is stated to be there and {listed} to be installed: one hides the other", values)
+        yield fail(text, cause=cause, fix=again, observed=torch.version, expected=listed.version)
+        return
     own = _is_own_build(listed, torch, interpreter)
     if not own and listed.location and torch.location and posixpath.dirname(torch.location) != listed.location:
         fixes = (_without(torch.location, python), again)

@@ -25,6 +25,8 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.launch_line import stated_flag
+from autoglm_doctor.domain.wheels import number
 from autoglm_doctor.matrix import RemoteCode
 
 
@@ -46,13 +48,15 @@ def own_code_runs(
     A model that is loaded with trust_remote_code is run by the code in its own repository, and that was written for the
     transformers of its day. Later ones remove what it calls: "cannot import name 'LlamaFlashAttention2'", "_pad() got
     an unexpected keyword argument 'padding_side'", "has no attribute 'generate'", "has no attribute
-    'all_tied_weights_keys'". Some of them show only when the model answers.
+    'all_tied_weights_keys'". Some of them show only when the model answers. What two releases lacked by mistake
+    (is_torch_greater_or_equal_than_1_13 in 4.48.0 and 4.48.1) came back, and a newer one is the way out.
 
     Measured by comparing the installed transformers with a table of such models, by the name on the hub and its owner,
     of a folder by the classes that config.json names. What was removed in which release was read in the wheels; that
-    the model breaks is from public reports, named in each row. Red where every copy on the hub breaks. Yellow where
-    a newer copy does not, and for a folder, whose files somebody may have mended; a config.json that says that it was
-    written by such a release is taken for a newer copy. Copies under other owners are not judged, nor conversions
+    the model breaks is from public reports, named in each row: what its repository holds today was not read. Red where
+    no mended copy is known by the day of the table. Yellow where a newer copy is, where its owner changes it often,
+    where a revision is named, and for a folder, whose files somebody may have mended; a config.json that says that it
+    was written by such a release is taken for a newer copy. Copies under other owners are not judged, nor conversions
     (`-hf`), which need no code. Only for plain transformers: vLLM and SGLang run the model by code of their own.
 
     ## Fix
@@ -72,23 +76,28 @@ def own_code_runs(
         text = Text("the code of {model} is not known to break with transformers {version}", _names(intent, version))
         yield ok(text, subject="transformers", observed=version)
         return
-    yield _judged(broken, version, packages, interpreter, intent)
+    yield _judged(broken, version, packages, interpreter, intent, matrix.origin("remote_code").verified)
 
 
 def _judged(
-    row: RemoteCode, version: str, packages: Packages, interpreter: Interpreter | None, intent: Intent
+    row: RemoteCode, version: str, packages: Packages, interpreter: Interpreter | None, intent: Intent, day: str
 ) -> Judgement:
-    unsure = row.updated or _is_folder(intent.model)
-    words = "transformers {version} and the code that {model} brings: {what}"
+    unsure = row.updated or _is_folder(intent.model) or _names_revision(intent)
+    words = "transformers {version} and the code that {model} brings, as reported up to {day}: {what}"
     words += "; here a newer or mended copy may lie" if unsure else ""
     return (warn if unsure else fail)(
-        Text(words, {**_names(intent, version), "what": row.what}),
+        Text(words, {**_names(intent, version), "what": row.what, "day": day}),
         fix=_fixes(row, packages, interpreter, intent),
         subject="transformers",
         observed=version,
-        expected=f"<={row.takes}",
+        expected=f"{'>=' if _is_newer(row.takes, version) else '<='}{row.takes}",
         threshold=Threshold(value=row.takes, unit="version", source=row.source),
     )
+
+
+def _is_newer(one: str, other: str) -> bool:
+    found, than = number(one), number(other)
+    return found is not None and than is not None and found > than
 
 
 def _rows(
@@ -106,8 +115,14 @@ def _is_folder(model: str) -> bool:
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model
 
 
+def _names_revision(intent: Intent) -> bool:
+    """Of another day than the newest: by a flag, or as transformers' server writes it (NAME@REVISION)."""
+    return "@" in intent.model or any(stated_flag(intent.command, one) for one in ("revision", "code-revision"))
+
+
 def _owner_and_name(model: str) -> tuple[str, str]:
     """ "THUDM/glm-4v-9b" -> both; a name alone has no owner; of a path its last part is the name."""
+    model = model if _is_folder(model) else model.partition("@")[0]
     parts = [one for one in re.split(r"[/\\]", model) if one]
     return (parts[0] if len(parts) == 2 else ""), (parts[-1] if parts else "")
 
@@ -142,6 +157,7 @@ def _fixes(row: RemoteCode, packages: Packages, interpreter: Interpreter | None,
     )
     if not row.updated or _is_folder(intent.model):
         return (older,)
-    model = intent.model if "/" in intent.model else f"{row.owners[0]}/{intent.model}"
+    name = intent.model.partition("@")[0]
+    model = name if "/" in name else f"{row.owners[0]}/{name}"
     refresh = f"hf download {shlex.quote(model)} --include '*.py' '*.json' --force-download"
     return (Fix(text=Text("fetch the newest code of the model"), commands=(refresh,), effort="install"), older)

@@ -40,6 +40,7 @@ from autoglm_doctor.domain.jit_compiler import TooOld, is_at_least, too_old
 from autoglm_doctor.domain.launch_line import line
 from autoglm_doctor.domain.model import model_config
 from autoglm_doctor.domain.system_packages import compiler_fixes, toolkit_fix
+from autoglm_doctor.domain.wheels import number
 
 #: vLLM's second engine, which compiles the model at its start, is the default from this release on (release notes).
 VLLM_COMPILES = Version("0.8")
@@ -139,7 +140,8 @@ def cuda_compiler(
 
     An nvcc that FlashInfer refuses is as none: on capability 12.x (RTX 50, RTX PRO Blackwell) it wants CUDA 12.9, and
     on 12.0 from 0.7.1 on CUDA 12.8. With an older one, as in images for CUDA 12.8, vLLM 0.21 to 0.30 end with
-    "FlashInfer requires GPUs with sm75 or higher", whatever CUDA torch was built for.
+    "FlashInfer requires GPUs with sm75 or higher", whatever CUDA torch was built for. An nvcc that has no code for the
+    GPU, or whose release is not known, proves nothing: unknown.
 
     ## Fix
     For vLLM, its own sampler. Else the CUDA toolkit of torch's CUDA release, or the engine's container image.
@@ -163,6 +165,9 @@ def cuda_compiler(
         )
     elif toolchain.nvcc and (old := _too_old(toolchain, need, version, installed, variables, cards, torch, matrix)):
         yield _refused(old, need, version, toolchain, torch, host, intent)
+    elif toolchain.nvcc and not all(_compiles_for(toolchain.nvcc_version, card, matrix) for card in cards):
+        said = {"nvcc": toolchain.nvcc, "version": toolchain.nvcc_version or "?", "gpus": ", ".join(cards)}
+        yield unknown(Text("whether {nvcc} of CUDA {version} compiles for these GPUs ({gpus}) is not known", said))
     elif toolchain.nvcc:
         said = {"nvcc": toolchain.nvcc, "version": toolchain.nvcc_version or "?"}
         yield ok(Text("{nvcc} of CUDA {version} is there", said), observed=toolchain.nvcc)
@@ -179,6 +184,11 @@ def cuda_compiler(
         )
     else:
         yield _without(need, version, toolchain, toolkit_fix(host, (torch.cuda if torch else None) or "13.0"), intent)
+
+
+def _compiles_for(cuda: str, gpu: str, matrix: Matrix) -> bool:
+    """Whether nothing speaks against it: the release must be known, a GPU that is not is judged by nobody."""
+    return number(cuda) is not None and matrix.compiles_for(cuda, gpu) is not False
 
 
 def _named(toolchain: Toolchain, intent: Intent) -> str:
@@ -211,7 +221,8 @@ def _refused(
 ) -> Judgement:
     """An nvcc that FlashInfer does not take for this GPU, found before any other."""
     said = {"version": version or "", "cuda": toolchain.nvcc_version, "flashinfer": old.flashinfer, "gpu": old.gpu}
-    words = ", with nvcc of CUDA {cuda}; FlashInfer {flashinfer} takes none before 12.9 for capability {gpu}"
+    said["needs"] = old.needs
+    words = ", with nvcc of CUDA {cuda}; FlashInfer {flashinfer} takes none before {needs} for capability {gpu}"
     newest = (torch.cuda if torch else None) or ""
     release = newest if is_at_least(newest, old.needs) else old.needs
     return (fail if need.without == "fail" else warn)(

@@ -22,6 +22,7 @@ from autoglm_doctor.api import (
     Reading,
     Text,
     Threshold,
+    Toolchain,
     Torch,
     check,
     fail,
@@ -31,6 +32,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine_pins import as_specifier, requires
+from autoglm_doctor.domain.assembler import BLACKWELL, FIRST, SECOND, assembler_fixes, variable_of
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import gpus_of, runs_on_cpu, variables_of
 from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
@@ -42,13 +44,6 @@ from autoglm_doctor.domain.wheels import capability, driver_cuda, line, number
 #: The assembler of this CUDA release is the first whose code no CUDA 11 driver was seen to load (triton 2.2); that of
 #: 12.1 loaded on some (pytorch issue 119054, triton issues 2971 and 1955, vllm issue 5713).
 NEVER_ON_11 = Version("12.3")
-
-#: From this capability on triton uses its second assembler (get_ptxas in triton/backends/nvidia/compiler.py).
-BLACKWELL = (10, 0)
-
-
-#: They name another assembler; the second one counts for Blackwell in triton 3.3 and from 3.6 on.
-ASSEMBLERS = ("TRITON_PTXAS_PATH", "TRITON_PTXAS_BLACKWELL_PATH")
 
 #: The source of a reading that somebody wrote down: what it leaves out may be there all the same.
 STATED = "stated"
@@ -147,8 +142,7 @@ def triton_code_loads(
         return
     cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment, intent) or ()]
     gpu = max(cards, key=lambda one: capability(one) or (0, 0), default="")
-    blackwell = (capability(gpu) or (0, 0)) >= BLACKWELL
-    variable = "TRITON_PTXAS_BLACKWELL_PATH" if blackwell else "TRITON_PTXAS_PATH"
+    variable = variable_of(triton, gpu) or FIRST
     if variables_of(environment, intent).get(variable):
         yield not_applicable(Text("{variable} names another assembler", {"variable": variable}))
         return
@@ -173,6 +167,8 @@ def triton_knows_gpu(
     driver: Driver | None,
     cuda: Cuda | None,
     host: Host | None,
+    interpreter: Interpreter | None,
+    toolchain: Toolchain | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -185,11 +181,12 @@ def triton_knows_gpu(
 
     Measured by comparing the CUDA release of the assembler, which was read from triton's wheels, with the first one
     that compiles for the GPU. Red for vLLM and SGLang, which start triton's code in any case; yellow for plain
-    transformers. Open where the variables are only stated in part: TRITON_PTXAS_PATH, which many set on these machines,
-    names another assembler.
+    transformers. Open where the variables are only stated in part: one that many set on these machines names another
+    assembler. For Blackwell that is TRITON_PTXAS_PATH up to triton 3.5 and TRITON_PTXAS_BLACKWELL_PATH from 3.6 on; the
+    other one changes nothing.
 
     ## Fix
-    The assembler of the machine's CUDA toolkit, or a newer torch with its triton.
+    The assembler of a CUDA toolkit that knows the GPU, or a newer torch with its triton.
     """
     why_not = runs_on_cpu(intent, environment.value, driver, gpus, cuda)
     triton = _triton(packages, matrix)
@@ -199,7 +196,7 @@ def triton_knows_gpu(
     cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment.value, intent) or ()]
     strange = _strange(triton, cards, matrix) if published(triton) else None
     variables = variables_of(environment.value, intent)
-    if any(variables.get(name) for name in ASSEMBLERS):
+    if any(variables.get(name) for name in _named(triton, cards, matrix)):
         yield not_applicable(Text("a variable names another assembler"))
     elif strange is None or (strange and (environment.value is None or environment.source == STATED)):
         yield unknown(Text("whether triton {triton} assembles for these GPUs is not known", {"triton": triton}))
@@ -209,7 +206,9 @@ def triton_knows_gpu(
         said = {"triton": triton, "gpu": strange, "cuda": matrix.triton_ptxas(triton, strange)}
         yield (fail if intent.engine in matrix.engines else warn)(
             Text("the assembler of triton {triton} is of CUDA {cuda} and does not know capability {gpu}", said),
-            fix=_toolkits_assembler(),
+            fix=assembler_fixes(
+                triton, strange, toolchain, Site(matrix, intent, driver, gpus, host, interpreter, packages)
+            ),
             subject="triton",
             observed=f"CUDA {said['cuda']}",
             expected=f"CUDA >= {matrix.capabilities[strange].first_cuda}",
@@ -228,14 +227,14 @@ def _is_new(gpu: str) -> bool:
     return (capability(gpu) or (0, 0)) >= BLACKWELL
 
 
-def _toolkits_assembler() -> Fix:
-    path = "/usr/local/cuda/bin/ptxas"
-    return Fix(
-        text=Text("give triton the assembler of the machine's CUDA toolkit; both variables, for old and new triton"),
-        commands=(f"{path} --version", *(f"export {name}={path}" for name in ASSEMBLERS)),
-        effort="setting",
-        url="https://github.com/triton-lang/triton/issues/8539",
-    )
+def _named(triton: str, cards: Sequence[str], matrix: Matrix) -> tuple[str, ...]:
+    """The variables that count: of a triton of one's own, or for GPUs that are not known, each may."""
+    strange = _strange(triton, cards, matrix) if published(triton) else None
+    return (FIRST, SECOND) if strange is None else (variable_of(triton, strange or max(cards, key=_order)),)
+
+
+def _order(gpu: str) -> tuple[int, int]:
+    return capability(gpu) or (0, 0)
 
 
 def _loads(triton: str, has: Version | None, variable: str, site: Site, *, by_compat: bool, is_used: bool) -> Judgement:

@@ -31,6 +31,9 @@ from autoglm_doctor.domain.launch_line import line
 #: the wheels: not in 0.23.0, in 0.24.0). Before, it takes int() of each entry.
 TAKES_UUIDS = Version("0.24.0")
 
+#: int() of the entry is there from this release on; no such code in the wheels of 0.3.3, 0.4.2 and 0.5.0.post1.
+TAKES_NUMBERS = Version("0.5.2")
+
 
 @check("GPU003", "engine-reads-device-names", cause="MIG_UNSUPPORTED_BY_ENGINE", explained_by=("DRV001", "GPU002"))
 def engine_reads_device_names(
@@ -44,13 +47,13 @@ def engine_reads_device_names(
 ) -> Findings:
     """vLLM can read what CUDA_VISIBLE_DEVICES names.
 
-    CUDA takes numbers there, UUIDs of GPUs (GPU-...) and of slices (MIG-...). vLLM before 0.24 takes numbers only, and
-    ends at its start with "ValueError: invalid literal for int() with base 10: 'MIG-...'", sometimes under an error
+    CUDA takes numbers there, UUIDs of GPUs (GPU-...) and of slices (MIG-...). vLLM 0.5.2 to 0.23 takes numbers only,
+    and ends at its start with "ValueError: invalid literal for int() with base 10: 'MIG-...'", sometimes under an error
     about the model's architecture (vLLM's issues 13815, 17047, 20939, 41848).
 
     Measured by the form of the first entry, which vLLM looks up in any case, and by the version of vLLM. Releases from
-    0.24 on look up UUIDs of GPUs; whether one serves from the UUID of a slice we have not seen, and it is unknown. A
-    Jetson, where vLLM asks torch, is not judged.
+    0.24 on look up UUIDs of GPUs; whether one serves from the UUID of a slice we have not seen, and it is unknown, as
+    are releases before 0.5.2. A Jetson, where vLLM asks torch, is not judged.
 
     ## Fix
     For a whole GPU: its number. For a slice: a container that is given only this slice, where it has the number 0.
@@ -63,7 +66,12 @@ def engine_reads_device_names(
         yield not_applicable(Text(why_not or "no vLLM is run here that reads names of GPUs"))
     elif not is_slice and not entry.startswith("GPU-"):
         yield not_applicable(Text("CUDA_VISIBLE_DEVICES names no GPU by its UUID"))
-    elif release is None or is_before(found, TAKES_UUIDS) or (is_slice and release >= TAKES_UUIDS):
+    elif (
+        release is None
+        or release < TAKES_NUMBERS
+        or is_before(found, TAKES_UUIDS)
+        or (is_slice and release >= TAKES_UUIDS)
+    ):
         what = {"entry": entry, "version": found or "?"}
         yield unknown(Text('whether vLLM {version} finds "{entry}" of CUDA_VISIBLE_DEVICES is not known', what))
     elif release >= TAKES_UUIDS:
@@ -73,7 +81,7 @@ def engine_reads_device_names(
             Text(
                 'CUDA_VISIBLE_DEVICES="{entry}": vLLM {version} takes numbers only', {"entry": entry, "version": found}
             ),
-            fix=_slice(entry) if is_slice else _number(intent),
+            fix=_slice(entry) if is_slice else _number(variables_of(environment, intent)[VARIABLE], gpus or (), intent),
             cause="" if is_slice else "CUDA_VISIBLE_DEVICES_HIDES_GPUS",
             observed=entry,
             expected="numbers",
@@ -90,9 +98,18 @@ def _slice(entry: str) -> Fix:
     )
 
 
-def _number(intent: Intent) -> Fix:
+def _number(value: str, gpus: tuple[Gpu, ...], intent: Intent) -> Fix:
+    numbers = ",".join(_place(entry.strip(), gpus) for entry in value.split(","))
     return Fix(
         text=Text("name the GPU by its number, in the order of the PCI bus"),
-        commands=("nvidia-smi -L", f"CUDA_DEVICE_ORDER=PCI_BUS_ID {VARIABLE}=0 {line(intent)}"),
+        commands=("nvidia-smi -L", f"CUDA_DEVICE_ORDER=PCI_BUS_ID {VARIABLE}={numbers} {line(intent)}"),
         effort="setting",
     )
+
+
+def _place(entry: str, gpus: tuple[Gpu, ...]) -> str:
+    """The number of the GPU with this UUID, or with one that begins so; where it was not read, nvidia-smi tells it."""
+    if not entry.startswith("GPU-"):
+        return entry
+    found = [str(place) for place, one in enumerate(gpus) if one.uuid.startswith(entry)]
+    return found[0] if len(found) == 1 else f"$(nvidia-smi -i {entry} --query-gpu=index --format=csv,noheader)"

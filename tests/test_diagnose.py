@@ -156,6 +156,18 @@ def test_packages_that_nobody_names_are_not_missing() -> None:
             id="a sure text leads a yellow of the facts",
         ),
         pytest.param(
+            {"env": {"OMP_NUM_THREADS": "abc"}},
+            "Fast download using 'hf_transfer' is enabled (X=1) but 'hf_transfer' package is not available",
+            ["ENV_VAR_OVERRIDE_WRONG", "ENV_VAR_OVERRIDE_WRONG"],
+            id="a variable of the facts, and another one of the text",
+        ),
+        pytest.param(
+            {"env": {"NCCL_BUFFSIZE": "8GB"}},
+            "NCCL_BUFFSIZE is too large",
+            ["ENV_VAR_OVERRIDE_WRONG"],
+            id="one variable of both",
+        ),
+        pytest.param(
             {"driver_version": "535.104.05", "torch_cuda": "13.0"},
             "RuntimeError: Engine core initialization failed",
             ["DRIVER_TOO_OLD", "ENGINE_DIED"],
@@ -172,6 +184,34 @@ def test_no_line_to_paste_holds_a_sentence_for_a_model() -> None:
     lines = [line for fix in fixes if fix for line in fix.commands]
     assert "vllm serve MODEL --dtype half" in lines
     assert not [line for line in lines if "without a name" in line]
+
+
+@pytest.mark.parametrize(
+    ("symptom", "cause", "status"),
+    [
+        pytest.param(
+            "gradio 6.1.0 requires huggingface-hub<2.0,>=0.36, but you have huggingface-hub 0.35 which is incompatible.",
+            "DEPENDENCY_CONFLICT",
+            "warn",
+            id="pip, of a package that serves nothing",
+        ),
+        pytest.param(
+            "transformers 4.40.0 requires huggingface-hub<1.0, but you have huggingface-hub 1.1.0 which is incompatible.",
+            "HF_LIBS_CONFLICT",
+            "warn",
+            id="pip, of transformers",
+        ),
+        pytest.param(
+            "ImportError: huggingface-hub<1.0 is required for a normal functioning of this module, but found 1.1.0.",
+            "HF_LIBS_CONFLICT",
+            "fail",
+            id="transformers itself",
+        ),
+    ],
+)
+def test_what_pip_says_while_it_installs_ends_no_start(symptom: str, cause: str, status: str) -> None:
+    (one,) = judge({}, symptom).causes
+    assert (one.cause, one.status) == (cause, status)
 
 
 NUMPY_CLASH = {"python": "3.11", "packages": {"numpy": "2.1.0"}, "requires": {"spacy": ["numpy<2"]}}

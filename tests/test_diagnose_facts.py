@@ -308,7 +308,7 @@ def test_container() -> None:
     assert kind_of("a pod on Kubernetes") == "kubernetes"
     assert kind_of("some/image:tag") == "docker"
     assert kind_of("none") == ""
-    assert image_engine("lmsysorg/sglang:v0.5.2-cu126") == ("sglang", "0.5.2")
+    assert image_engine("lmsysorg/sglang:v0.5.2-cu126") == ("sglang", "0.5.2+cu126")
     assert default_shared_memory("docker run without --shm-size")
     assert not default_shared_memory("docker run --shm-size=8g")
 

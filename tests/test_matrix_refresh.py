@@ -90,8 +90,11 @@ def test_what_a_hand_keeps_is_named(matrix: dict[str, Any], tmp_path: Path) -> N
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_corrupted_machine_kept_cell_is_named(seed: int, matrix: dict[str, Any], tmp_path: Path) -> None:
-    """20 random cells of all: the machine's are named, each with its column, and nothing else is."""
-    wrong = random.Random(seed).sample(cells(matrix), 20)
+    """20 random cells of both kinds: the machine's are named, each with its column, and nothing else is."""
+    rng, all_cells = random.Random(seed), cells(matrix)
+    by_hand = [matrix[section]["hand"] for section, _, _ in all_cells]
+    wrong = rng.sample([one for one, hand in zip(all_cells, by_hand, strict=True) if not hand], 12)
+    wrong += rng.sample([one for one, hand in zip(all_cells, by_hand, strict=True) if hand], 8)
     done = verify(corrupted(matrix, wrong), tmp_path)
     expected = set()
     for section, key, column in wrong:

@@ -112,8 +112,20 @@ M = load_matrix()
         pytest.param(
             "tensorrt_llm",
             "0.16.0",
-            ("tensorrt-llm 0.16.0: not in the table of releases", "built for CUDA 12"),
+            ("tensorrt-llm 0.16.0: not in the table of releases; what follows is as of 0.16.0", "built for CUDA 12"),
             id="a release that only the hand knows",
+        ),
+        pytest.param(
+            "tensorrt-llm",
+            "9.9",
+            ("tensorrt-llm 9.9: not in the table of releases; what follows is as of 1.2.0rc2",),
+            id="a release that does not exist",
+        ),
+        pytest.param(
+            "vllm",
+            "0.4.2",
+            ("newest transformers 4.51.3 (within a year; no upper bound is stated",),
+            id="a vLLM that bounds from below alone",
         ),
         pytest.param("torchserve", "0.12.0", ("wheels py3", "pure Python"), id="a server without CUDA of its own"),
     ],

@@ -167,7 +167,9 @@ def _engine(engine: str) -> Answer:
         yield from _pair("PTX from 9.0 on", _ptx(matrix, row.fa2_ptx))
         taken = [v for v in matrix.libraries("transformers") if matrix.engine_takes(engine, which, "transformers", v)]
         fitting = [v for v in taken if not matrix.bad_pairs({engine: which, "transformers": v})]
-        yield from _pair("newest transformers", fitting[-1] if fitting else "")
+        tried = [v for v in fitting if not matrix.is_untried(row, "transformers", v)]
+        newer = "" if tried == fitting else " (within a year; no upper bound is stated, and later ones nobody tried)"
+        yield from _pair("newest transformers", f"{tried[-1]}{newer}" if tried else "")
         yield from _source(matrix, engine, "engine_binaries")
 
     return lines
@@ -186,7 +188,7 @@ def _library(package: str) -> Answer:
             raise DoctorError(
                 f"the matrix has no {package} {which!r}; it has {', '.join(list(rows)[-12:])} and older ones"
             )
-        absent = ": not in the table of releases" if other else ""
+        absent = f": not in the table of releases; what follows is as of {other.since}" if other else ""
         yield f"{package} {which}" + (f", released {row.released}" if row else absent)
         for name in _COLUMNS:
             yield from _pair(name.replace("_", "-"), getattr(row, name, ""))

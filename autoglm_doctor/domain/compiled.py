@@ -5,6 +5,7 @@ from __future__ import annotations
 from packaging.version import Version
 
 from autoglm_doctor.domain.wheels import capability, number
+from autoglm_doctor.facts import Packages
 
 #: Both put the module sgl_kernel there; the name changed with 0.4.0.
 KERNELS = frozenset({"sgl-kernel", "sglang-kernel"})
@@ -29,6 +30,21 @@ _TORCHES = (2, 4), (2, 15)
 #: Before this one PyPI's wheels were built with CUDA 12.4, without code for Blackwell. The project's own for CUDA 12.8,
 #: built with a newer torch, bear the same version inside (sgl-kernel/rename_wheels.sh renames the file alone).
 _FIRST_FOR_BLACKWELL = Version("0.3.0")
+#: With 2.9 and newer those do not load either: they are older.
+_LAST_WITH_OTHERS = (2, 8)
+
+#: From here on PyPI's wheels are for CUDA 13. Before, the project's own for CUDA 13 were built with a newer torch
+#: (sgl-kernel/build.sh: 2.9.0 beside 2.8.0) and bear the same version inside up to 0.4.1
+#: (github.com/sgl-project/sglang issues 14327 and 20953, pull request 21437).
+_FIRST_FOR_CUDA_13 = Version("0.4.2")
+_FIRST_OF_NEW_NAME = Version("0.4.0")
+_TORCHES_FOR_CUDA_13 = (2, 8), (2, 10)
+
+#: From here on SGLang asks at its start how old its kernels are (assert_pkg_version in srt/entrypoints/engine.py), and
+#: from the second one on SGLANG_SKIP_SGL_KERNEL_VERSION_CHECK keeps it from that: wheels of 0.4.0 to 0.5.23.
+_ASKED_FROM, SKIPPABLE_FROM = Version("0.4.6.post1"), Version("0.5.1")
+#: It asks for the release that it pins, but for these: github.com/sgl-project/sglang/pull/11242.
+_ASKED = {Version("0.5.3"): "0.3.14", Version("0.5.23"): "0.4.9"}
 
 #: CUDA releases that bitsandbytes has a library for, from a release on until the next row: names in its wheels for
 #: Linux x86-64, 0.43.0 to 0.50.2.
@@ -59,6 +75,17 @@ _TORCHCODEC = (
 )
 
 
+def is_stated(packages: Packages) -> bool:
+    """A list that somebody wrote down, without folders: what it leaves out may be there all the same."""
+    return not any(one.location for one in packages.distributions)
+
+
+def least_kernels(sglang: str, pinned: str) -> str:
+    """The oldest kernels that a release of SGLang starts with, by those that it pins; "" where it does not ask."""
+    found = number(sglang)
+    return "" if found is None or found < _ASKED_FROM else _ASKED.get(found, pinned)
+
+
 def codec_torches(version: str, torch: str) -> tuple[str, ...]:
     """The lines of torch that a wheel of torchcodec loads with; () where that is not known."""
     found, line = number(version), _line(torch)
@@ -78,10 +105,17 @@ def _line(torch: str) -> tuple[int, int] | None:
     return capability(".".join(torch.split(".")[:2]))
 
 
-def kernel_torches(version: str, torch: str, blackwell: bool) -> tuple[str, ...]:
+def kernel_torches(version: str, torch: str, cuda: str = "", *, older_cards: bool = False) -> tuple[str, ...]:
     """The lines of torch that a wheel of SGLang's kernels loads with ("2.8",); () where that is not known.
 
-    Not for one from elsewhere than PyPI (0.3.16+cu130), one before or after the table, or a torch that was not read.
+    Not for one from elsewhere than PyPI (0.3.16+cu130), one before or after the table, or a torch that was not read;
+    nor where the project's own wheel for another CUDA may be here, which bears the same version.
+
+    Args:
+        version: of the kernels.
+        torch: its version.
+        cuda: that torch was built for, "13.0"; "" where that is not known.
+        older_cards: every GPU is known and older than Blackwell.
     """
     found, line = number(version), _line(torch)
     if found is None or found.local or found.is_prerelease or found > _NEWEST_KERNEL or line is None:
@@ -89,9 +123,19 @@ def kernel_torches(version: str, torch: str, blackwell: bool) -> tuple[str, ...]
     # Of torch 2.6 one build (cu126) has the new ABI and the others the old one; the others were read.
     if not _TORCHES[0] <= line <= _TORCHES[1] or ("+cu126" in torch and line == (2, 6)):
         return ()
-    if blackwell and found < _FIRST_FOR_BLACKWELL:
+    if _may_be_for_another_cuda(found, line, cuda, older_cards):
         return ()
     return tuple(_covering(_KERNEL_TORCHES, found).split())
+
+
+def _may_be_for_another_cuda(kernels: Version, torch: tuple[int, int], cuda: str, older_cards: bool) -> bool:
+    major = (capability(cuda) or (0, 0))[0]
+    if kernels < _FIRST_FOR_BLACKWELL:
+        return torch <= _LAST_WITH_OTHERS and (not older_cards or cuda == "12.8" or major == 11)
+    if kernels < _FIRST_FOR_CUDA_13:
+        first, last = _TORCHES_FOR_CUDA_13
+        return major == 13 and (kernels >= _FIRST_OF_NEW_NAME or first <= torch <= last)
+    return major not in (0, 13)
 
 
 def bitsandbytes_lacks(version: str, cuda: str) -> str:

@@ -50,7 +50,7 @@ def visible_gpus(gpus: tuple[Gpu, ...], variables: Mapping[str, str]) -> tuple[G
     for word in (w.strip() for w in said.split(",")):
         if word.startswith("MIG-"):
             found = next((g for g in gpus if g.mig and g not in chosen), None)
-        elif word.isdigit():
+        elif is_number(word):
             found = gpus[int(word)] if int(word) < len(gpus) else None  # CUDA numbers those that it may open
         else:
             found = next((g for g in gpus if word and g.uuid.startswith(word)), None)
@@ -58,6 +58,11 @@ def visible_gpus(gpus: tuple[Gpu, ...], variables: Mapping[str, str]) -> tuple[G
             break
         chosen.append(found)
     return tuple(chosen)
+
+
+def is_number(word: str) -> bool:
+    """Plain digits: "²" is a digit to Python, and no number."""
+    return word.isascii() and word.isdecimal()
 
 
 def runs_on_cpu(
@@ -221,9 +226,9 @@ def gpus_here(intent: Intent) -> int:
     nodes = stated_flag(intent.command, "nnodes") or "1"
     local = stated_flag(intent.command, "data-parallel-size-local", "dpl") or ""
     needed = intent.gpus_needed
-    if local.isdigit() and int(local) and intent.launch.data_parallel > 1:
+    if is_number(local) and int(local) and intent.launch.data_parallel > 1:
         return intent.launch.tensor_parallel * intent.launch.pipeline_parallel * int(local)
-    return -(-needed // int(nodes)) if nodes.isdigit() and int(nodes) else needed
+    return -(-needed // int(nodes)) if is_number(nodes) and int(nodes) else needed
 
 
 def over_ray(intent: Intent) -> bool:

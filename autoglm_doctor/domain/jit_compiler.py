@@ -17,6 +17,7 @@ from autoglm_doctor.matrix import Matrix
 #: 12.8 then. Where it refuses, no GPU is left to compile for, and the server ends with "FlashInfer requires GPUs with
 #: sm75 or higher" (flashinfer issue 3675; vllm issues 42393, 44305, 50705).
 _ASKS_FIRST, _ASKS_LESS, _NEEDS = Version("0.6.7"), Version("0.7.1"), Version("12.9")
+_NEEDS_LESS = Version("12.8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class TooOld:
 
     flashinfer: str
     gpu: str  # compute capability
-    needs: str = str(_NEEDS)  # CUDA release
+    needs: str  # CUDA release
 
 
 def too_old(
@@ -52,8 +53,9 @@ def too_old(
     rule, cards = number(flashinfer), [capability(gpu) for gpu in gpus]
     if rule is None or rule < _ASKS_FIRST or not cards or any(card is None or card[0] != 12 for card in cards):
         return None
-    refused = [gpu for gpu in gpus if rule < _ASKS_LESS or gpu != "12.0" or found < Version("12.8")]
-    return TooOld(flashinfer=flashinfer, gpu=refused[0]) if refused else None
+    wanted = [(_NEEDS if rule < _ASKS_LESS or gpu != "12.0" else _NEEDS_LESS, gpu) for gpu in gpus]
+    needs, gpu = max(wanted)
+    return TooOld(flashinfer=flashinfer, gpu=gpu, needs=str(needs)) if found < needs else None
 
 
 def is_at_least(one: str, other: str) -> bool:

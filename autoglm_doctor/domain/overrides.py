@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from packaging.version import Version
+
 _NCCL = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html"
 _VLLM = "https://docs.vllm.ai/en/latest/configuration/env_vars.html"
 _CUDA = "https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#cuda-environment-variables"
@@ -30,6 +32,18 @@ class Rule:
     engine: str = ""  # "": every engine that uses torch
     several: bool = False  # only where the model is on several GPUs
     until: str = ""  # the engine does not read it any more from this release on
+
+
+#: A vLLM that is told VLLM_USE_V1=1 refuses GPUs below 8.0 between these releases, by the wheels: 0.7.0 to 0.7.3 know
+#: no attention for V1 but FlashAttention 2 (platforms/cuda.py), which needs 8.0; 0.8.0 to 0.10.1.1 say so themselves
+#: (_is_v1_supported_oracle in engine/arg_utils.py), 0.10.2 no more. Below 7.0 none of them has any code.
+V1_FROM, V1_UNTIL = Version("0.7.0"), Version("0.10.2.dev0")
+V1_LEAST, V1_NEEDS = (7, 0), (8, 0)
+
+
+def asks_for_v1(value: str) -> bool:
+    """VLLM_USE_V1 as vLLM reads it: bool(int(value))."""
+    return re.fullmatch(r"\s*\+?0*[1-9]\d*\s*", value) is not None
 
 
 def _matches(pattern: str, flags: int = re.IGNORECASE) -> Callable[[str], bool]:

@@ -40,6 +40,10 @@ _YUM = re.compile(
 )
 
 
+#: Releases whose driver packages are streams of a dnf module; later ones and Fedora have plain packages.
+_STREAMS = re.compile(r"^(?!.*fedora).*(?<![\d.])(?:[89](?:\.\d+)?|2023)\b", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Manager:
     """How a family installs, and what it calls things."""
@@ -133,6 +137,25 @@ def toolkit_fix(host: Host | None, release: str) -> Fix:
         needs_root=True,
         url="https://developer.nvidia.com/cuda-downloads",
     )
+
+
+def module_lines(host: Host | None, *, is_open: bool, branch: str = "") -> tuple[tuple[str, ...], str]:
+    """The lines that change the flavour of NVIDIA's kernel module, and the distributions that they are for.
+
+    `branch`: "580", where it must be no later one. NVIDIA's driver installation guide, "Switching between Driver Module
+    Flavors" and "Version locking". Of a container nobody knows the host.
+    """
+    name, family = "nvidia-open" if is_open else "cuda-drivers", family_of(host)
+    if host is None or host.container or family not in ("rhel", "suse"):
+        return (f"sudo apt install {name}{'-' + branch if branch else ''}",), "Debian and Ubuntu"
+    if family == "suse":
+        wanted = f"'{name}<{int(branch) + 1}'" if branch else name
+        return (f"sudo zypper install --force-resolution {wanted}",), "SUSE"
+    if _STREAMS.search(host.distribution):
+        stream = f"{branch or ('open' if is_open else 'latest')}-{'open' if is_open and branch else 'dkms'}"
+        return (f"sudo dnf -y module switch-to nvidia-driver:{stream} --allowerasing",), host.distribution
+    lock = (f"sudo dnf versionlock add '*nvidia*{branch}*'",) if branch else ()
+    return (*lock, f"sudo dnf install --allowerasing {name}"), host.distribution
 
 
 def older_gcc(host: Host | None, release: int) -> tuple[tuple[str, ...], str]:

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from autoglm_doctor.domain.conflicts import install_line, remove_line
 from autoglm_doctor.facts import Driver, Gpu, Host, Interpreter, Packages
 from autoglm_doctor.matrix import EngineRelease, Matrix
-from autoglm_doctor.matrix.numbers import cuda_of
+from autoglm_doctor.matrix.numbers import code_runs_on, cuda_of
 from autoglm_doctor.matrix.numbers import line as line
 
 #: Where torch's project keeps its builds for other CUDA releases than the default index has.
@@ -310,8 +310,8 @@ def runs_on(compute_capability: str, listed: Iterable[str]) -> str:
         if match is None:
             continue
         kind, chip, suffix = match[1], (int(match[2]), int(match[3])), match[4]
-        same_family = chip[0] == gpu[0] and chip[1] <= gpu[1]
-        fits = chip == gpu if suffix == "a" else same_family if kind == "sm" or suffix == "f" else chip <= gpu
+        plain_ptx = kind == "compute" and not suffix
+        fits = chip <= gpu if plain_ptx else code_runs_on(f"{match[2]}.{match[3]}{suffix}", compute_capability)
         if fits and (kind == "sm" or not best):
             best = entry
     return best

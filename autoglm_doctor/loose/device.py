@@ -24,12 +24,12 @@ _NOTHING = re.compile(
     r"|none|n/?a|nil|cpu(?:[ -]only)?|off|false|0|unknown|missing|absent|no\b.*|not\b.*|could not.*", re.I
 )
 
-#: An engine that is called a CPU build, in the ways that people write it. "CPU offload" needs a GPU, and "8 CPU cores"
-#: are no build.
-_NOT_OFFLOAD = r"cpu\b(?![-_ ]*(?:off|swap|cache|memory|ram|core|limit)|\s*[:=])"
+#: An engine that is called a CPU build, in the ways that people write it: nothing follows but an end. "CPU offload"
+#: needs a GPU, "8 CPU cores" are no build, and "(CPU AMD EPYC 9654, 8x H100)" tells of the machine.
+_ENDS = r"\s*(?:[),;]|$)"
 _CPU_BUILD = re.compile(
-    rf"[-+(]\s*{_NOT_OFFLOAD}|\b(?:on|for)(?: the)? {_NOT_OFFLOAD}|^\S+ {_NOT_OFFLOAD}"
-    r"|\bcpu[- ](?:build|version|backend|only)\b",
+    rf"[-(]\s*cpu{_ENDS}|\b(?:on|for)(?: the)? cpu(?: inference)?{_ENDS}|^\S+ cpu{_ENDS}"
+    r"|^\S+-cpu(?=\s|$)|^\S+ cpu v?\d+\.\d|\+cpu\b|\bcpu[- ](?:build|version|backend|only)\b",
     re.IGNORECASE,
 )
 

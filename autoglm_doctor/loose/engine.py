@@ -30,6 +30,7 @@ _ENGINES: Mapping[str, Engine] = {
 _NAMED = re.compile(
     rf"({'|'.join(map(re.escape, _ENGINES))})\b(?:\s*(?:==|version)?\s*v?(\d+(?:\.\d+)+[\w.+]*))?", re.I
 )
+_OWN_BUILD = re.compile(r"\b(?:built|compiled|build|installed)\b.{0,12}\bsource|\bsource build|\beditable\b", re.I)
 _START: Mapping[Engine, tuple[str, ...]] = {
     "vllm": ("vllm", "serve"),
     "sglang": ("python3", "-m", "sglang.launch_server", "--model-path"),
@@ -39,9 +40,16 @@ _START: Mapping[Engine, tuple[str, ...]] = {
 
 
 def named_engine(said: Any) -> tuple[str, str]:
-    """Name and version: ("vllm", "0.9.0") of "vllm 0.9.0"; "" for what is not told."""
+    """Name and version: ("vllm", "0.9.0") of "vllm 0.9.0"; "" for what is not told.
+
+    A build of one's own has its mark, as pip writes one: ("vllm", "0.9.0+source") of "vllm 0.9.0 (built from source)".
+    """
     match = _NAMED.match(text(said))
-    return (_ENGINES[match[1].lower()], match[2] or "") if match else ("", "")
+    if match is None:
+        return "", ""
+    version = match[2] or ""
+    own = version and "+" not in version and _OWN_BUILD.search(text(said))
+    return _ENGINES[match[1].lower()], f"{version}+source" if own else version
 
 
 def read_intent(facts: Mapping[str, Any]) -> Intent:
@@ -52,7 +60,8 @@ def read_intent(facts: Mapping[str, Any]) -> Intent:
     stated = _command(facts)
     if stated is not None:
         return dataclasses.replace(stated, device="cpu") if for_the_cpu(facts, stated) else stated
-    words = [*_START[_engine(facts)], model_name(facts)]
+    model = model_name(facts)
+    words = [*_START[_engine(facts)], model_name({}) if model.startswith("-") else model]  # what begins so is a flag
     for flag in _flags(facts.get("engine_args")):
         if _parsed([*words, *flag]) is not None:
             words += flag

@@ -100,7 +100,9 @@ def _speaks_of_image(said: str, facts: Mapping[str, Any]) -> bool:
 
 def _glibc(said: str, matrix: Matrix) -> str | None:
     """The C library that a named release of a distribution comes with; None when it is in no table."""
-    found = (glibc for name, glibc in matrix.os_glibc.items() if re.search(rf"\b{re.escape(name)}\b", said, re.I))
+    # Who says "Ubuntu 20" means the release with long support: the one of October is never called so.
+    named = re.sub(r"\b(ubuntu)[ -]?(2[024])(?![\d.])", r"\1 \2.04", said, flags=re.IGNORECASE)
+    found = (glibc for name, glibc in matrix.os_glibc.items() if re.search(rf"\b{re.escape(name)}\b", named, re.I))
     return next(found, None)
 
 

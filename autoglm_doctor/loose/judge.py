@@ -43,12 +43,18 @@ def diagnose(name: str, data: Any, checks: Sequence[Check], matrix: Matrix) -> D
     symptom = data.get("symptom")
     text = symptom if isinstance(symptom, str) else ""
     # What the text alone does not tell comes after what it does.
-    symptoms = by_facts(symptoms_of([text], intent.engine), text, facts)
+    symptoms = by_facts(symptoms_of([text], intent.engine), text, facts, intent, _container(data))
     told = {one.signature.cause for one in symptoms}
     wheels = symptoms_of_wheels(text, facts.driver.value, matrix)
     symptoms = (*symptoms, *(one for one in wheels if one.signature.cause not in told))
     folder = facts.model_files.value.path if facts.model_files.value else intent.model
     return _diagnosis(name, merge(tuple(findings), symptoms, intent, folder))
+
+
+def _container(data: dict[str, Any]) -> str:
+    """What is said of the container, in loose facts; "" otherwise."""
+    stated = data.get("facts")
+    return str(stated.get("container", "")) if isinstance(stated, dict) else ""
 
 
 def _diagnosis(name: str, ranked: Sequence[Ranked]) -> Diagnosis:

@@ -40,7 +40,13 @@ _TYPES = (
 )
 
 #: Quantised checkpoints say so in their names by a custom that all who publish them keep; groups are of 128 then.
-_QUANTISED = (("awq", r"[-_.]awq\b"), ("gptq", r"[-_.]gptq\b"), ("fp8", r"[-_. ]fp8\b"))
+_QUANTISED = (
+    ("awq", r"[-_.]awq\b"),
+    ("gptq", r"[-_.]gptq\b"),
+    ("fp8", r"[-_. ]fp8\b"),
+    # Whole numbers, as vLLM's documents on INT4 W4A16 and INT8 W8A8 name them; FP8-W8A8 is the row above.
+    ("compressed-tensors", r"[-_.]w[48]a16(?![0-9a-z])|[-_.]w8a8(?![0-9a-z])"),
+)
 _BITS = re.compile(r"[-_.]?(?:int|w|-)?([2348])(?:bit)?$", re.IGNORECASE)
 
 
@@ -93,8 +99,17 @@ def _quantisation(said: str) -> dict[str, Any]:
     if found is None:
         return {}
     method, after = found
+    scheme = re.search(r"w([48])a(16|8)", said, re.IGNORECASE)
+    if method == "compressed-tensors" and scheme:
+        return {"quantization_config": {"quant_method": method, "config_groups": {"name": _group(*scheme.groups())}}}
     bits = _BITS.search(after)
     return {"quantization_config": {"quant_method": method} | ({"bits": int(bits[1])} if bits else {})}
+
+
+def _group(weights: str, activations: str) -> dict[str, Any]:
+    """Weights and, below 16 bits, activations as whole numbers."""
+    group: dict[str, Any] = {"weights": {"num_bits": int(weights), "type": "int"}}
+    return group | ({"input_activations": {"num_bits": 8, "type": "int"}} if activations == "8" else {})
 
 
 def _method(said: str) -> tuple[str, str] | None:

@@ -20,6 +20,13 @@ YELLOW = frozenset(
     | {"P2P_BROKEN_ACS_IOMMU", "P2P_UNRELIABLE_GPU_OR_DRIVER", "ENV_VAR_OVERRIDE_WRONG"}
 )
 
+#: What words alone leave likely, and is certain where the facts warn of that very cause: a gateway's answer from this
+#: machine beside a proxy that localhost is not spared from.
+CONFIRMED = frozenset({"PROXY_INTERCEPTS_LOCALHOST"})
+
+#: One code for faults of many things: facts and words mean the same only where the words name the thing.
+_OF_MANY = frozenset({"ENV_VAR_OVERRIDE_WRONG"})
+
 #: How sure each source of a cause is; the lower wins, and at the same height the facts do.
 _SURE = {"certain": 0, "likely": 1, "hint": 2}
 
@@ -40,8 +47,11 @@ def merge(findings: Sequence[Finding], symptoms: Sequence[Symptom], intent: Inte
     the order of `verdict.rank`, then the text; what only follows from something else comes last.
     """
     by_facts = rank(findings)
+    others = [one for one in symptoms if _is_of_another_thing(one, by_facts, findings)]
+    alone, symptoms = others, [one for one in symptoms if one not in others]
     told = {one.signature.cause for one in symptoms}
     died = {s.signature.cause for s in symptoms if s.signature.sure == "certain" and _is_red(s.signature)}
+    died |= {s.signature.cause for s in symptoms if s.signature.cause in CONFIRMED and s.signature.sure != "hint"}
     entries: list[tuple[tuple[int, int, int, int], Ranked]] = []
     for place, cause in enumerate(by_facts):
         sure = 0 if cause.status == "fail" else 1
@@ -49,10 +59,21 @@ def merge(findings: Sequence[Finding], symptoms: Sequence[Symptom], intent: Inte
         key = (0, sure, 0 if cause.cause in told else 1, place)
         entries.append((key, _of_facts(findings, cause, red=cause.cause in died)))
     known = {cause.cause for cause in by_facts}
-    for place, one in enumerate(s for s in symptoms if s.signature.cause not in known):
+    alone += [one for one in symptoms if one.signature.cause not in known]
+    for place, one in enumerate(alone):
         key = (int(one.signature.consequence), _SURE[one.signature.sure], 2, place)
         entries.append((key, _by_text(one, intent, folder)))
     return tuple(ranked for _, ranked in sorted(entries, key=lambda entry: entry[0]))
+
+
+def _is_of_another_thing(symptom: Symptom, causes: Sequence[Cause], findings: Sequence[Finding]) -> bool:
+    """The facts blame one variable, and the words speak of another one."""
+    row = symptom.signature
+    blamed = next((one for one in causes if one.cause == row.cause), None)
+    if row.cause not in _OF_MANY or blamed is None:
+        return False
+    subjects = (f.subject for f in findings if (f.code, f.cause, f.text) == (blamed.check, blamed.cause, blamed.text))
+    return not any(subject and subject in f"{symptom.line} {row.meaning}" for subject in subjects)
 
 
 def _of_facts(findings: Sequence[Finding], cause: Cause, *, red: bool) -> Ranked:
@@ -68,6 +89,8 @@ def _of_facts(findings: Sequence[Finding], cause: Cause, *, red: bool) -> Ranked
 
 def _is_red(row: Signature) -> bool:
     """A yellow cause is red by its words where they are those of a start that failed or of a refused request."""
+    if row.warns:
+        return False
     return row.cause not in YELLOW or (row.sure == "certain" and (row.ends_start or row.refuses))
 
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from autoglm_doctor.domain.wheels import capability, line
+from packaging.version import Version
+
+from autoglm_doctor.domain.wheels import capability, line, number
 from autoglm_doctor.facts import Host, Reading, Torch, TorchRun, known
 from autoglm_doctor.loose.values import answer, as_list, table, text, version, words
 from autoglm_doctor.matrix import Matrix
@@ -23,11 +25,25 @@ _ARM_GPU = (2, 11)
 
 def torch_version(facts: Mapping[str, Any]) -> str:
     """The version with its local part; "" when not stated."""
+    if listed_torch(facts):
+        return text(facts.get("torch"))
     packages = table(facts.get("packages"))
     wheel = re.search(r"torch-(\d[\w.+]*)-", text(facts.get("torch_wheel")))
     found = [wheel[1]] if wheel else []
     found += [v for v in (version(facts.get("torch")), version(packages.get("torch"))) if v]
     return next((v for v in found if "+" in v), found[0] if found else "")
+
+
+def listed_torch(facts: Mapping[str, Any]) -> str:
+    """The torch among the packages where that is another release than the one that is stated alone; else "".
+
+    Both must be whole and nothing else: "2.6" or "2.6.0, then 2.8.0" contradicts nothing, nor does a local part.
+    """
+    stated, listed = text(facts.get("torch")), text(table(facts.get("packages")).get("torch"))
+    one, other = (number(said) if said.count(".") > 1 else None for said in (stated, listed))
+    if one is None or other is None or facts.get("torch_wheel"):
+        return ""
+    return "" if Version(one.base_version) == Version(other.base_version) else listed
 
 
 def read_torch(facts: Mapping[str, Any], host: Host | None, matrix: Matrix) -> Reading[Torch] | None:

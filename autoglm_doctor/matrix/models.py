@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -9,10 +11,13 @@ from packaging.version import Version
 
 from autoglm_doctor.matrix.engines import SERVERS, Engines
 from autoglm_doctor.matrix.numbers import newest, number, within
-from autoglm_doctor.matrix.rows import KnownBad, KnownPair, ModelSupport, Release
+from autoglm_doctor.matrix.rows import EngineRelease, KnownBad, KnownPair, ModelSupport, Release
 
 #: Sections of libraries, by the name that pip knows.
 LIBRARIES = ("transformers", "xformers", "bitsandbytes", "accelerate", "triton", *SERVERS)
+
+#: An engine that bounds a package from below alone was tried with what came out in its first year at most (ours).
+_TRIED_DAYS = 365
 
 
 class Models(Engines):
@@ -54,6 +59,19 @@ class Models(Engines):
             return {}
         rows = self.rows(tuple[Release, ...], package.replace("-", "_"))
         return {row.version: row for row in rows}
+
+    def is_untried(self, engine: EngineRelease, package: str, version: str) -> bool:
+        """An engine bounds a package from below alone, and this release of it came more than a year after the engine.
+
+        False where one of the two days is not known.
+        """
+        wanted = str(getattr(engine, package, "")) or (engine.torch_range if package == "torch" else "")
+        public = version.partition("+")[0]
+        release = self.torch.get(public) if package == "torch" else self.libraries(package).get(public)
+        if release is None or not release.released or not engine.released or re.search(r"^\d|<|==|~=", wanted):
+            return False
+        came, after = (datetime.date.fromisoformat(one.released) for one in (release, engine))
+        return (came - after).days > _TRIED_DAYS
 
     def first_transformers(self, model_type: str) -> str:
         """The first transformers that knows a model type and is not known to fail with it; "" when not in the table."""

@@ -19,7 +19,7 @@ class RemoteCode:
     owners: tuple[str, ...]  # who publishes it; what others publish under the name may have been mended
     versions: str  # of transformers, that it breaks with
     what: str
-    takes: str  # the newest transformers that runs it, or that its makers name
+    takes: str  # the newest transformers that runs it, or that its makers name; a later one where that was mended
     source: str
     # Of config.json, by which a folder with another name is known; "InternVLChatModel/InternLM2ForCausalLM" names the
     # language model in it as well.

@@ -77,11 +77,13 @@ def _next(data: mmap.mmap, start: int, end: int) -> int:
 def _entries(data: mmap.mmap, at: int, end: int) -> Iterator[Entry]:
     while at + _LEAST_ENTRY <= end:
         kind, _version, header, size, minor, major, number, flags = _ENTRY.unpack_from(data, at)
-        if kind not in (_PTX, _ELF) or header < _LEAST_ENTRY:
+        if header < _LEAST_ENTRY:
             return
+        at += header + size
+        if kind not in (_PTX, _ELF):  # code for the linker (LTO) and the like
+            continue
         suffix = "f" if flags & _FAMILY else "a" if flags & _ONE_ARCHITECTURE else ""
         if kind == _PTX:
             yield Entry(f"compute_{number}{suffix}", ptx=f"{major}.{minor}")
         else:
             yield Entry(f"sm_{number}{suffix}")
-        at += header + size

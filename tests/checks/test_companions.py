@@ -130,3 +130,49 @@ def test_one_sentence_for_a_torch_that_is_too_old_everywhere() -> None:
     (windows,) = judge(numpy_abi, packages=there, host=Host(system="Windows", machine="x86_64", kernel=""))
     (linux,) = judge(numpy_abi, packages=there, host=Host(system="Linux", machine="x86_64", kernel=""))
     assert windows.text == linux.text
+
+
+#: What else is there, and whether bitsandbytes is refused.
+TRITON_OPS = [
+    pytest.param({"bitsandbytes": "0.45.0", "triton": "3.2.0", "torch": "2.6.0"}, True, id="triton.ops is gone"),
+    pytest.param({"bitsandbytes": "0.42.0", "triton": "3.3.1", "torch": "2.7.1"}, True, id="an older one"),
+    pytest.param({"bitsandbytes": "0.44.1", "triton_windows": "3.2.0.post12", "torch": "2.6.0"}, True, id="Windows"),
+    pytest.param({"bitsandbytes": "0.45.0", "torch": "2.6.0", "vllm": "0.8.4"}, True, id="triton came with torch"),
+    pytest.param({"bitsandbytes": "0.45.1", "triton": "3.2.0", "torch": "2.6.0"}, False, id="mended"),
+    pytest.param({"bitsandbytes": "0.45.0", "triton": "3.1.0", "torch": "2.5.1"}, False, id="triton.ops is there"),
+    pytest.param({"bitsandbytes": "0.45.0", "torch": "2.5.1", "vllm": "0.6.6"}, False, id="it came with torch 2.5"),
+    pytest.param({"bitsandbytes": "0.45.0", "torch": "2.6.0"}, False, id="Windows or Linux, nobody says"),
+    pytest.param({"bitsandbytes": "0.45.0", "torch": "2.6.0+cpu", "vllm": "0.8.4"}, False, id="torch without triton"),
+    pytest.param({"bitsandbytes": "0.45.0.dev0+abc", "torch": "2.5.1", "triton": "3.1.0"}, False, id="an own build"),
+    pytest.param({"triton": "3.2.0", "torch": "2.6.0"}, False, id="no bitsandbytes"),
+]
+
+
+@pytest.mark.parametrize(("versions", "is_bad"), TRITON_OPS)
+def test_bitsandbytes_and_triton(versions: dict[str, str], is_bad: bool) -> None:
+    found = [one for one in judge(torch_companions, packages=installed(**versions)) if one.status == "warn"]
+    assert [(one.subject, one.cause) for one in found] == [("bitsandbytes", "EXTENSION_ABI_MISMATCH")] * is_bad
+    assert not found or "'bitsandbytes>=0.45.1'" in found[0].fixes[0].commands[0]
+
+
+def test_a_machine_without_triton_has_no_triton_ops_to_miss() -> None:
+    there = tuple(
+        Distribution(name=name, version=version, location="/v")
+        for name, version in {"bitsandbytes": "0.45.0", "torch": "2.6.0", "vllm": "0.8.4"}.items()
+    )
+    found = judge(torch_companions, packages=Packages(distributions=there))
+    assert not [one for one in found if one.status == "warn"]
+
+
+@pytest.mark.parametrize(
+    ("version", "torch", "status"),
+    [
+        pytest.param("0.0.20", "2.1.0+cu121", "warn", id="of torch 2.0"),
+        pytest.param("0.0.16", "2.0.1", "warn", id="of torch 1.13"),
+        pytest.param("0.0.20", "2.0.1+cu118", "pass", id="its torch"),
+        pytest.param("0.0.13", "2.1.0", "not_applicable", id="before the table"),
+    ],
+)
+def test_an_old_xformers(version: str, torch: str, status: str) -> None:
+    (finding,) = judge(torch_companions, packages=installed(xformers=version, torch=torch))
+    assert finding.status == status

@@ -28,6 +28,13 @@ CASES = [
     pytest.param({"CUDA_HOME": "$CONDA_PREFIX"}, VLLM, "pass", id="not expanded"),
     pytest.param({"CUDA_HOME": "/opt/cuda:12"}, VLLM, "pass", id="a colon in a name"),
     pytest.param({"CUDA_HOME": ""}, VLLM, "not_applicable", id="empty"),
+    pytest.param({"CUDA_HOME": "None"}, VLLM, "not_applicable", id="none of it, in a word"),
+    pytest.param({"CUDA_HOME": "N/A"}, VLLM, "not_applicable", id="not available"),
+    pytest.param({"CUDA_HOME": "No"}, VLLM, "not_applicable", id="no"),
+    pytest.param({"CUDA_HOME": "not set"}, OLD, "not_applicable", id="not set, in words"),
+    pytest.param({"CUDA_HOME": "None", "CUDA_PATH": ":/usr"}, VLLM, "fail", id="none of the first, and a colon"),
+    pytest.param({"CUDA_PATH": "C:\\Program Files\\CUDA\\v12.8"}, VLLM, "not_applicable", id="of Windows, as in WSL"),
+    pytest.param({"CUDA_HOME": "d:/CUDA/v12.8"}, PLAIN, "not_applicable", id="of Windows, with slashes"),
     pytest.param({"LD_LIBRARY_PATH": ":/usr/local/cuda/lib64"}, VLLM, "not_applicable", id="a list that may have it"),
     pytest.param({}, VLLM, "not_applicable", id="not set"),
 ]

@@ -362,7 +362,7 @@ def test_numbers_on_the_bus(device_id: str, branch: str | None) -> None:
         pytest.param("GTX 750Ti", "5.0", id="by name alone"),
         pytest.param("Quadro P2000", "6.1", id="Quadro of Pascal"),
         pytest.param("Quadro K4000", "3.0", id="Quadro of Kepler"),
-        pytest.param("RTX 4070 Laptop GPU", "", id="a laptop's newer chip stays open"),
+        pytest.param("RTX 4070 Laptop GPU", "8.9", id="a laptop's newer chip"),
         pytest.param("Quadro", "", id="no card"),
         pytest.param("max-q design", "", id="no card either"),
         pytest.param("RTX A4000", "8.6", id="not Quadro K4000 nor M4000"),

@@ -68,6 +68,61 @@ def test_read(driver: Driver, host: dict[str, Any] | None, status: str) -> None:
     assert bool(found.fixes) == (status == "fail")
 
 
+OLD, NEW = "sudo apt install cuda-drivers-580", "sudo apt install nvidia-open"
+
+
+@pytest.mark.parametrize(
+    ("card", "machine", "lines"),
+    [
+        pytest.param("6.0", {}, [OLD], id="a P100: later branches have dropped it"),
+        pytest.param("7.0", {"distribution": "Ubuntu 24.04"}, [OLD], id="a V100 on Ubuntu"),
+        pytest.param("12.0", {"distribution": "Ubuntu 24.04"}, [NEW], id="Blackwell on Ubuntu"),
+        pytest.param("6.1", {"distribution": "Fedora Linux 42", "container": "docker"}, [OLD], id="a host unknown"),
+        pytest.param(
+            "6.1",
+            {"distribution": "Fedora Linux 42", "os_ids": ("fedora",)},
+            ["sudo dnf versionlock add '*nvidia*580*'", "sudo dnf install --allowerasing cuda-drivers"],
+            id="a GTX 1080 on Fedora",
+        ),
+        pytest.param(
+            "12.0",
+            {"distribution": "Fedora Linux 42"},
+            ["sudo dnf install --allowerasing nvidia-open"],
+            id="new, Fedora",
+        ),
+        pytest.param(
+            "7.0",
+            {"distribution": "Rocky Linux 9.4 (Blue Onyx)"},
+            ["sudo dnf -y module switch-to nvidia-driver:580-dkms --allowerasing"],
+            id="a V100 on Rocky Linux 9",
+        ),
+        pytest.param(
+            "10.0",
+            {"distribution": "Amazon Linux 2023"},
+            ["sudo dnf -y module switch-to nvidia-driver:open-dkms --allowerasing"],
+            id="Blackwell on Amazon Linux",
+        ),
+        pytest.param(
+            "7.0",
+            {"distribution": "SUSE Linux Enterprise Server 15 SP6"},
+            ["sudo zypper install --force-resolution 'cuda-drivers<581'"],
+            id="a V100 on SUSE",
+        ),
+    ],
+)
+def test_the_flavour_is_changed_by_the_distributions_lines(
+    card: str, machine: dict[str, Any], lines: list[str]
+) -> None:
+    (found,) = judge(
+        kernel_module_flavour,
+        driver=Driver(version="580", open_module=float(card) < 7.5),
+        gpus=(Gpu(index=0, name="card", compute_capability=card, total_bytes=1, free_bytes=1),),
+        host=Host(system="Linux", machine="x86_64", kernel="6.8", **machine),
+        intent=Intent(model="m", engine="vllm", device="cuda"),
+    )
+    assert list(found.fixes[0].commands[1:-1]) == lines
+
+
 @pytest.mark.parametrize("driver", [Driver(version="580", open_module=True), Driver(version="580", nvml_code=0)])
 def test_a_driver_that_no_gpu_is_known_of(driver: Driver) -> None:
     (found,) = judge(kernel_module_flavour, driver=driver, intent=Intent(model="m", engine="vllm", device="cuda"))

@@ -8,6 +8,7 @@ import pytest
 
 from autoglm_doctor.checks.extensions import extensions_match
 from autoglm_doctor.facts import Distribution, Gpu, Host, Packages, Torch
+from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
 from autoglm_doctor.wording import render
 from tests.checks.package_cases import installed
@@ -21,6 +22,8 @@ CASES = [
     pytest.param("2.9.0+cu130", "13.0", "2.8.3+cu12torch2.9cxx11abiTRUE", "fail", id="another CUDA"),
     pytest.param("2.6.0", "12.6", "2.7.4+cu12torch2.6cxx11abiTRUE", "pass", id="2.6 has both ABIs"),
     pytest.param("2.7.0", "12.6", "2.7.4.post1", "not_applicable", id="no mark"),
+    pytest.param("2.6.0", "12.6", "2.7.4+cxx11abiTRUE", "not_applicable", id="2.6 has both, and nothing else is said"),
+    pytest.param("2.7.1", None, "2.7.4+cu118", "not_applicable", id="a CUDA, and nobody read torch's"),
     pytest.param("2.9.0a0+nv25.10", "13.0", "2.8.3+cu12torch2.8cxx11abiTRUE", "not_applicable", id="a vendor's torch"),
 ]
 
@@ -47,8 +50,23 @@ def test_a_cuda_that_was_concluded_from_architectures_refuses_no_package() -> No
     assert finding.status == "pass"
 
 
+SGLANG = Intent(model="/m", engine="sglang")
+
+
+def cards(name: str, capability: str) -> tuple[Gpu, ...]:
+    return (Gpu(index=0, name=name, compute_capability=capability, total_bytes=1, free_bytes=1),)
+
+
+HOPPER = cards("NVIDIA H100 80GB HBM3", "9.0")
 KERNELS = [
-    pytest.param("2.7.0+cu128", "sgl-kernel", "0.1.2", "fail", id="kernels of torch 2.6"),
+    pytest.param("2.7.0+cu126", "sgl-kernel", "0.1.2", "fail", id="kernels of torch 2.6"),
+    pytest.param("2.7.1+cu128", "sgl-kernel", "0.1.4", "not_applicable", id="the project's own for CUDA 12.8"),
+    pytest.param("2.9.0+cu130", "sgl-kernel", "0.3.16.post3", "not_applicable", id="the project's own for CUDA 13"),
+    pytest.param("2.9.1+cu130", "sgl-kernel", "0.3.17.post1", "not_applicable", id="the same of the next release"),
+    pytest.param("2.9.1+cu130", "sgl-kernel", "0.3.21", "not_applicable", id="nothing was compared"),
+    pytest.param("2.9.0+cu128", "sgl-kernel", "0.3.16.post3", "fail", id="of that age, for CUDA 12"),
+    pytest.param("2.11.0+cu130", "sgl-kernel", "0.3.21", "fail", id="no kernels of that name were built for it"),
+    pytest.param("2.11.0+cu129", "sglang-kernel", "0.4.6.post1", "not_applicable", id="the project's own for CUDA 12"),
     pytest.param("2.6.0", "sgl-kernel", "0.1.2", "pass", id="their torch"),
     pytest.param("2.6.0", "sgl-kernel", "0.1.0", "pass", id="kernels of 2.5 load with 2.6"),
     pytest.param("2.7.1", "sgl-kernel", "0.0.9.post2", "fail", id="but not with 2.7"),
@@ -70,8 +88,14 @@ KERNELS = [
 @pytest.mark.parametrize(("torch", "name", "version", "status"), KERNELS)
 def test_kernels_of_sglang(torch: str, name: str, version: str, status: str) -> None:
     there = installed(torch=torch, **{name.replace("-", "_"): version})
-    (finding,) = judge(extensions_match, packages=there)
+    (finding,) = judge(extensions_match, packages=there, gpus=HOPPER, intent=SGLANG)
     assert finding.status == status
+
+
+def test_the_cuda_of_a_torch_without_a_tag() -> None:
+    there: Any = {"packages": installed(torch="2.9.1", sgl_kernel="0.3.17.post1"), "gpus": HOPPER, "intent": SGLANG}
+    found = [judge(extensions_match, torch=Torch(version="2.9.1", cuda=cuda), **there)[0] for cuda in ("13.0", "12.8")]
+    assert [one.status for one in found] == ["not_applicable", "fail"]
 
 
 def both(torch: dict[str, Any] | None = None, kernels: dict[str, Any] | None = None) -> Packages:
@@ -80,8 +104,18 @@ def both(torch: dict[str, Any] | None = None, kernels: dict[str, Any] | None = N
     return Packages(distributions=(one, Distribution(name="sgl-kernel", version="0.1.2", **(kernels or {}))))
 
 
-BLACKWELL = (Gpu(index=0, name="NVIDIA B200", compute_capability="10.0", total_bytes=1, free_bytes=1),)
+BLACKWELL = cards("NVIDIA B200", "10.0")
 QUIET_KERNELS: dict[str, dict[str, Any]] = {
+    "vLLM serves, and the kernels are left over": {"intent": Intent(model="/m", engine="vllm"), "packages": both()},
+    "plain transformers": {"intent": Intent(model="/m", engine="transformers"), "packages": both()},
+    "nobody knows whether a GPU is of Blackwell": {"gpus": None, "packages": both()},
+    "a GPU that no table knows": {"gpus": (*HOPPER, *cards("a GPU", "")), "packages": both()},
+    "Grace Hopper, and nothing of the machine": {"gpus": cards("NVIDIA GH200 480GB", "9.0"), "packages": both()},
+    "the same where only the system is stated": {
+        "gpus": cards("NVIDIA GH200 480GB", "9.0"),
+        "host": Host(system="Linux", kernel="", machine=""),
+        "packages": both(),
+    },
     "the project's wheel for Blackwell bears the same version": {"gpus": BLACKWELL, "packages": both()},
     "PyPI had none for Arm": {"host": Host(system="Linux", kernel="", machine="aarch64"), "packages": both()},
     "an editable torch": {"packages": both({"editable": True})},
@@ -93,32 +127,51 @@ QUIET_KERNELS: dict[str, dict[str, Any]] = {
 
 
 def test_kernels_of_another_torch_but_for_what_keeps_them_quiet() -> None:
-    (finding,) = judge(extensions_match, packages=both())
+    (finding,) = judge(extensions_match, packages=both(), gpus=HOPPER, intent=SGLANG)
     assert finding.status == "fail"
 
 
 @pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in QUIET_KERNELS.items()])
 def test_kernels_that_are_not_judged(given: dict[str, Any]) -> None:
-    (finding,) = judge(extensions_match, **given)
+    (finding,) = judge(extensions_match, **{"gpus": HOPPER, "intent": SGLANG, **given})
     assert finding.status == "not_applicable"
 
 
 def test_the_way_out_is_what_sglang_pins() -> None:
     there = installed(torch="2.10.0", sgl_kernel="0.3.21", sglang="0.5.9")
-    (finding,) = judge(extensions_match, packages=there)
-    assert finding.fixes[0].commands[0].endswith("sglang==0.5.9 torch==2.9.1 sgl-kernel==0.3.21")
+    (finding,) = judge(extensions_match, packages=there, intent=SGLANG)
+    pins, again = finding.fixes[0].commands
+    assert pins.endswith("sglang==0.5.9 torch==2.9.1 sgl-kernel==0.3.21")
+    # A wheel for another CUDA has the same number, and pip would leave it.
+    assert again.endswith("--force-reinstall --no-deps sgl-kernel==0.3.21")
 
 
 @pytest.mark.parametrize(
     ("torch", "wanted"),
     [
-        pytest.param("2.9.1+cu130", "sglang-kernel==0.4.1 torch==2.9.1", id="the kernels of this torch"),
-        pytest.param("2.10.0", "'sgl-kernel==0.1.2' 'torch==2.6.*'", id="or the torch of these kernels"),
+        pytest.param(
+            "2.9.1", ("uninstall -y sgl-kernel", "sglang-kernel==0.4.1 torch==2.9.1"), id="the kernels of this torch"
+        ),
+        pytest.param(
+            "2.10.0",
+            ("sgl-kernel==0.1.2 'torch==2.6.*'", "--no-deps sgl-kernel==0.1.2"),
+            id="or the torch of these kernels",
+        ),
     ],
 )
-def test_the_way_out_without_sglang(torch: str, wanted: str) -> None:
-    (finding,) = judge(extensions_match, packages=installed(torch=torch, sgl_kernel="0.1.2"))
-    assert finding.fixes[0].commands[0].replace("'", "").endswith(wanted.replace("'", ""))
+def test_the_way_out_without_sglang(torch: str, wanted: tuple[str, ...]) -> None:
+    (finding,) = judge(extensions_match, packages=installed(torch=torch, sgl_kernel="0.1.2"), intent=SGLANG)
+    lines = finding.fixes[0].commands
+    assert len(lines) == len(wanted)
+    assert all(line.endswith(end) for line, end in zip(lines, wanted, strict=True)), lines
+
+
+def test_kernels_by_both_names() -> None:
+    there = installed(torch="2.11.0", sgl_kernel="0.3.14", sglang_kernel="0.4.5", sglang="0.5.16")
+    (finding,) = judge(extensions_match, packages=there, intent=SGLANG)
+    gone, _, *again = finding.fixes[0].commands
+    assert gone.endswith("uninstall -y sgl-kernel")
+    assert all("--force-reinstall --no-deps sglang-kernel==" in one for one in again), "the other took its files along"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ TORCH = [
     pytest.param("2.7.4.post1", "2.6.0", "not_applicable", id="the release before"),
     pytest.param("2.8.3.post1", "2.6.0", "not_applicable", id="a release of which nobody wrote"),
     pytest.param("2.8.3+cu126torch2.6", "2.6.0", "not_applicable", id="somebody else's wheel"),
-    pytest.param("2.8.3", "2.6.0a0+ecf3bae40a.nv25.01", "pass", id="a vendor's torch"),
+    pytest.param("2.8.3", "2.6.0a0+ecf3bae40a.nv25.01", "not_applicable", id="a vendor's torch"),
 ]
 
 
@@ -39,7 +39,11 @@ GLIBC: dict[str, tuple[str, Host, str]] = {
     "the project's wheel": ("2.8.3+cu12torch2.8cxx11abiTRUE", OLD, "fail"),
     "new enough": ("2.8.3", Host(system="Linux", kernel="", machine="x86_64", glibc="2.32"), "pass"),
     "Ubuntu 22.04": ("2.8.3", Host(system="Linux", kernel="", machine="x86_64", glibc="2.35"), "pass"),
-    "nobody read the C library": ("2.8.3", Host(system="Linux", kernel="", machine="x86_64"), "pass"),
+    "nobody read the C library, nor a torch": (
+        "2.8.3",
+        Host(system="Linux", kernel="", machine="x86_64"),
+        "not_applicable",
+    ),
     "the release before": ("2.7.4.post1", OLD, "not_applicable"),
     "Windows": ("2.8.3", Host(system="Windows", kernel="", machine="AMD64"), "not_applicable"),
     "Arm, for which there is no wheel": (
@@ -55,6 +59,11 @@ GLIBC: dict[str, tuple[str, Host, str]] = {
 def test_glibc(flash: str, host: Host, status: str) -> None:
     (finding,) = judge(flash_attn_wheels, packages=installed(flash_attn=flash), host=host)
     assert (finding.status, finding.cause) == (status, "GLIBC_TOO_OLD" if status in ("fail", "warn") else "")
+
+
+def test_flash_attn_alone_says_nothing() -> None:
+    (finding,) = judge(flash_attn_wheels, packages=installed(flash_attn="2.8.3"))
+    assert finding.status == "not_applicable"
 
 
 def test_an_editable_one_was_compiled_here() -> None:

@@ -22,6 +22,11 @@ CUBIN = [
     pytest.param("0.0.0+unknown", "0.6.14", "not_applicable", id="FlashInfer from source"),
     pytest.param("0.6.15.dev3", "0.6.14", "not_applicable", id="a development version"),
     pytest.param("0.6.14+g1a2b3c4", "0.6.13", "not_applicable", id="a build of one's own"),
+    pytest.param("0.7.1", "0.6.13", "fail", id="the last that refuses"),
+    pytest.param("0.7.2", "0.6.13", "warn", id="it is left aside, and the first start is slow"),
+    pytest.param("0.7.2", "0.7.2", "pass", id="the same of that release"),
+    pytest.param("0.4.0", "0.3.1", "fail", id="the first that refuses"),
+    pytest.param("0.3.1", "0.3.0", "not_applicable", id="before it asked"),
     pytest.param("0.6.14", "0.6.13.dev20260411", "not_applicable", id="kernels of a development version"),
 ]
 
@@ -37,6 +42,9 @@ JIT = [
     pytest.param("0.6.11", "0.6.9+cu130", "fail", id="left behind"),
     pytest.param("0.6.16", "0.6.16+cu130", "pass", id="with its CUDA"),
     pytest.param("0.6.16", "0.6.16.post1+cu130", "pass", id="it must begin alike, no more"),
+    pytest.param("0.7.0", "0.7.0.post1+cu130", "fail", id="from 0.7.0 on nothing may stand before the CUDA"),
+    pytest.param("0.7.0", "0.7.0+cu130", "pass", id="0.7.0 with its CUDA"),
+    pytest.param("0.7.2", "0.7.1+cu130", "warn", id="left aside"),
 ]
 
 
@@ -52,6 +60,10 @@ QUIET: dict[str, dict[str, Any]] = {
         "packages": installed(flashinfer_python="0.6.14", flashinfer_cubin="0.6.13"),
         "environment": Environment(variables={"FLASHINFER_DISABLE_VERSION_CHECK": "1"}),
     },
+    "the kernels of another folder go before the package": {
+        "packages": installed(flashinfer_python="0.7.1", flashinfer_cubin="0.6.13"),
+        "environment": Environment(variables={"FLASHINFER_CUBIN_DIR": "/cubins"}),
+    },
     "an engine without it": {
         "packages": installed(flashinfer_python="0.6.14", flashinfer_cubin="0.6.13"),
         "intent": Intent(model="/m", engine="transformers"),
@@ -65,6 +77,13 @@ QUIET: dict[str, dict[str, Any]] = {
 def test_quiet(given: dict[str, Any]) -> None:
     (finding,) = judge(flashinfer_of_one_release, **{"intent": VLLM, **given})
     assert finding.status == "not_applicable"
+
+
+def test_before_0_7_the_folder_of_kernels_comes_second() -> None:
+    there = installed(flashinfer_python="0.6.14", flashinfer_cubin="0.6.13")
+    variables = Environment(variables={"FLASHINFER_CUBIN_DIR": "/cubins"})
+    (finding,) = judge(flashinfer_of_one_release, packages=there, environment=variables, intent=VLLM)
+    assert finding.status == "fail"
 
 
 def test_the_ways_out() -> None:
@@ -106,3 +125,16 @@ def test_a_package_under_another_spelling() -> None:
     )
     (finding,) = judge(flashinfer_of_one_release, packages=there, intent=VLLM)
     assert finding.subject == "flashinfer-cubin"
+
+
+@pytest.mark.parametrize(
+    ("versions", "status"),
+    [
+        pytest.param({}, "warn", id="no engine is named"),
+        pytest.param({"transformers": "5.2.0"}, "pass", id="plain transformers"),
+        pytest.param({"flashinfer-jit-cache": "0.6.11+cu130"}, "pass", id="no engine, one release"),
+    ],
+)
+def test_a_list_without_an_engine(versions: dict[str, str], status: str) -> None:
+    there = {"flashinfer-python": "0.6.11", "flashinfer-jit-cache": "0.6.9+cu130", **versions}
+    assert judged({"packages": there}).status == status

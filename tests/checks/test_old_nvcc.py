@@ -9,7 +9,11 @@ import pytest
 from autoglm_doctor.checks.toolchain import cuda_compiler
 from autoglm_doctor.facts import Distribution, Environment, Gpu, Host, Packages, Toolchain, Torch
 from autoglm_doctor.intent import Intent
+from autoglm_doctor.loose.judge import diagnose
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.registry import load_checks
 from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 
 
 def ask(
@@ -53,7 +57,12 @@ CASES = [
     pytest.param(V24, "12.8", "8.9", "pass", id="an RTX 4090"),
     pytest.param(V24, "12.8", "10.0", "pass", id="a B200"),
     pytest.param(V24, "12.8", "", "pass", id="no GPU is known"),
-    pytest.param(V24, "", "12.0", "pass", id="an nvcc of unknown release"),
+    pytest.param(V24, "", "12.0", "unknown", id="an nvcc of unknown release"),
+    pytest.param({"vllm": "0.21.0"}, "12.4", "10.0", "unknown", id="a B200 and CUDA 12.4, which has no code for it"),
+    pytest.param({"vllm": "0.21.0"}, "11.5", "9.0", "unknown", id="an H100 and CUDA 11.5"),
+    pytest.param({"vllm": "0.31.0"}, "12.8", "12.1", "unknown", id="a GB10 and CUDA 12.8, where vLLM asks first"),
+    pytest.param({"vllm": "0.21.0"}, "12.4", "9.0", "pass", id="an H100 and CUDA 12.4"),
+    pytest.param({"vllm": "0.21.0"}, "12.4", "14.0", "pass", id="a GPU that is in no table"),
     pytest.param({"vllm": "0.31.0"}, "12.8", "12.0", "pass", id="a vLLM that asks FlashInfer first"),
     pytest.param({"vllm": "0.12.0"}, "12.8", "12.0", "not_applicable", id="a vLLM that samples by itself"),
     pytest.param({"vllm": "0.34.0"}, "12.8", "12.0", "not_applicable", id="a vLLM that tries first"),
@@ -87,6 +96,45 @@ def test_variables(variables: dict[str, str], status: str) -> None:
 
 def test_sglang_compiles_with_a_rule_of_its_own() -> None:
     assert ask({"sglang": "0.5.9", "flashinfer-python": "0.6.12"}, engine="sglang").status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("flashinfer", "gpus", "needs"),
+    [
+        pytest.param("0.6.12", "12.0", "12.9", id="all of 12.x"),
+        pytest.param("0.7.1", "12.0", "12.8", id="an RTX 5090 of late"),
+        pytest.param("0.7.1", "12.1", "12.9", id="a GB10"),
+    ],
+)
+def test_what_is_asked_for(flashinfer: str, gpus: str, needs: str) -> None:
+    found = ask({"vllm": "0.24.0", "flashinfer-python": flashinfer}, "12.6", gpus)
+    assert (found.status, found.expected) == ("fail", f"nvcc >= {needs}")
+    assert f"takes none before {needs} " in render(found.text)
+
+
+def test_sglang_and_an_nvcc_without_code_for_the_gpu() -> None:
+    assert ask({"sglang": "0.5.9"}, "12.4", engine="sglang").status == "unknown"
+
+
+STATED = [
+    pytest.param({"cuda_toolkit": "12.8"}, [], id="a toolkit that may be torch's"),
+    pytest.param({"cuda_toolkit": "12.8", "torch_cuda": "12.8"}, [], id="torch's own release"),
+    pytest.param({"cuda_toolkit": "12.8", "container": "vllm/vllm-openai:v0.21.0"}, [], id="the host of an image"),
+    pytest.param({"nvcc": "not found", "container": "vllm/vllm-openai:v0.21.0"}, [], id="none on the host of an image"),
+    pytest.param(
+        {"cuda_toolkit": "12.8", "torch_cuda": "13.0", "container": "docker"}, [], id="the host of a container"
+    ),
+    pytest.param({"nvcc": "13.0", "cuda_toolkit": "12.8"}, [], id="a new nvcc beside an old toolkit"),
+    pytest.param({"nvcc": "12.8"}, ["NVCC_MISSING_FOR_JIT"], id="an old nvcc"),
+    pytest.param({"cuda_toolkit": "12.8", "torch_cuda": "13.0"}, ["NVCC_MISSING_FOR_JIT"], id="apart from torch's"),
+]
+
+
+@pytest.mark.parametrize(("stated", "causes"), STATED)
+def test_stated(stated: dict[str, Any], causes: list[str]) -> None:
+    facts = {"engine": "vllm 0.21.0", "gpus": ["RTX 5090"], **stated}
+    found = diagnose("x", {"facts": facts}, load_checks().checks, load_matrix())
+    assert [one.cause for one in found.causes if one.check == "PKG008"] == causes
 
 
 def test_the_toolkit_is_no_older_than_what_is_asked_for() -> None:

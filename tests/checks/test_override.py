@@ -10,7 +10,7 @@ import pytest
 from autoglm_doctor.checks.override import variables_make_sense
 from autoglm_doctor.domain.gone_variables import GONE
 from autoglm_doctor.domain.overrides import RULES
-from autoglm_doctor.facts import Distribution, Environment, ModelFiles, Packages, Reading, known
+from autoglm_doctor.facts import Distribution, Environment, Gpu, ModelFiles, Packages, Reading, known
 from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.testing import judge
 from autoglm_doctor.wording import render
@@ -130,6 +130,39 @@ def test_one_finding_each_and_those_in_front_of_the_command() -> None:
     given: dict[str, Any] = {"environment": Environment(variables={"VLLM_PORT": "x"})}
     found = judge(variables_make_sense, intent=intent, **given)
     assert {one.subject for one in found} == {"CUDA_LAUNCH_BLOCKING", "VLLM_PORT"}
+
+
+_SIZE = {"total_bytes": 1 << 34, "free_bytes": 1 << 34}
+#: Value, vLLM, capabilities, status.
+V1 = [
+    pytest.param("1", "0.8.0", ["7.0"], "fail", id="V1 on Volta, the first release that says so"),
+    pytest.param("1", "0.10.1.1", ["7.5", "7.5"], "fail", id="V1 on Turing, the last release that says so"),
+    pytest.param("1", "0.7.2", ["7.0"], "fail", id="V1 when it knew FlashAttention alone"),
+    pytest.param(" 01 ", "0.9.2", ["7.5"], "fail", id="as int() reads it"),
+    pytest.param("1", "0.10.2", ["7.5"], "pass", id="a release whose V1 runs on Turing"),
+    pytest.param("1", "0.6.6", ["7.5"], "pass", id="before any of it was read"),
+    pytest.param("0", "0.9.2", ["7.0"], "pass", id="V0 on Volta"),
+    pytest.param("", "0.9.2", ["7.0"], "pass", id="empty"),
+    pytest.param("1", "0.9.2", ["8.0"], "pass", id="V1 on Ampere"),
+    pytest.param("1", "0.9.2", ["8.6", "7.5"], "pass", id="which of the two is asked is not known"),
+    pytest.param("1", "0.9.2", [""], "pass", id="a GPU that is not known"),
+    pytest.param("1", "0.9.2", [], "pass", id="no GPU stated"),
+    pytest.param("1", "0.9.2", ["6.1"], "pass", id="a GPU that has no code at all: told by the engine's check"),
+    pytest.param("1", "0.1.dev9752+g1a2b3c4", ["7.0"], "pass", id="a build that does not tell"),
+]
+
+
+@pytest.mark.parametrize(("value", "version", "has", "status"), V1)
+def test_v1_on_old_gpus(value: str, version: str, has: list[str], status: str) -> None:
+    gpus = tuple(Gpu(index=n, name="a GPU", compute_capability=one, **_SIZE) for n, one in enumerate(has))
+    (found,) = judge(
+        variables_make_sense,
+        intent=dataclasses.replace(TWO, launch=Launch(tensor_parallel=max(1, len(has)))),
+        environment=Environment(variables={"VLLM_USE_V1": value}),
+        packages=installed(vllm=version),
+        **({"gpus": gpus} if has else {}),
+    )
+    assert (found.status, bool(found.fixes)) == (status, status == "fail")
 
 
 def test_nothing_set() -> None:

@@ -53,16 +53,22 @@ def folder(architecture: str, *, own: bool = True, language: str = "", **config:
         pytest.param("openbmb/MiniCPM-V-4_5", "4.52.4", id="MiniCPM-V's Resampler"),
         pytest.param("openbmb/MiniCPM-o-4_5", "5.0.0rc1", id="MiniCPM-o, a release candidate of 5"),
         pytest.param("allenai/Molmo-7B-D-0924", "5.2.0", id="Molmo"),
+        pytest.param("OpenGVLab/InternVL3-8B", "5.0.0", id="an InternVL of Qwen2"),
+        pytest.param("OpenGVLab/InternVL3_5-30B-A3B", "5.23.0", id="InternVL3.5"),
+        pytest.param("OpenGVLab/InternVL2_5-8B-MPO", "5.2.0", id="an InternVL of InternLM2"),
+        pytest.param("InternVL3", "5.0.0", id="a family without owner and size"),
+        pytest.param("deepseek-ai/DeepSeek-V3", "4.48.0", id="a name that two releases lacked"),
+        pytest.param("deepseek-ai/DeepSeek-R1", "4.48.1", id="the second of them"),
+        pytest.param("deepseek-ai/DeepSeek-V2-Lite-Chat", "4.48.0", id="DeepSeek-V2"),
         pytest.param("AIDC-AI/Ovis2-8B", "4.54.0", id="Ovis2"),
-        pytest.param("vikhyatk/moondream2", "5.3.0", id="Moondream"),
-        pytest.param("rednote-hilab/dots.ocr", "5.3.0", id="a name with a full stop"),
     ],
 )
-def test_code_that_breaks_in_every_copy_is_red(model: str, transformers: str) -> None:
+def test_code_of_which_no_mended_copy_is_known_is_red(model: str, transformers: str) -> None:
     finding = one(model, transformers)
     assert (finding.status, finding.cause) == ("fail", CAUSE)
     assert finding.fixes[0].commands[0].startswith("python3 -m pip install transformers==4.")
     assert transformers in render(finding.text)
+    assert f"as reported up to {load_matrix().origin('remote_code').verified}" in render(finding.text)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,11 @@ def test_code_that_breaks_in_every_copy_is_red(model: str, transformers: str) ->
         pytest.param("THUDM/glm-4-9b-chat", "4.50.0", id="GLM-4-9B-chat"),
         pytest.param("baichuan-inc/Baichuan2-7B-Chat", "4.36.0", id="Baichuan2"),
         pytest.param("microsoft/Florence-2-large", "4.55.0", id="Florence-2"),
+        pytest.param("openbmb/MiniCPM3-4B", "4.48.1", id="MiniCPM3 before its update"),
         pytest.param("openbmb/MiniCPM-o-4_5", "4.57.1", id="MiniCPM-o: its makers ask for another one"),
+        pytest.param("vikhyatk/moondream2", "5.3.0", id="Moondream, which its owner changes often"),
+        pytest.param("vikhyatk/moondream2@2025-06-21", "5.3.0", id="a revision of it"),
+        pytest.param("rednote-hilab/dots.ocr", "5.3.0", id="a name with a full stop"),
     ],
 )
 def test_code_that_a_newer_copy_mends_is_yellow(model: str, transformers: str) -> None:
@@ -81,6 +91,27 @@ def test_code_that_a_newer_copy_mends_is_yellow(model: str, transformers: str) -
     assert finding.fixes[0].commands[0].startswith("hf download ")
     assert "/" in finding.fixes[0].commands[0].split()[2]
     assert "transformers==" in finding.fixes[1].commands[0]
+
+
+@pytest.mark.parametrize(
+    "intent",
+    [
+        pytest.param(
+            Intent(
+                model="THUDM/chatglm3-6b",
+                engine="transformers",
+                command=("transformers", "serve", "THUDM/chatglm3-6b", "--revision", "main"),
+            ),
+            id="by a flag",
+        ),
+        pytest.param(Intent(model="THUDM/chatglm3-6b@v1.0", engine="transformers"), id="behind the name"),
+    ],
+)
+def test_of_a_named_revision_nobody_knows(intent: Intent) -> None:
+    there = Packages(distributions=(Distribution(name="transformers", version="4.55.0"),))
+    (finding,) = judge(own_code_runs, packages=there, intent=intent)
+    assert finding.status == "warn"
+    assert not any("@" in line for fix in finding.fixes for line in fix.commands)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +130,15 @@ def test_code_that_a_newer_copy_mends_is_yellow(model: str, transformers: str) -
         pytest.param("zai-org/AutoGLM-Phone-9B", "5.3.0", "transformers", id="AutoGLM-Phone"),
         pytest.param("OpenGVLab/InternVL3-8B", "4.52.4", "transformers", id="an InternVL of Qwen2"),
         pytest.param("OpenGVLab/InternVL2_5-4B", "4.57.1", "transformers", id="another one"),
+        pytest.param("OpenGVLab/InternVL3-8B-hf", "5.3.0", "transformers", id="the same with 5"),
+        pytest.param("OpenGVLab/InternVL3_5-8B-HF", "5.3.0", "transformers", id="in capitals"),
+        pytest.param("OpenGVLab/InternVL3-8B", "5.3.0", "vllm", id="vLLM runs InternVL by its own code"),
+        pytest.param("OpenGVLab/InternVL3_5-8B", "4.57.1", "transformers", id="InternVL3.5 and the last 4"),
+        pytest.param("deepseek-ai/DeepSeek-V3", "4.48.2", "transformers", id="the name is back"),
+        pytest.param("deepseek-ai/DeepSeek-V3", "4.47.1", "transformers", id="the name is still there"),
+        pytest.param("deepseek-ai/DeepSeek-V3", "4.48.0", "vllm", id="vLLM has DeepSeek"),
+        pytest.param("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "4.48.0", "transformers", id="a Qwen of DeepSeek"),
+        pytest.param("openbmb/MiniCPM3-4B", "4.48.3", "transformers", id="MiniCPM3 as it goes"),
         pytest.param("OpenGVLab/InternVL3-9B-hf", "4.57.1", "transformers", id="an InternVL that was converted"),
         pytest.param("OpenGVLab/InternVL2-8B", "4.51.3", "transformers", id="the last that gives it generate"),
         pytest.param("openbmb/MiniCPM-V-4_5", "4.55.0", "transformers", id="MiniCPM-V after the fault of 4.52"),
@@ -129,8 +169,15 @@ def test_healthy_neighbours_are_quiet(model: str, transformers: str, engine: str
             "/m/vl",
             folder("InternVLChatModel", language="Qwen2ForCausalLM"),
             "4.52.4",
-            "not_applicable",
+            "pass",
             id="Qwen2 in it",
+        ),
+        pytest.param(
+            "/m/vl",
+            folder("InternVLChatModel", language="Qwen2ForCausalLM"),
+            "5.2.0",
+            "warn",
+            id="Qwen2 in it, with transformers 5",
         ),
         pytest.param("/m/lm", folder("InternLM2ForCausalLM"), "4.52.4", "not_applicable", id="InternLM2 alone"),
         pytest.param("/m/DeepSeek-OCR", folder("X", own=False), "4.57.1", "not_applicable", id="a folder without code"),
@@ -234,3 +281,9 @@ def test_what_was_only_likely_is_red_once_it_has_happened(symptom: str, status: 
 def test_words_of_yellow_causes(symptom: str, cause: str, status: str) -> None:
     found = stated(symptom, os="Ubuntu 22.04")
     assert [(one.cause, one.status) for one in found.causes] == [(cause, status)]
+
+
+def test_what_two_releases_lacked_is_mended_by_a_newer_one() -> None:
+    finding = one("deepseek-ai/DeepSeek-V3", "4.48.0")
+    assert finding.expected == ">=4.48.3"
+    assert finding.fixes[0].commands[0].endswith("transformers==4.48.3")

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.triton import triton_knows_gpu
-from autoglm_doctor.facts import Distribution, Environment, Facts, Gpu, Host, Packages, Reading, known
+from autoglm_doctor.facts import Distribution, Environment, Facts, Gpu, Host, Packages, Reading, Toolchain, known
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.loose.judge import diagnose
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.registry import load_checks
 from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 
 NOT_READ: Reading[Any] = Reading(outcome="not_run")
 
@@ -26,11 +27,13 @@ def ask(
     environment: Reading[Environment] | None = None,
     variables: dict[str, str] | None = None,
     system: str = "Linux",
+    toolchain: Toolchain | None = None,
 ) -> Finding:
     rows = (Distribution(name="triton", version=triton),) if triton else ()
     read = known(Environment(variables=variables or {}), source="/proc")
     (finding,) = judge(
         triton_knows_gpu,
+        toolchain=toolchain or NOT_READ,
         packages=Packages(distributions=rows),
         gpus=(Gpu(index=0, name="card", compute_capability=gpu, total_bytes=1, free_bytes=1),),
         environment=environment or read,
@@ -67,9 +70,60 @@ def test_assembler(triton: str, gpu: str, status: str) -> None:
     assert bool(found.fixes) == (status == "fail")
 
 
-@pytest.mark.parametrize("name", ["TRITON_PTXAS_PATH", "TRITON_PTXAS_BLACKWELL_PATH"])
-def test_another_assembler_is_named(name: str) -> None:
-    assert ask("3.5.1", "12.1", variables={name: "/usr/local/cuda/bin/ptxas"}).status == "not_applicable"
+FIRST, SECOND = "TRITON_PTXAS_PATH", "TRITON_PTXAS_BLACKWELL_PATH"
+
+
+@pytest.mark.parametrize(
+    ("triton", "gpu", "name", "status"),
+    [
+        pytest.param("3.5.1", "12.1", FIRST, "not_applicable", id="a GB10, triton 3.5, its variable"),
+        pytest.param("3.5.1", "12.1", SECOND, "fail", id="a GB10, triton 3.5, that of later ones"),
+        pytest.param("3.6.0", "11.0", SECOND, "not_applicable", id="Thor, triton 3.6, its variable"),
+        pytest.param("3.6.0", "11.0", FIRST, "fail", id="Thor, triton 3.6, that of earlier ones"),
+        pytest.param("3.3.1", "12.1", SECOND, "fail", id="a GB10, triton 3.3, which reads neither"),
+        pytest.param("3.5.0+git7416ffcb", "12.1", SECOND, "not_applicable", id="a triton of one's own"),
+        pytest.param("3.6.0", "12.1", FIRST, "pass", id="a GB10, triton 3.6, that of earlier ones"),
+        pytest.param("3.5.1", "8.9", FIRST, "not_applicable", id="an RTX 4090"),
+    ],
+)
+def test_another_assembler_is_named(triton: str, gpu: str, name: str, status: str) -> None:
+    assert ask(triton, gpu, variables={name: "/usr/local/cuda/bin/ptxas"}).status == status
+
+
+def lines(found: Finding) -> list[str]:
+    return [command for fix in found.fixes for command in fix.commands]
+
+
+def test_the_assembler_of_a_toolkit_that_is_new_enough() -> None:
+    there = Toolchain(nvcc="/opt/cuda-13.0/bin/nvcc", nvcc_version="13.0", cuda_home="/opt/cuda-13.0")
+    assert "export TRITON_PTXAS_PATH=/opt/cuda-13.0/bin/ptxas" in lines(ask("3.5.1", "12.1", toolchain=there))
+    assert f"export {SECOND}=/opt/cuda-13.0/bin/ptxas" in lines(ask("3.6.0", "11.0", toolchain=there))
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param(None, id="no toolkit is known"),
+        pytest.param(Toolchain(nvcc=""), id="a machine of pip's packages"),
+        pytest.param(Toolchain(nvcc="/usr/local/cuda/bin/nvcc", nvcc_version="12.8"), id="one as old as triton's"),
+        pytest.param(Toolchain(nvcc="nvcc", nvcc_version="13.0"), id="one that nobody knows the place of"),
+    ],
+)
+def test_a_toolkit_to_install(there: Toolchain | None) -> None:
+    found = lines(ask("3.5.1", "12.1", toolchain=there))
+    assert any("cuda-nvcc-12-9" in one for one in found)
+    assert "export TRITON_PTXAS_PATH=/usr/local/cuda-12.9/bin/ptxas" in found
+
+
+@pytest.mark.parametrize("engine", ["vllm", "transformers"])
+def test_a_newer_torch_is_offered(engine: str) -> None:
+    found = ask("3.5.1", "12.1", engine=engine)
+    assert "2.10.0" in render(found.fixes[-1].text)
+    assert any("install" in one for one in found.fixes[-1].commands)
+
+
+def test_no_line_for_a_variable_that_cannot_be_exported() -> None:
+    assert "PTXAS" not in " ".join(lines(ask("3.3.1", "12.1")))
 
 
 def test_other_engines_and_systems() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from autoglm_doctor.checks.gpu import select
 from autoglm_doctor.checks.visible_devices import engine_reads_device_names
+from autoglm_doctor.domain.deployment import visible_gpus
 from autoglm_doctor.facts import Distribution, Environment, Gpu, Host, Packages
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.loose.judge import diagnose
@@ -23,6 +24,9 @@ CASES = [
     pytest.param(SLICE + ",1", "vllm", "0.9.2", "fail", MIG, id="a slice before a number"),
     pytest.param("MIG-GPU-8932f937/1/2", "vllm", "0.8.5", "fail", MIG, id="the old name of a slice"),
     pytest.param(CARD, "vllm", "0.23.0", "fail", HIDES, id="a whole GPU"),
+    pytest.param(CARD, "vllm", "0.5.2", "fail", HIDES, id="the first that takes numbers"),
+    pytest.param(CARD, "vllm", "0.4.2", "unknown", "", id="one that reads none of it"),
+    pytest.param(SLICE, "vllm", "0.5.0.post1", "unknown", "", id="a slice, with one that reads none of it"),
     pytest.param(CARD, "vllm", "0.24.0", "pass", "", id="a release that looks UUIDs up"),
     pytest.param(SLICE, "vllm", "0.24.0", "unknown", "", id="a slice, with a release that looks UUIDs up"),
     pytest.param(SLICE, "vllm", "", "unknown", "", id="a release that is not known"),
@@ -37,12 +41,23 @@ CASES = [
 ]
 
 
-def ask(value: str | None, engine: Any, version: str, *, device: Any = "cuda", tegra: bool = False) -> Any:
+def ask(
+    value: str | None,
+    engine: Any,
+    version: str,
+    *,
+    device: Any = "cuda",
+    tegra: bool = False,
+    uuids: tuple[str, ...] = ("",),
+) -> Any:
     (finding,) = judge(
         engine_reads_device_names,
         environment=Environment(variables={} if value is None else {"CUDA_VISIBLE_DEVICES": value}),
         packages=Packages(distributions=(Distribution(name=engine, version=version),) if version else ()),
-        gpus=(Gpu(index=0, name="card", compute_capability="9.0", total_bytes=1, free_bytes=1),),
+        gpus=tuple(
+            Gpu(index=i, name="card", compute_capability="9.0", total_bytes=1, free_bytes=1, uuid=uuid)
+            for i, uuid in enumerate(uuids)
+        ),
         host=Host(system="Linux", machine="aarch64" if tegra else "x86_64", kernel="6.8", tegra=tegra),
         intent=Intent(model="m", engine=engine, device=device),
     )
@@ -56,6 +71,30 @@ def test_names(value: str | None, engine: Any, version: str, status: str, cause:
     assert bool(found.fixes) == (status == "fail")
     if cause:
         assert found.cause == cause
+
+
+@pytest.mark.parametrize(
+    ("value", "uuids", "numbers"),
+    [
+        pytest.param(CARD, (CARD,), "0", id="the only one"),
+        pytest.param(CARD, ("GPU-1", CARD), "1", id="the second of two"),
+        pytest.param(f"{CARD},GPU-1", ("GPU-1", "GPU-2", CARD), "2,0", id="two of three, in their order"),
+        pytest.param("GPU-7f57", ("GPU-1", CARD), "1", id="the beginning of one"),
+        pytest.param(
+            "GPU-7", ("GPU-1", ""), "$(nvidia-smi -i GPU-7 --query-gpu=index --format=csv,noheader)", id="not read"
+        ),
+    ],
+)
+def test_the_number_of_the_gpu_that_is_named(value: str, uuids: tuple[str, ...], numbers: str) -> None:
+    command = ask(value, "vllm", "0.20.1", uuids=uuids).fixes[0].commands[-1]
+    assert command.startswith(f"CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES={numbers} ")
+
+
+@pytest.mark.parametrize("word", ["²", "٣", "1²"])
+def test_what_python_calls_a_digit_names_no_gpu(word: str) -> None:
+    cards = tuple(Gpu(index=i, name="card", compute_capability="9.0", total_bytes=1, free_bytes=1) for i in range(5))
+    assert select(cards, word).unknown == word
+    assert visible_gpus(cards, {"CUDA_VISIBLE_DEVICES": word}) == ()
 
 
 def test_a_jetson_and_the_cpu_are_not_judged() -> None:

@@ -45,7 +45,8 @@ def test_every_row_is_reached_by_some_words() -> None:
     reached = set()
     for text, _ in SAID:
         for engine in ("", "llamacpp", "sglang", "transformers", "vllm"):
-            for before in ("", "Model loading took 19.26 GiB and 5 seconds"):
+            traces = ("_multiprocessing.SemLock(", 'File "triton/runtime/driver.py", line 3')
+            for before in ("", "Model loading took 19.26 GiB and 5 seconds", *traces):
                 matcher = Matcher(engine)
                 matcher.notice(before)
                 reached.add(matcher.read(text))
@@ -129,6 +130,11 @@ def test_a_failed_import_explains_a_model_that_could_not_be_inspected() -> None:
         pytest.param("Fast download using 'hf_transfer' is enabled.", id="a setting that works"),
         pytest.param("attention_ops.cpython-310-x86_64-linux-gnu.so loaded", id="a library that is loaded"),
         pytest.param("flashinfer-cubin version 0.6.8 matches flashinfer version 0.6.8", id="FlashInfer that fits"),
+        pytest.param(
+            "Ignoring incompatible flashinfer-cubin package (cubins will be downloaded on demand to /c): "
+            "flashinfer-cubin version (0.6.13) does not match flashinfer version (0.7.2).",
+            id="FlashInfer goes on without a package",
+        ),
         pytest.param("ibv_reg_mr registered 16 MiB", id="registered memory"),
         pytest.param("transformers 5.1 (revision main) was specified", id="a revision"),
     ],

@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from autoglm_doctor.domain.signatures import TABLE, Signature, fix_for, symptoms_of
-from autoglm_doctor.intent import Engine, Intent
+from autoglm_doctor.intent import UNNAMED, Engine, Intent
 from autoglm_doctor.launch import parse_command
 
 AUTOGLM = (
@@ -78,6 +78,16 @@ def test_every_row_gives_lines_that_can_be_pasted(row: Signature, engine: Engine
         ),
         pytest.param("[Errno 98] Address already in use", "--port 8001", id="the next port"),
         pytest.param(
+            "#error -- unsupported GNU version! gcc versions later than 13 are not supported!",
+            'NVCC_PREPEND_FLAGS="-ccbin /usr/bin/g++-13"',
+            id="the newest gcc that the message allows",
+        ),
+        pytest.param(
+            "flashinfer-jit-cache version (0.6.13+cu130) does not match flashinfer version (0.6.14).",
+            "uninstall -y flashinfer-jit-cache",
+            id="the package that the line names",
+        ),
+        pytest.param(
             "Watchdog caught collective operation timeout: WorkNCCL", "NCCL_P2P_DISABLE=1 vllm serve", id="no P2P"
         ),
         pytest.param("At most 0 image(s) may be provided in one prompt.", "limit-mm-per-prompt", id="pictures"),
@@ -105,6 +115,14 @@ def test_what_the_engine_has_no_flag_for_is_left_out() -> None:
 def test_llamacpp_is_given_its_own_flag() -> None:
     lines = commands("llama_init_from_model: failed to allocate buffer for kv cache", "llamacpp")
     assert any("4096" in line and line.startswith("llama-server") for line in lines)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda r: f"{r.cause} {r.pattern[:30]}")
+def test_a_model_that_nobody_named_stands_in_no_line(row: Signature) -> None:
+    fix = fix_for(row, Intent(model=UNNAMED, engine="transformers"), UNNAMED)
+    assert not [command for command in fix.commands if UNNAMED in command]
+    has_other = any("{download}" not in command for command in row.commands)
+    assert not (has_other and any(command.startswith("hf download") for command in fix.commands))
 
 
 def test_a_name_with_blanks_is_quoted() -> None:

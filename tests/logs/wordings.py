@@ -21,6 +21,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ValueError: Free memory on device (3.10/23.52 GiB) on startup is less than desired GPU memory utilization (0.9, 21.17 GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.",
         "ValueError: Free memory on device cuda:0 (3.1/23.52 GiB) on startup is less than the engine's budget after excluding external process's weights (0.9, 21.17 GiB).",
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.52 GiB of which 1.10 GiB is free. Process 812 has 12.31 GiB memory in use. Including non-PyTorch memory, this process has 10.00 GiB memory in use.",
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 130.00 MiB. GPU 0 has a total capacity of 79.15 GiB of which 77.00 MiB is free. Process 2001 has 41.20 GiB memory in use. Process 2002 has 37.80 GiB memory in use. Of the allocated memory 37.11 GiB is allocated by PyTorch, and 88.10 MiB is reserved by PyTorch but unallocated.",
     ),
     "KV_CACHE_TOO_SMALL": (
         "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing the engine.",
@@ -90,12 +91,19 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "misc/shmutils.cc:72 NCCL WARN Error: failed to extend /dev/shm/nccl-AbCdEf to 9637892 bytes, error: No space left on device (28)",
         "RuntimeError: DataLoader worker (pid 42) is killed by signal: Bus error. It is possible that dataloader's workers are out of shared memory.",
         "NCCL WARN Error while creating shared memory segment /dev/shm/nccl-PSHpBr (size 9637888)",
+        "OSError: [Errno 28] No space left on device: '/psm_4f0c1a2b'",
+        "RuntimeError: unable to write to file </torch_1394_2747491098_0>: No space left on device (28)",
+        "RuntimeError: unable to resize file </torch_77_12_3> to the right size: No space left on device (28)",
     ),
     "MEMLOCK_LIMIT_LOW": (
         "NCCL WARN Please set max locked memory (ulimit -l) to 'unlimited' (current: 64 kbytes)",
         "NCCL WARN Call to ibv_reg_mr failed with error Cannot allocate memory",
     ),
-    "NOFILE_LIMIT_LOW": ("OSError: [Errno 24] Too many open files", "RuntimeError: can't start new thread"),
+    "NOFILE_LIMIT_LOW": (
+        "OSError: [Errno 24] Too many open files",
+        "RuntimeError: can't start new thread",
+        "RuntimeError: unable to open shared memory object </torch_1_2_3> in read-write mode: Too many open files (24)",
+    ),
     "FABRIC_MANAGER_MISSING": ("RuntimeError: CUDA error 802: system not yet initialized",),
     "CUDA_COMPAT_LIB_SHADOWS_DRIVER": (
         "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display driver / cuda driver combination",
@@ -104,7 +112,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "UserWarning: CUDA initialization: Unexpected error from cudaGetDeviceCount(). Error 804: forward compatibility was attempted on non supported HW",
     ),
     "TRITON_PTXAS_NEWER_THAN_DRIVER": (
-        "torch.AcceleratorError: CUDA error: the provided PTX was compiled with an unsupported toolchain.",
+        "triton.runtime.errors: CUDA error: the provided PTX was compiled with an unsupported toolchain.",
         "RuntimeError: Triton Error [CUDA]: device kernel image is invalid",
         "ptxas /tmp/x.ptx, line 5; fatal   : Unsupported .version 8.7; current version is '8.4'",
     ),
@@ -117,6 +125,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "RuntimeError: SGLang only supports sm75 and above, this GPU is older",
         "RuntimeError: FlashInfer requires GPUs with sm75 or higher",
         "RuntimeError: FlashInfer requires sm75+",
+        "    assert is_fa_version_supported(self.fa_version)",
+        "NotImplementedError: VLLM_USE_V1=1 is not supported with Compute Capability < 8.0.",
     ),
     "GPU_ARCH_NOT_IN_WHEEL": (
         "RuntimeError: CUDA error: no kernel image is available for execution on the device",
@@ -128,8 +138,13 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Your installed torch==2.13.0+cu126 does not include kernels for this GPU.",
         "NotImplementedError: No compiled cutlass_scaled_mm for a compute capability less than CUDA device capability: 120",
     ),
-    "CPU_ONLY_TORCH": ("AssertionError: Torch not compiled with CUDA enabled", "torch.cuda.is_available() -> False"),
+    "CPU_ONLY_TORCH": (
+        "AssertionError: Torch not compiled with CUDA enabled",
+        "torch.cuda.is_available() -> False",
+        "    PyTorch 2.7.0+cu126 with CUDA 1206 (you have 2.7.1+cpu)",
+    ),
     "DRIVER_TOO_OLD": (
+        "torch.AcceleratorError: CUDA error: the provided PTX was compiled with an unsupported toolchain.",
         "RuntimeError: The NVIDIA driver on your system is too old (found version 12040). Please update your GPU driver",
         "RuntimeError: CUDA error: CUDA driver version is insufficient for CUDA runtime version",
         "ImportError: /opt/v/sgl_kernel/common_ops.abi3.so: undefined symbol: cuTensorMapEncodeTiled",
@@ -186,6 +201,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ModuleNotFoundError: No module named 'vllm._C'",
         "ImportError: /opt/v/vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so: undefined symbol: _ZN3c105ErrorC2E",
         "ImportError: /opt/v/xformers/_C.so: undefined symbol: _ZN3c105ErrorC2E",
+        "WARNING[XFORMERS]: xFormers can't load C++/CUDA extensions. xFormers was built for:",
+        "ModuleNotFoundError: No module named 'triton.ops'",
+        "RuntimeError: flashinfer-jit-cache version (0.6.8+cu130) does not match flashinfer version (0.6.10). Please install the same version of both packages.",
         "RuntimeError: flashinfer-cubin version (0.6.8) does not match flashinfer version (0.6.10). Please install the same version of both packages.",
     ),
     "TRITON_TORCH_MISMATCH": ("ImportError: cannot import name 'AttrsDescriptor' from 'triton.backends.compiler'",),
@@ -201,6 +219,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "/bin/sh: 1: /usr/local/cuda/bin/nvcc: not found",
         "RuntimeError: FlashInfer requires GPUs with sm75 or higher (SM 12.x requires CUDA >= 12.9)",
         "RuntimeError: SM 12.x requires CUDA >= 12.9",
+        '/opt/v/cuda/std/__cccl/cuda_toolkit.h:41:8: error: #error "CUDA compiler and CUDA toolkit headers are incompatible, please check your include paths"',
         "nvcc fatal   : Unsupported gpu architecture 'compute_120f'",
     ),
     "COMPILER_TOO_NEW_FOR_NVCC": (
@@ -265,6 +284,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "TypeError: ChatGLM4Tokenizer._pad() got an unexpected keyword argument 'padding_side'",
         "ImportError: cannot import name 'LlamaFlashAttention2' from 'transformers.models.llama.modeling_llama'",
         "AttributeError: 'Phi3VForCausalLM' object has no attribute 'generate'",
+        "RuntimeError: Tensor.item() cannot be called on meta tensors",
         "AttributeError: 'MolmoForCausalLM' object has no attribute 'all_tied_weights_keys'",
         "AttributeError: 'DynamicCache' object has no attribute 'get_max_length'. Did you mean: 'get_seq_length'?",
     ),
@@ -287,6 +307,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "DEPENDENCY_CONFLICT": (
         "ModuleNotFoundError: No module named 'msgspec'",
+        "gradio 6.1.0 requires huggingface-hub<2.0,>=0.36, but you have huggingface-hub 0.35.3 which is incompatible.",
+        "sentence-transformers 3.0 requires huggingface-hub>=0.36, but you have huggingface-hub 0.35.3 which is incompatible.",
         "compressed-tensors 0.11 requires pydantic>=2, but you have pydantic 1.10 which is incompatible.",
     ),
     "MODEL_FILES_LFS_POINTER": (
@@ -416,6 +438,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "PROXY_INTERCEPTS_LOCALHOST": (
         "openai.InternalServerError: POST http://127.0.0.1:8000/v1/chat/completions 502 Bad Gateway",
+        "Error code: 502 - request to http://localhost:8000/v1/chat/completions",
         "requests.exceptions.ProxyError: Cannot connect to proxy.",
     ),
     "P2P_UNRELIABLE_GPU_OR_DRIVER": (

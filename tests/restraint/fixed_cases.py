@@ -70,7 +70,7 @@ WHEELS = (
     _ill("a torchvision of another torch", "TORCH_COMPANION_MISMATCH", torch="2.8.0+cu128", packages={"torch": "2.8.0", "torchvision": "0.21.0"}, gpus=["RTX 4090"]),
     _ill("a flash-attn of another torch", "EXTENSION_ABI_MISMATCH", torch="2.8.0+cu128", packages={"torch": "2.8.0+cu128", "flash-attn": "2.8.3+cu12torch2.6cxx11abiFALSE"}),
     _ill("torch replaced under vLLM", "VLLM_TORCH_MISMATCH", engine="vllm 0.11.0", packages={"vllm": "0.11.0", "torch": "2.9.1", "transformers": "4.57.1"}, python="3.12.3"),
-    _ill("torch and transformers replaced under vLLM", "TRANSFORMERS_TOO_NEW_FOR_ENGINE", engine="vllm 0.15.1", packages={"vllm": "0.15.1", "torch": "2.10.0", "transformers": "5.2.0"}, python="3.12.3"),
+    _ill("torch and transformers replaced under vLLM", "VLLM_TORCH_MISMATCH", engine="vllm 0.15.1", packages={"vllm": "0.15.1", "torch": "2.10.0", "transformers": "5.2.0"}, python="3.12.3"),
     _ill("torch for another CUDA than vLLM", "VLLM_CUDA_VARIANT_MISMATCH", engine="vllm 0.22.0", torch="2.11.0+cu128", driver_version="580.95.05", python="3.12.3", gpus=["L4"]),
     _ill("torch for CUDA 11, a vLLM from before the tables", "VLLM_CUDA_VARIANT_MISMATCH", engine="vllm 0.3.0", packages={"vllm": "0.3.0"}, torch_cuda="11.8", torch="2.1.2+cu118"),
     _ill("torch for another CUDA, an old driver", "VLLM_CUDA_VARIANT_MISMATCH", engine="vllm 0.22.0", torch="2.11.0+cu128", driver_version="550.163.01", python="3.12.3", gpus=["L4"]),

@@ -32,7 +32,7 @@ PACKAGES: Mapping[str, str] = {
     "vllm": "0.2.0",
     "sglang": "0.4.0",
     "transformers": "4.26.0",
-    "xformers": "0.0.22",
+    "xformers": "0.0.16",
     "bitsandbytes": "0.43.0",
     "accelerate": "0.15.0",
     "onnxruntime-gpu": "1.16.0",

@@ -20,14 +20,15 @@ LEAST, LEAST_OF_EXPERTS = 0.9, 0.75
 #: gpt-oss; DeepSeek-V3 and Ministral 3 are 8 bits wide).
 NARROWEST = 0.5
 
-#: "-27B", "_7b": not the active part of "30B-A3B", not "E4B", not "7b1", not what follows a version's dot.
-_SIZE = re.compile(r"(?<![a-z0-9.])(\d{1,4}(?:\.\d{1,2})?)b(?![a-z0-9])", re.IGNORECASE)
-_EXPERTS = re.compile(r"(?<![a-z0-9.])(\d{1,3})x(\d{1,3}(?:\.\d{1,2})?)b(?![a-z0-9])", re.IGNORECASE)
+#: "-27B", "_7b", "1_8B" for 1.8: not the active part of "30B-A3B", not "E4B", not "7b1", not what follows a version's
+#: dot. Of "3_8b", which may be 8 or 3.8, it takes the smaller one.
+_SIZE = re.compile(r"(?<![a-z0-9.])(\d{1,4}(?:\.\d{1,2})?|\d_\d)b(?![a-z0-9])", re.IGNORECASE)
+_EXPERTS = re.compile(r"(?<![a-z0-9.])(\d{1,3})x(\d{1,3}(?:\.\d{1,2})?|\d_\d)b(?![a-z0-9])", re.IGNORECASE)
 
 #: Words of names whose numbers are narrower than 16 bits, or that are no whole model: adapters, draft heads.
 _OTHER = re.compile(
     r"awq|gptq|gguf|ggml|exl[23]|hqq|aqlm|quip|eetq|marlin|torchao|squeeze|spqr|vptq|mlx|bnb|bitsandbytes|auto-?round"
-    r"|quant|u?int-?[2-8](?!\d)|[1-8](?:\.\d+)?[-_ ]?bits?\b|\bw\d{1,2}a\d{1,2}|fp-?[4568](?!\d)|(?:nv|mx)fp"
+    r"|quant|u?int-?[2-8](?!\d)|[1-8](?:\.\d+)?[-_ ]?bits?\b|bpw\b|\bw\d{1,2}a\d{1,2}|fp-?[4568](?!\d)|(?:nv|mx)fp"
     r"|\bnf-?[348]|\bq[2-8](?:[_-]|\b)|\bi?q\d_|1\.58|bitnet|ternary|qat|dwq|compressed|sparse|2of4"
     r"|lora|adapter|peft|eagle|medusa|draft|specul|hydra|\bmtp|dflash|mmproj|tokenizer|delta|diff",
     re.IGNORECASE,
@@ -53,10 +54,14 @@ def named_parameters(model: str) -> int | None:
     if model.startswith(("/", ".", "~")) or model.count("/") > 1 or "\\" in model or _OTHER.search(model):
         return None
     name = model.rpartition("/")[2]
-    experts, sizes = _EXPERTS.findall(name), {float(size) for size in _SIZE.findall(name)}
+    experts, sizes = _EXPERTS.findall(name), {_billions(size) for size in _SIZE.findall(name)}
     if len(experts) == 1 and not sizes:
-        return int(int(experts[0][0]) * float(experts[0][1]) * 1e9 * LEAST_OF_EXPERTS)
+        return int(int(experts[0][0]) * _billions(experts[0][1]) * 1e9 * LEAST_OF_EXPERTS)
     return int(sizes.pop() * 1e9 * LEAST) if len(sizes) == 1 and not experts else None
+
+
+def _billions(size: str) -> float:
+    return float(size.replace("_", "."))
 
 
 def least_weight_bytes(intent: Intent, files: ModelFiles | None) -> int | None:

@@ -12,6 +12,15 @@ _TRIO = (
 )
 _SHOW = ("python3 -m pip list | grep -i -E 'torch|flash|kernel|vllm|sglang|nvidia'", "python3 -m pip check")
 
+#: xFormers: _cpp_lib.py, which says so in a warning and goes on without.
+XFORMERS = "xFormers' source"
+#: cuda/std/__cccl/cuda_toolkit.h compares nvcc with the headers of the runtime; those of the packages may differ.
+_SAME_RELEASE = (
+    "R=$(python3 -c \"from importlib.metadata import version as v; print('.'.join(v('nvidia-cuda-runtime')"
+    '.split(\'.\')[:2]))") && python3 -m pip install "nvidia-cuda-nvcc==$R.*" "nvidia-cuda-crt==$R.*" '
+    '"nvidia-nvvm==$R.*" "nvidia-cuda-cccl==$R.*"'
+)
+
 ROWS: tuple[Signature, ...] = (
     Signature(
         "CUDNN_CONV3D_REGRESSION",
@@ -69,18 +78,18 @@ ROWS: tuple[Signature, ...] = (
         source=REPORTS,
         ends_start=True,
     ),
-    Signature(
-        "EXTENSION_ABI_MISMATCH",
-        r"flashinfer-(cubin|jit-cache) version .{0,60}does not match flashinfer version",
-        "FlashInfer and its packages of ready kernels are of different releases, and it refuses to be imported",
-        "Install the same release of all of them.",
-        (
-            "python3 -m pip list | grep -i flashinfer",
-            'python3 -m pip install "flashinfer-cubin==$(python3 -m pip show flashinfer-python | '
-            "awk '/^Version/ {print $2}')\"",
-        ),
-        source=REPORTS,
-        ends_start=True,
+    *(
+        Signature(
+            "EXTENSION_ABI_MISMATCH",
+            rf"{package} version .{{0,60}}does not match flashinfer version",
+            "FlashInfer and its packages of ready kernels are of different releases, and it refuses to be imported",
+            "Take the package away, which an upgrade left behind: FlashInfer then fetches or compiles its kernels.",
+            (f"python3 -m pip uninstall -y {package}", "python3 -m pip list | grep -i flashinfer"),
+            source=REPORTS,
+            ends_start=True,
+            unless=r"Ignoring incompatible flashinfer",  # from 0.7.2 on it goes on without
+        )
+        for package in ("flashinfer-cubin", "flashinfer-jit-cache")
     ),
     Signature(
         "EXTENSION_ABI_MISMATCH",
@@ -91,6 +100,26 @@ ROWS: tuple[Signature, ...] = (
         "Install the build of that package that belongs to the installed torch.",
         _SHOW,
         source=REPORTS,
+        ends_start=True,
+    ),
+    Signature(
+        "EXTENSION_ABI_MISMATCH",
+        r"\w+ can't load C\+\+/CUDA extensions"
+        r"|\bPyTorch (\S+)( with CUDA \d+)? \(you have (?!\1\)|\S+\+rocm)\d",
+        "the compiled part of this package (xFormers) was built for another torch or Python, and stays unloaded",
+        "Install the release of the package that was built for this torch.",
+        ("python3 -m pip list | grep -i -E '^(torch|xformers) '", "python3 -m xformers.info"),
+        source=XFORMERS,
+        in_warnings=True,
+    ),
+    # triton 3.2, the one of torch 2.6, gave its module ops away; bitsandbytes does without from 0.45.1 on.
+    Signature(
+        "EXTENSION_ABI_MISMATCH",
+        r"No module named 'triton\.ops\b",
+        "a package asks for a part of triton that went with triton 3.2: as a rule a bitsandbytes from before 0.45.1",
+        "Install a bitsandbytes from 0.45.1 on, or a newer release of the package that the traceback names.",
+        ("python3 -m pip install --upgrade 'bitsandbytes>=0.45.1'",),
+        source="bitsandbytes 1413 and 1492, triton 5471",
         ends_start=True,
     ),
     Signature(
@@ -132,15 +161,26 @@ ROWS: tuple[Signature, ...] = (
         ends_start=True,
     ),
     Signature(
+        "NVCC_MISSING_FOR_JIT",
+        r"CUDA compiler and CUDA toolkit headers are incompatible",
+        "what compiles at the start finds an nvcc of another CUDA release than the headers beside it",
+        "Install nvcc and its headers of the release of the package nvidia-cuda-runtime, or name one whole toolkit in "
+        "CUDA_HOME; with vLLM, or let it sample by itself.",
+        (
+            "nvcc --version; env | grep CUDA_HOME; python3 -m pip list | grep -E 'nvidia-(cuda|nvvm)'",
+            _SAME_RELEASE,
+            "export VLLM_USE_FLASHINFER_SAMPLER=0",
+        ),
+        source="the source of CCCL (libcudacxx)",
+        ends_start=True,
+    ),
+    Signature(
         "COMPILER_TOO_NEW_FOR_NVCC",
         r"unsupported GNU version! +gcc versions later than \d+",
         "gcc is newer than the nvcc that compiles kernels at the start can work with",
         "Install the newest gcc that the message allows beside it and name it to nvcc; with vLLM, or let it sample by "
         "itself (VLLM_USE_FLASHINFER_SAMPLER=0).",
-        (
-            "gcc --version; nvcc --version; ls /usr/bin/gcc-1[0-9]",
-            'export CC=$(ls /usr/bin/gcc-1[0-9] | head -n 1); export NVCC_PREPEND_FLAGS="-ccbin $CC"',
-        ),
+        ("gcc --version; nvcc --version; ls /usr/bin/gcc-1[0-9]", "{older_gcc}"),
         source=REPORTS,
         ends_start=True,
     ),

@@ -23,6 +23,7 @@ _PATTERNS = tuple(
         r"attention heads \((?P<heads>\d+)\)",
         r"tensor parallel size \((?P<parallel>\d+)\)",
         r"(?:unrecognized arguments|invalid argument|unknown argument|No such option):? *(?P<flags>-\S.*)",
+        r"gcc versions later than (?P<gcc>\d+)",
         r"undefined symbol:? *(?P<symbol>\w+)",
         r"(?P<library>lib\w+\.so(?:\.\d+)*): cannot open shared object",
         r"model type `(?P<model_type>[\w-]+)`",

@@ -5,7 +5,8 @@ package), and the user's own line with something changed: {launch} (nothing), {s
 {bigger_share} {smaller_share} (of the GPU's memory), {fewer} (requests at once), {eager} (no CUDA graphs), {half}
 {bfloat} (number format), {divisor} {fewer_gpus} (tensor parallelism), {pictures} {smaller_pictures}, {template},
 {other_port}, {no_quantization}, {default_batch}, {known_flags} (without those that it refused), {no_p2p},
-{help}. What the engine has no flag for, or would change nothing, is left out.
+{help}; and {older_gcc} (the newest that the message allows). What the engine has no flag for, or would change nothing,
+is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from autoglm_doctor.domain.capacity.rescue import PICTURE_SIZE
 from autoglm_doctor.domain.signatures.details import details
 from autoglm_doctor.domain.signatures.row import Signature
 from autoglm_doctor.finding import Fix, Text
-from autoglm_doctor.intent import Intent
+from autoglm_doctor.intent import UNNAMED, Intent
 
 _PACKAGES = {"vllm": "vllm", "sglang": "'sglang[all]'", "transformers": "'transformers[serving]'"}
 #: vLLM's default share of the GPU's memory up to 0.19 and after, and the highest that leaves the driver room.
@@ -29,6 +30,8 @@ _Details = Mapping[str, str]
 
 def download_command(intent: Intent, folder: str) -> str:
     """The line that fetches the weights again; for a folder of unknown origin the line that shows its sizes."""
+    if intent.model == UNNAMED:
+        return "hf download MODEL --force-download" if folder == UNNAMED else f"ls -l {shlex.quote(folder)}"
     if intent.model.startswith((".", "/", "~")) or intent.model == "smoke":
         return f"ls -l {shlex.quote(folder)}"
     return f"hf download {shlex.quote(intent.model)} --force-download"
@@ -37,7 +40,10 @@ def download_command(intent: Intent, folder: str) -> str:
 def fix_for(signature: Signature, intent: Intent, folder: str, line: str = "") -> Fix:
     """The row's way out with its commands filled in for this deployment, and by the figures of the log's line."""
     said = details(line)
-    commands = [c for raw in signature.commands if (c := _filled(raw, intent, folder, said))]
+    raws = signature.commands
+    if intent.model == folder == UNNAMED:  # of a model that nobody named only where there is nothing else to do
+        raws = tuple(raw for raw in raws if "{download}" not in raw) or raws
+    commands = [c for raw in raws if (c := _filled(raw, intent, folder, said))]
     unique = tuple(dict.fromkeys(commands)) or (launch_line.line(intent),)
     return Fix(text=Text(signature.way_out), commands=unique, effort=signature.effort)
 
@@ -47,7 +53,8 @@ def _filled(command: str, intent: Intent, folder: str, said: _Details) -> str:
     if command.startswith("{") and command[1:-1] in _LINES:
         return _LINES[command[1:-1]](intent, folder, said)
     package = _PACKAGES.get(intent.engine, "llama-cpp-python")
-    places = {"{download}": download_command(intent, folder), "{folder}": shlex.quote(folder), "{engine}": package}
+    where = "MODEL_FOLDER" if folder == UNNAMED else shlex.quote(folder)
+    places = {"{download}": download_command(intent, folder), "{folder}": where, "{engine}": package}
     for place, words in places.items():
         command = command.replace(place, words)
     return command
@@ -97,8 +104,13 @@ def _divisor(intent: Intent, _: str, said: _Details) -> str:
     return _with(intent, tensor_parallel=fitting[0]) if fitting and now > 1 else ""
 
 
-def _known_flags(intent: Intent, _: str, said: _Details) -> str:
+def _words(intent: Intent) -> list[str]:
     words = list(intent.command) or launch_line.plain_words(intent)
+    return ["MODEL" if word == UNNAMED else word for word in words]
+
+
+def _known_flags(intent: Intent, _: str, said: _Details) -> str:
+    words = _words(intent)
     refused = [w for w in said.get("flags", "").split() if w.startswith("-")]
     if not refused:
         return ""
@@ -107,9 +119,19 @@ def _known_flags(intent: Intent, _: str, said: _Details) -> str:
 
 
 def _other_port(intent: Intent, *_: object) -> str:
-    words = list(intent.command) or launch_line.plain_words(intent)
+    words = _words(intent)
     port = intent.port + 1 if 1024 <= intent.port < 65535 else 8001
     return shlex.join(launch_line.set_flag(words, intent.engine, "port", port))
+
+
+def _older_gcc(_intent: Intent, _folder: str, said: _Details) -> str:
+    if "gcc" not in said:
+        return ""
+    c, cpp = f"gcc-{said['gcc']}", f"g++-{said['gcc']}"
+    return (
+        f"sudo apt install {c} {cpp} && "
+        f'export CC=/usr/bin/{c} CXX=/usr/bin/{cpp} NVCC_PREPEND_FLAGS="-ccbin /usr/bin/{cpp}"'
+    )
 
 
 def _in_front(assignment: str) -> Callable[[Intent, str, _Details], str]:
@@ -158,6 +180,7 @@ _LINES: Mapping[str, Callable[[Intent, str, _Details], str]] = {
     "pictures": _pictures,
     "smaller_pictures": _smaller_pictures,
     "known_flags": _known_flags,
+    "older_gcc": _older_gcc,
     "other_port": _other_port,
     "no_p2p": _in_front("NCCL_P2P_DISABLE=1"),
     "help": _help,

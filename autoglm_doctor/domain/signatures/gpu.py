@@ -15,7 +15,18 @@ _COMPILER = (
 )
 
 _ARCHITECTURES = ("python3 -c 'import torch; print(torch.__version__, torch.cuda.get_arch_list())'",)
+_PTXAS_MEANS = "triton's own assembler (ptxas) does not know this GPU"
+_PTXAS_WAY_OUT = (
+    "Let triton take the assembler of a CUDA toolkit that knows the GPU, or install a newer torch with its triton."
+)
+_PTXAS_COMMANDS = (
+    "export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
+    "export TRITON_PTXAS_BLACKWELL_PATH=/usr/local/cuda/bin/ptxas",
+)
 _VERSIONS = ("nvidia-smi", "python3 -c 'import torch; print(torch.version.cuda)'")
+_NEWER_PTX = r"unsupported toolchain|CUDA_ERROR_UNSUPPORTED_PTX_VERSION|cudaErrorUnsupportedPtxVersion"
+_NEWER_KERNELS = "kernels were compiled by a CUDA that is newer than the driver"
+_OLDER_KERNELS = "Install a newer driver, or the build of the engine for the driver's CUDA."
 _LOADED_LIBCUDA = ("ldconfig -p | grep libcuda.so", "env | grep LD_LIBRARY_PATH")
 
 ROWS: tuple[Signature, ...] = (
@@ -51,11 +62,34 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "TRITON_PTXAS_NEWER_THAN_DRIVER",
-        r"unsupported toolchain|ptxas\S* .{0,40}Unsupported \.version|CUDA_ERROR_UNSUPPORTED_PTX_VERSION"
+        rf"(triton|ptxas).{{0,200}}({_NEWER_PTX})|ptxas\S* .{{0,40}}Unsupported \.version"
         r"|Triton Error \[CUDA\]: device kernel image is invalid"
         r"|PTX JIT compiler library not found|PTX .* version .* (is )?not supported",
-        "kernels were compiled by a CUDA that is newer than the driver",
-        "Install a newer driver, or the build of the engine for the driver's CUDA.",
+        _NEWER_KERNELS,
+        _OLDER_KERNELS,
+        _VERSIONS,
+        "reboot",
+        NVIDIA,
+        ends_start=True,
+    ),
+    # cudaError 222: PTX that is newer than the driver's compiler for it (vllm-project/vllm/pull/28305), and Triton's
+    # where the trace leads through it.
+    Signature(
+        "TRITON_PTXAS_NEWER_THAN_DRIVER",
+        _NEWER_PTX,
+        _NEWER_KERNELS,
+        _OLDER_KERNELS,
+        _VERSIONS,
+        "reboot",
+        NVIDIA,
+        ends_start=True,
+        after=r"Triton Error|\btriton[/.]|\bptxas\b",
+    ),
+    Signature(
+        "DRIVER_TOO_OLD",
+        _NEWER_PTX,
+        _NEWER_KERNELS,
+        _OLDER_KERNELS,
         _VERSIONS,
         "reboot",
         NVIDIA,
@@ -102,6 +136,17 @@ ROWS: tuple[Signature, ...] = (
         FLASHINFER,
         sure="hint",
     ),
+    # vllm/engine/arg_utils.py from 0.8 on; before, the assertion of v1/attention/backends/flash_attn.py.
+    Signature(
+        "GPU_TOO_OLD_FOR_ENGINE",
+        r"VLLM_USE_V1=1 is not supported with Compute Capability < 8|assert is_fa_version_supported\(",
+        "this vLLM's V1 engine needs a GPU of compute capability 8.0, and VLLM_USE_V1 asks for it",
+        "Take the variable away (an older vLLM then chooses V0), or vLLM from 0.10.2 on, whose V1 runs on 7.0 and 7.5.",
+        ("unset VLLM_USE_V1", "export VLLM_USE_V1=0"),
+        "setting",
+        VLLM,
+        ends_start=True,
+    ),
     Signature(
         "GPU_TOO_OLD_FOR_ENGINE",
         r"GPUs? with compute capability (below|less than) [\d.]+ (is|are) not supported"
@@ -132,17 +177,26 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "GPU_ARCH_NOT_IN_WHEEL",
-        r"ptxas\S* .{0,40}Value 'sm_\w+' is not defined"
-        r"|ptxas\b.{0,200}--gpu-name[= ]sm_(103|110|121)[af]?\b.{0,300}exit status 255",
-        "triton's own assembler (ptxas) does not know this GPU",
-        "Let triton take the assembler of a CUDA toolkit that knows the GPU, or install a newer torch with its triton.",
-        (
-            "export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
-            "export TRITON_PTXAS_BLACKWELL_PATH=/usr/local/cuda/bin/ptxas",
-        ),
+        r"ptxas\S* .{0,40}Value 'sm_\w+' is not defined",
+        _PTXAS_MEANS,
+        _PTXAS_WAY_OUT,
+        _PTXAS_COMMANDS,
         "setting",
         REPORTS,
         ends_start=True,
+    ),
+    # It ends so after any error of its own, of which the lines around tell.
+    Signature(
+        "GPU_ARCH_NOT_IN_WHEEL",
+        r"ptxas\b.{0,200}--gpu-name[= ]sm_(103|110|121)[af]?\b.{0,300}exit status 255",
+        _PTXAS_MEANS,
+        _PTXAS_WAY_OUT,
+        _PTXAS_COMMANDS,
+        "setting",
+        REPORTS,
+        sure="likely",
+        ends_start=True,
+        unless=r"\bptxas\b[^:]{0,80}\b(error|fatal) *: (?!Value 'sm_)",
     ),
     Signature(
         "GPU_ARCH_NOT_IN_WHEEL",
@@ -161,6 +215,15 @@ ROWS: tuple[Signature, ...] = (
         "Install the CUDA build of torch that the engine requires.",
         ("uv pip install --reinstall-package torch torch --torch-backend=auto",),
         ends_start=True,
+    ),
+    Signature(
+        "CPU_ONLY_TORCH",
+        r"PyTorch \S+\+cu\d+\b.{0,30}\(you have \S+\+cpu\)",
+        "a package was built for a torch with CUDA, and the installed torch is built without",
+        "Install the CUDA build of torch that the engine requires.",
+        ("uv pip install --reinstall-package torch torch --torch-backend=auto",),
+        source="xFormers' source",
+        in_warnings=True,
     ),
     Signature(
         "CPU_ONLY_TORCH",
@@ -187,7 +250,9 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "UVM_MODULE_BROKEN",
-        r"CUDA unknown error|(cuInit|cudaGetDeviceCount).{0,40}\b999\b|\berror:? \(?999\b"
+        r"CUDA unknown error|initialize CUDA: unknown error|(cuInit|cudaGetDeviceCount).{0,40}\b999\b"
+        r"|\b(cuda|cu(?-i:[A-Z])\w+|nvidia|driver)\b.{0,60}\berror:? \(?999\b"
+        r"|\berror:? \(?999\b\W{0,4}(unknown error|CUDA|initialization)|(?<!http)(?<!http )\berror:? \(?999\b\)?[.!]?$"
         r"|CUDA_ERROR_UNKNOWN|cudaErrorUnknown"
         r"|nvidia[-_]uvm.{0,40}(fail|missing|no such|not found)",
         "CUDA does not start although the driver is there: the nvidia_uvm module is broken (after sleep or an update)",

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from autoglm_doctor.domain.signatures.row import NVIDIA, REPORTS, TORCH, VLLM, Signature
 
+SHM_COMMANDS = ("df -h /dev/shm", "docker run --gpus all --ipc=host IMAGE")
+
+#: Spoken of, and not as something that is off.
+_SECURE_BOOT = (
+    r"(?<!no )(?<!not )(?<!off )(?<!without )(?<!disabled )(?<!disabling )(?<!disable )"
+    r"secure ?boot(?!\W{1,3}(?:\w+\W{1,3}){0,3}?(?:disabled|off|not|no|false)\b)|\bMOK\b"
+)
+
 ROWS: tuple[Signature, ...] = (
     Signature(
         "CONTAINER_REQUIRES_NEWER_CUDA",
@@ -119,8 +127,8 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "SECURE_BOOT_BLOCKS_MODULE",
-        r"(secure ?boot|\bMOK\b).{0,300}couldn't communicate with the NVIDIA driver"
-        r"|couldn't communicate with the NVIDIA driver.{0,300}(secure ?boot|\bMOK\b)",
+        rf"({_SECURE_BOOT}).{{0,300}}couldn't communicate with the NVIDIA driver"
+        rf"|couldn't communicate with the NVIDIA driver.{{0,300}}({_SECURE_BOOT})",
         "the NVIDIA module is not loaded, and Secure Boot is spoken of",
         "See what the kernel says of the module.",
         ("mokutil --sb-state", "sudo modprobe nvidia", "sudo dmesg | grep -i nvidia | tail"),
@@ -144,7 +152,7 @@ ROWS: tuple[Signature, ...] = (
     # A shell that looks for ":/usr/local/cuda/bin/nvcc" shows a variable with a colon in it.
     Signature(
         "CUDA_HOME_INVALID",
-        r"(^|[\s'\"])[^\s'\":]*:/\S*/bin/nvcc['\"]?: (not found|No such file)",
+        r"(^|[\s'\"])(/[^\s'\":]*(?<!sh))?:/\S*/bin/nvcc['\"]?: (not found|No such file)",
         "CUDA_HOME holds a colon: it names one folder, and is no list of them",
         "Set it to the folder of the toolkit, or unset it.",
         ("env | grep CUDA_HOME", "unset CUDA_HOME"),
@@ -206,14 +214,30 @@ ROWS: tuple[Signature, ...] = (
         r"|full|Error)"
         r"|\bSIGBUS\b"
         r"|\bBus error\b|insufficient shared memory|NCCL.{0,40}shared memory.{0,40}(fail|insufficient)"
-        r"|Error while (creating|attaching to) shared memory segment|unable to (mmap|allocate|open) shared memory",
+        r"|Error while (creating|attaching to) shared memory segment"
+        r"|unable to (mmap|allocate|open) shared memory(?!.*Too many open files)"
+        # Python names its segments so (multiprocessing/shared_memory.py), torch its files (MapAllocator).
+        r"|No space left on device: '/psm_\w+'|unable to (write to|resize) file </torch_\w+>",
         "the shared memory of this container (/dev/shm) is too small",
         "Start the container with more shared memory.",
-        ("df -h /dev/shm", "docker run --gpus all --ipc=host IMAGE"),
+        SHM_COMMANDS,
         "restart",
         TORCH,
         sure="likely",
         ends_start=True,
+    ),
+    # Locks and segments of processes lie in /dev/shm: Python's error names no file.
+    Signature(
+        "SHM_TOO_SMALL",
+        r"OSError: \[Errno 28\] No space left on device$",
+        "there is no room for what the processes share: the shared memory of this container (/dev/shm) is full",
+        "Start the container with more shared memory.",
+        SHM_COMMANDS,
+        "restart",
+        "Python's multiprocessing",
+        sure="likely",
+        ends_start=True,
+        after=r"_multiprocessing\.SemLock\(|_posixshmem\.shm_open\(|storage\._share_(fd|filename)_",
     ),
     Signature(
         "DISK_FULL",

@@ -22,7 +22,8 @@ from autoglm_doctor.facts import Failure
 
 _RANK = {"certain": 0, "likely": 1, "hint": 2}
 _PATTERNS = tuple(re.compile(row.pattern, re.IGNORECASE) for row in TABLE)
-_AFTER = {row.after: re.compile(row.after, re.IGNORECASE) for row in TABLE if row.after}
+#: Of lines around the one that a row means.
+_AROUND = {text: re.compile(text, re.IGNORECASE) for row in TABLE for text in (row.after, row.unless) if text}
 _QUIET = ("DEBUG", "INFO", "WARNING")
 #: No message is read further than this: patterns with gaps take their time on a line of a megabyte.
 _LONGEST = 2000
@@ -46,13 +47,17 @@ class Matcher:
     """Reads a log line by line; what earlier lines said decides between rows."""
 
     engine: str = ""
-    _seen: set[str] = field(default_factory=set)  # patterns of `after` that were found
+    _seen: set[str] = field(default_factory=set)  # patterns of `after` and `unless` that were found
 
     def notice(self, line: str) -> None:
         """Take a line for context only."""
-        for text, pattern in _AFTER.items():
+        for text, pattern in _AROUND.items():
             if text not in self._seen and pattern.search(line[:_LONGEST]):
                 self._seen.add(text)
+
+    def rules_out(self, row: Signature) -> bool:
+        """Whether a line so far tells that it is something else."""
+        return row.unless in self._seen
 
     def read(self, line: str) -> Signature | None:
         """The row that this line means; None: none. A line that says it is no error is none."""
@@ -71,9 +76,9 @@ class Matcher:
                 continue
             if row.engines and (self.engine or row.engine_known) and self.engine not in row.engines:
                 continue
-            if row.after and row.after not in self._seen:
+            if (row.after and row.after not in self._seen) or self.rules_out(row):
                 continue
-            if pattern.search(message):
+            if pattern.search(message) and (row.when is None or row.when(message)):
                 return row
         return None
 
@@ -96,7 +101,8 @@ def symptoms_of(lines: Iterable[str], engine: str = "") -> tuple[Symptom, ...]:
             found.append((int(row.consequence), doubtful, _RANK[row.sure], number, symptom))
     causes: dict[str, Symptom] = {}
     for *_, symptom in sorted(found, key=lambda entry: entry[:4]):
-        causes.setdefault(symptom.signature.cause, symptom)
+        if not matcher.rules_out(symptom.signature):
+            causes.setdefault(symptom.signature.cause, symptom)
     return tuple(causes.values())
 
 
@@ -104,4 +110,6 @@ def recognise(failure: Failure) -> Signature | None:
     """The first row whose pattern is found in the exception's name and message; None: not in the table."""
     said = f"{failure.exception}: {failure.message}"
     rows = (r for r in TABLE if not r.engines and not r.consequence and not r.after)
-    return next((r for r in rows if re.search(r.pattern, said, re.IGNORECASE | re.DOTALL)), None)
+    found = (r for r in rows if re.search(r.pattern, said, re.IGNORECASE | re.DOTALL))
+    fitting = (r for r in found if not (r.unless and re.search(r.unless, said, re.IGNORECASE)))
+    return next((r for r in fitting if r.when is None or r.when(said)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autoglm_doctor.domain.signatures.held import held_by_others
 from autoglm_doctor.domain.signatures.row import LLAMACPP, REPORTS, SGLANG, TORCH, VLLM, Signature
 
 _WHO_HOLDS = ("nvidia-smi --query-compute-apps=pid,process_name,used_memory --format=csv",)
@@ -72,13 +73,23 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "GPU_MEMORY_TAKEN_BY_OTHERS",
         r"Free memory on device.{0,80} on startup is less than|less than desired GPU memory utilization"
-        r"|Initial free memory .* current free memory"
-        r"|Process \d+ has [\d.]+ GiB memory in use.*this process has|this process has .*Process \d+ has [\d.]+ GiB",
+        r"|Initial free memory .* current free memory",
         "other programs hold memory of the GPU that this server counts on",
         "End what else holds memory of the GPU, or give this server a smaller share.",
         (*_WHO_HOLDS, "{smaller_share}"),
         "restart",
         VLLM,
+        ends_start=True,
+    ),
+    Signature(
+        "GPU_MEMORY_TAKEN_BY_OTHERS",
+        r"Process \d+ has [\d.]+ [MG]iB memory in use",
+        "the memory of the GPU ran out, and other programs hold much of it",
+        "End what else holds memory of the GPU, or give this server a smaller share.",
+        (*_WHO_HOLDS, "{smaller_share}"),
+        "restart",
+        TORCH,
+        when=held_by_others,
         ends_start=True,
     ),
     Signature(

@@ -62,6 +62,7 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "PROXY_INTERCEPTS_LOCALHOST",
         r"(localhost|127\.0\.0\.1|0\.0\.0\.0)\S*.{0,60}\b(502|503|504) (Bad Gateway|Service Unavailable|Gateway Time)"
+        r"|\b(error|status|code|HTTP)\W{0,8}50[24]\b.{0,40}https?://(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])"
         r"|ProxyError|Tunnel connection failed",
         "a proxy stands between the client and this machine's own server",
         "Leave this machine out of the proxy.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,7 +37,10 @@ class Signature:
     engines: tuple[str, ...] = ()  # that print it; (): any
     engine_known: bool = False  # of whom one must be named as the engine: the words mean something else with others
     ends_start: bool = False  # a start that prints it has failed, although the process may live on
+    warns: bool = False  # says that something may fail: by itself it is yellow
     refuses: bool = False  # the answer to a request that the engine cannot serve
     consequence: bool = False  # says that something failed, not what: never the root beside another row
     after: str = ""  # a pattern that an earlier line, or this one, must have held
+    unless: str = ""  # a pattern that no line may hold
+    when: Callable[[str], bool] | None = None  # what else has to hold of the text, where a pattern cannot say it
     in_warnings: bool = False  # libraries say it in a warning, and go on to fail

@@ -10,8 +10,14 @@ GLM4V_TRANSFORMERS = "4.53.2"
 _UPGRADE = (f"python3 -m pip install --upgrade 'transformers>={GLM4V_TRANSFORMERS}'",)
 _CHECK = ("python3 -m pip check", "python3 -m pip list | grep -i -E 'vllm|sglang|transformers|torch'")
 _PIN = (*_CHECK, "python3 -m pip install 'transformers<5'")
+_PIP_CHECK = ("python3 -m pip check",)
+_EXCLUDED = "a package is missing or of a version that another one excludes"
+_SEE = "See what is missing or excludes what, and install it."
 _OWN_CODE = "the model's own code or its preprocessor_config.json was written for an older transformers"
 _OLDER = "Install the older transformers that the model's page names, or a newer copy of the model's small files."
+_HUB_MEANS = "tokenizers or huggingface-hub is outside the range that transformers accepts"
+_HUB_WAY_OUT = "Install the set that transformers asks for."
+_HUB_COMMANDS = ("python3 -m pip check", "python3 -m pip install --upgrade transformers tokenizers huggingface-hub")
 _MODEL_CLASSES = r"(Glm4v|Glm46V|AutoModelForImageTextToText|AutoVideoProcessor|BaseVideoProcessor|Qwen\d)"
 
 ROWS: tuple[Signature, ...] = (
@@ -29,12 +35,23 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "HF_LIBS_CONFLICT",
         r"is required for a normal functioning of this module|cannot import name .* from 'huggingface_hub"
-        r"|cannot import name .* from 'tokenizers|you have (huggingface[-_]hub|tokenizers) \S+ which is incompatible",
-        "tokenizers or huggingface-hub is outside the range that transformers accepts",
-        "Install the set that transformers asks for.",
-        ("python3 -m pip check", "python3 -m pip install --upgrade transformers tokenizers huggingface-hub"),
+        r"|cannot import name .* from 'tokenizers",
+        _HUB_MEANS,
+        _HUB_WAY_OUT,
+        _HUB_COMMANDS,
         source=REPORTS,
         ends_start=True,
+    ),
+    # pip says it while it installs; what fails says more.
+    Signature(
+        "HF_LIBS_CONFLICT",
+        r"(?<![\w-])(transformers|accelerate|tokenizers|datasets?) \S+ requires (huggingface[-_]hub|tokenizers)\b",
+        _HUB_MEANS,
+        _HUB_WAY_OUT,
+        _HUB_COMMANDS,
+        source=REPORTS,
+        sure="likely",
+        warns=True,
     ),
     Signature(
         "HF_LIBS_CONFLICT",
@@ -77,6 +94,16 @@ ROWS: tuple[Signature, ...] = (
         _OLDER,
         ("python3 -m pip list | grep -i transformers", "{download}"),
         source=REPORTS,
+    ),
+    # A model that reads numbers out of tensors while it is made; bitsandbytes says so as well, of what does not fit.
+    Signature(
+        "TRANSFORMERS_TOO_NEW_FOR_MODEL",
+        r"Tensor\.item\(\) cannot be called on meta tensors",
+        "transformers 5 makes a model without memory first, and the model's own code reads numbers meanwhile",
+        "Install a transformers from before 5, or take the copy of the model for transformers' own classes (-hf).",
+        ("python3 -m pip list | grep -i transformers", "python3 -m pip install 'transformers<5'"),
+        source="lmms-eval 1051",
+        sure="hint",
     ),
     Signature(
         "TRANSFORMERS_TOO_NEW_FOR_MODEL",
@@ -192,11 +219,21 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "DEPENDENCY_CONFLICT",
-        r"which is incompatible\.|VersionConflict|ContextualVersionConflict|DistributionNotFound"
+        r"which is incompatible\.",
+        _EXCLUDED,
+        _SEE,
+        _PIP_CHECK,
+        source=REPORTS,
+        sure="likely",
+        warns=True,
+    ),
+    Signature(
+        "DEPENDENCY_CONFLICT",
+        r"VersionConflict|ContextualVersionConflict|DistributionNotFound"
         r"|ModuleNotFoundError: No module named|PackageNotFoundError",
-        "a package is missing or of a version that another one excludes",
-        "See what is missing or excludes what, and install it.",
-        ("python3 -m pip check",),
+        _EXCLUDED,
+        _SEE,
+        _PIP_CHECK,
         source=REPORTS,
         sure="likely",
     ),

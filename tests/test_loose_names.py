@@ -1,0 +1,58 @@
+"""What the names of models and distributions tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autoglm_doctor.domain.quantized import form_of
+from autoglm_doctor.loose.host import read_host
+from autoglm_doctor.loose.model import config_of
+from autoglm_doctor.matrix import load_matrix
+
+
+@pytest.mark.parametrize(
+    ("model", "form"),
+    [
+        pytest.param("RedHatAI/Qwen2.5-VL-72B-Instruct-quantized.w4a16", "int_weights", id="weights in 4 bits"),
+        pytest.param("RedHatAI/Qwen2.5-7B-Instruct-quantized.w8a16", "int_weights", id="weights in 8 bits"),
+        pytest.param("someone/Llama-3.1-8B-W4A16-G128", "int_weights", id="with the size of its groups"),
+        pytest.param("RedHatAI/Qwen2.5-7B-Instruct-quantized.w8a8", "int8", id="activations in 8 bits too"),
+        pytest.param("someone/Qwen2.5-7B-FP8-W8A8", "fp8", id="floating point"),
+        pytest.param("someone/Qwen2.5-7B-W8A8-FP8", "fp8", id="floating point, said last"),
+        pytest.param("someone/Qwen2.5-7B-GPTQ-W4A16", "gptq", id="GPTQ says more"),
+        pytest.param("someone/Qwen2.5-7B-w4a8", "", id="a form that no row is about"),
+        pytest.param("someone/Qwen2.5-7B-w4a4", "", id="another one"),
+        pytest.param("someone/Qwen2.5-7B-w4a160", "", id="no such form"),
+        pytest.param("someone/Qwen2.5-7B", "", id="not quantized"),
+        pytest.param("someone/draw4a16-7B", "", id="letters of a name"),
+    ],
+)
+def test_the_format_of_a_model(model: str, form: str) -> None:
+    assert form_of(config_of({"model": model}), None) == form
+
+
+def test_a_stated_config_decides() -> None:
+    said: dict[str, Any] = {"quantization_config": {"quant_method": "awq"}}
+    assert form_of(config_of({"model": "x/y-7B-w4a16", "config": said}), None) == "awq"
+
+
+@pytest.mark.parametrize(
+    ("said", "glibc"),
+    [
+        pytest.param("Ubuntu 20", "2.31", id="Ubuntu by its year"),
+        pytest.param("ubuntu22 x86_64", "2.35", id="without a space"),
+        pytest.param("Ubuntu 20.04.6 LTS", "2.31", id="in full"),
+        pytest.param("Ubuntu 20.10", None, id="the release of October"),
+        pytest.param("Ubuntu 23", None, id="a year without long support"),
+        pytest.param("Ubuntu 2004", None, id="four digits"),
+        pytest.param("Ubuntu", None, id="no release"),
+        pytest.param("Linux Mint 20", None, id="another distribution"),
+    ],
+)
+def test_the_c_library_of_a_distribution(said: str, glibc: str | None) -> None:
+    host = read_host({"os": said}, load_matrix())
+    assert host is not None
+    assert host.value is not None
+    assert host.value.glibc == glibc
