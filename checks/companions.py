@@ -85,6 +85,7 @@ def torch_companions(
     found += [] if torch else [*_vision(version, packages, interpreter, matrix)]
     found += [one for name in LIBRARIES for one in _library(name, version, packages, interpreter, matrix)]
     on_x86 = host is None or (host.system == "Linux" and host.machine != "aarch64")
+    found += _codec(version, packages, interpreter) if on_x86 else []
     found += _triton_ops(version, packages, interpreter, host, matrix)
     if torch and on_x86 and not variables_of(environment, intent).get("BNB_CUDA_VERSION"):
         found += _bitsandbytes(torch, packages, interpreter, matrix)

@@ -61,7 +61,7 @@ RUNS = [
     ("8.0", WHEEL, "sm_80"),
     ("12.1", WHEEL, "sm_120"),
     ("10.3", WHEEL, "sm_100"),
-    ("7.2", WHEEL, "sm_70"),
+    ("7.2", WHEEL, ""),  # a Xavier runs code of its own only
     ("6.1", WHEEL, ""),
     ("11.0", WHEEL, ""),
     ("8.0", ("sm_86",), ""),
