@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tarfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from autoglm_doctor.facts import Distribution, Facts, known, with_readings
 from autoglm_doctor.matrix import find_matrix, load_matrix
@@ -137,6 +139,7 @@ def _stub(folder: Path, version: str, requires: list[str]) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="a refresh needs tomllib")
+@pytest.mark.skipif(Version(version("pip")) < Version("25.1"), reason="a refresh needs `pip index versions --json`")
 def test_a_stub_is_read_and_not_built(index: Any) -> None:
     """What --verify compares with comes from the stub's own metadata; its build backend is not there at all."""
     assert index.read_versions("tensorrt-llm") == {"9.9.0": ""}
