@@ -124,15 +124,16 @@ def test_more_demands_never_hide_a_conflict(names: list[str], low: int, version:
     assert set(conflicts(few, "3.11.7", LINUX)) <= set(conflicts(many, "3.11.7", LINUX))
 
 
-def test_357_distributions_take_less_than_200_ms() -> None:
+def test_357_distributions_are_no_quadratic_work() -> None:
+    """In processor time, since other programs may have the machine: some 30 ms; a second time all is remembered."""
     rows = []
     for i in range(357):
         real = [f'package-{j}>={j % 3}; python_version >= "3.8"' for j in range(i % 12)]
         rows.append((f"package-{i}", "3", *real, *(f'p{j}>=1; extra == "all"' for j in range(16))))
     packages = installed(*rows)
-    started = time.perf_counter()
+    started = time.process_time()
     assert conflicts(packages, "3.11.7", LINUX) == ()
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
 
 
 NEW = [
