@@ -32,14 +32,15 @@ from autoglm_doctor.api import (
     ok,
     unknown,
 )
-from autoglm_doctor.checks.engine import NAMES, model_type
-from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import runs_on_cpu, taken_gpus, variables_of
 from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
 from autoglm_doctor.domain.driver.ways import driver_for
 from autoglm_doctor.domain.kernels import code_for, engine_library, flash_attention_2
 from autoglm_doctor.domain.launch_line import stated_flag
 from autoglm_doctor.domain.published import published
+from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.vision_attention import head_width, takes_fa2_on_hopper
 from autoglm_doctor.domain.wheels import capability, number
@@ -116,7 +117,7 @@ def driver_compiles_ptx(
 
     ## Fix
 
-    The newest vLLM whose PTX the driver compiles, or a newer driver.
+    The newest vLLM that needs no newer driver for this model and GPU, or a newer driver.
     """
     on_cpu = runs_on_cpu(intent, environment, driver, gpus, cuda)
     version = installed_version(packages, intent.engine)
@@ -230,7 +231,7 @@ def _judge(gpu: Gpu, case: _Case, site: Site) -> Judgement:
     words = "{engine} brings {what} for {gpu} as PTX of CUDA {needs}; {driver} compiles up to CUDA {has}"
     return fail(
         Text(words, values),
-        fix=_fixes(gpu, case, site),
+        fix=_fixes(case, site),
         subject=subject,
         observed=case.has,
         expected=wanted,
@@ -257,28 +258,9 @@ def _open(gpu: tuple[int, int], case: _Case) -> str:
     return "vLLM tries FlashInfer first on {gpu}, and whether this model makes it take FlashAttention-2 is open"
 
 
-def _fixes(gpu: Gpu, case: _Case, site: Site) -> tuple[Fix, ...]:
-    needs = case.ptx.cuda if case.ptx else ""
-    newer = driver_for(site.matrix.branch_for_cuda(needs), site.gpus, site.host, site.matrix)
-    wanted = _older(gpu, case, model_type(site.files, site.intent), site.matrix)
-    if site.intent.engine != "vllm" or not wanted:
-        return (newer,)
-    older = Fix(
-        text=Text("take the newest vLLM whose kernels the driver compiles"),
-        commands=(install_line(site.python, [f"vllm=={wanted}"], site.packages or Packages()),),
-        effort="install",
+def _fixes(case: _Case, site: Site) -> tuple[Fix, ...]:
+    """What suits this driver in all that is known of it, then a newer driver."""
+    newer = driver_for(
+        site.matrix.branch_for_cuda(case.ptx.cuda if case.ptx else ""), site.gpus, site.host, site.matrix
     )
-    return (older, newer)
-
-
-def _older(gpu: Gpu, case: _Case, model: str, matrix: Matrix) -> str:
-    """The newest release with code for this GPU and PTX that the driver compiles, if it knows the model; "" of none."""
-    has, known = number(case.has) or Version("0"), matrix.models.get(model)
-    first = number(known.vllm) if known and known.vllm else None
-    for row in reversed(matrix.engines["vllm"]):
-        needs = number(matrix.ptx_cuda(row.fa2_ptx)) if row.fa2_ptx else None
-        if needs is None or needs > has or row.cuda_major > has.major or Version(row.since).is_prerelease:
-            continue
-        if matrix.runs_compiled_for(gpu.compute_capability, row.sass.split()):
-            return row.since if first is None or Version(row.since) >= first else ""
-    return ""
+    return (*(one for one in install_fixes(site) if not one.reboot), newer)

@@ -305,6 +305,16 @@ def test_the_ways_out_of_ptx_run_there() -> None:
     assert ptx("0.11.2", OF_570, "12.0").status == "pass"
 
 
+def test_on_hopper_the_way_out_is_another_vllm() -> None:
+    """AutoGLM's pictures take FlashAttention-3 from vLLM 0.14 on: no newer driver is needed for that."""
+    first, *_, last = ptx("0.12.0", OF_550, "9.0", intent=AUTOGLM).fixes
+    lines = " ".join(first.commands)
+    (version,) = {word.strip("'\"").removeprefix("vllm==") for word in lines.split() if "vllm==" in word}
+    assert not first.reboot
+    assert ptx(version, OF_550, "9.0", intent=AUTOGLM).status == "not_applicable"
+    assert last.reboot
+
+
 def test_the_ways_out_of_the_engine_s_cuda_compile_ptx() -> None:
     """The newest vLLM for CUDA 12 is no way out of driver 570 on this GPU: DRV006 calls it red."""
     found = of("vllm", {"vllm": "0.20.0"}, "570.124.06", gpus=(card("12.0"),))
