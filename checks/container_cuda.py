@@ -36,7 +36,7 @@ OFF = Fix(
     "CUD005",
     "image-cuda",
     cause="CONTAINER_REQUIRES_NEWER_CUDA",
-    explained_by=("DRV001", "DRV003", "DRV004", "DRV005"),
+    explained_by=("DRV001", "DRV003", "DRV004", "DRV005", "DRV006"),
 )
 def image_cuda(
     driver: Driver,

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from autoglm_doctor.loose.values import table, text
+from autoglm_doctor.matrix import Matrix
 
 _KINDS = (
     ("kubernetes", r"kubernetes|\bk8s\b|\bpods?\b|kuberay"),
@@ -16,6 +17,8 @@ _IMAGES = (
     ("vllm", r"vllm-openai:v(\d+(?:\.\d+)+\w*)(?:-(cu\d{3}))?"),
     ("sglang", r"sglang:v(\d+(?:\.\d+)+(?:\.post\d+)?)(?:-(cu\d{3}))?"),
 )
+#: NVIDIA's own, on which one builds.
+_CUDA_IMAGE = re.compile(r"\bnvidia/cuda:(\d+\.\d+)", re.IGNORECASE)
 _NAMES = (("vllm", r"\bvllm\b"), ("sglang", r"\bsglang\b"))
 
 
@@ -40,6 +43,16 @@ def image_engine(container: Any) -> tuple[str, str]:
         if match:
             return name, match[1] + (f"+{match[2]}" if match[2] else "")
     return next(((name, "") for name, pattern in _NAMES if re.search(pattern, said, re.IGNORECASE)), ("", ""))
+
+
+def demand_of(container: Any, matrix: Matrix) -> str:
+    """NVIDIA_REQUIRE_CUDA of the image that is named, as far as it is known; "" when it is not."""
+    cuda = _CUDA_IMAGE.search(_said(container))
+    if cuda:
+        return matrix.image_demand(cuda[1])
+    engine, version = image_engine(container)
+    tag = re.search(r"\+cu(\d+)(\d)$", version)
+    return matrix.image_demand(f"{tag[1]}.{tag[2]}" if tag else matrix.image_cuda(engine, version)) if version else ""
 
 
 def required_cuda(container: Any) -> str:

@@ -34,7 +34,7 @@ def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
     driver = with_flavour(read_driver(stated, matrix) or read_module(stated), stated)
     found: dict[str, Reading[Any] | None] = {
         "host": host,
-        "environment": read_environment(stated),
+        "environment": read_environment(stated, matrix),
         "pci_gpus": read_pci(stated),
         "driver": seen_to_work(driver, torch.value if torch else None, run.value if run else None, matrix),
         "gpus": _as_many_as_taken(read_gpus(stated, matrix), intent),

@@ -9,7 +9,8 @@ from functools import cached_property
 
 from packaging.version import Version
 
-from autoglm_doctor.matrix.engines import SERVERS, Engines
+from autoglm_doctor.matrix.engines import SERVERS
+from autoglm_doctor.matrix.images import Images
 from autoglm_doctor.matrix.numbers import newest, number, within
 from autoglm_doctor.matrix.rows import EngineRelease, KnownBad, KnownPair, ModelSupport, Release
 
@@ -20,7 +21,7 @@ LIBRARIES = ("transformers", "xformers", "bitsandbytes", "accelerate", "triton",
 _TRIED_DAYS = 365
 
 
-class Models(Engines):
+class Models(Images):
     """The part of the matrix that models and the libraries around them are about."""
 
     @cached_property
