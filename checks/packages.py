@@ -19,11 +19,13 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.conflicts import (
+    NO_VERSION,
     Conflict,
     Survey,
     excluded_by_name,
     install_line,
     installed_version,
+    remove_line,
     satisfiable,
     survey,
     too_new,
@@ -49,7 +51,8 @@ def dependency_conflicts(
     on torch to TOR004, and the demand on NumPy of a package that is known not to work with the one here to PKG009.
 
     ## Fix
-    One line per conflict, with all demands on the package joined, so that settling one does not open the next.
+    One line per conflict, with all demands on the package joined, so that settling one does not open the next. Where no
+    version pleases them all, what nothing else here asks for is taken out.
     """
     found = survey(packages, interpreter.version, host)
     conflicts = [c for c in found.conflicts if not _belongs_elsewhere(c)]
@@ -132,7 +135,8 @@ def _words(conflict: Conflict) -> str:
     if conflict.kind == "python":
         state = f"this is {conflict.installed}"
     wanted = f"{conflict.name}{'' if conflict.kind != 'python' else ' '}{conflict.specifier}"
-    return f"{conflict.parent} {conflict.parent_version} wants {wanted}; {state}"
+    parent = f"{conflict.parent} {conflict.parent_version}".removesuffix(f" {NO_VERSION}")
+    return f"{parent} wants {wanted}; {state}"
 
 
 def _red(
@@ -196,12 +200,6 @@ def _yellow(rest: list[Conflict], found: Survey, interpreter: Interpreter, packa
     lines = [_words(conflict) for conflict in rest[:SHOWN]]
     more = f"; and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
     causes = {_cause(conflict) for conflict in rest}
-    names = dict.fromkeys(c.name for c in rest if c.kind != "python" and satisfiable(found.wanted.get(c.name, "")))
-    wanted = [f"{name}{found.wanted.get(name, '')}" for name in names]
-    if wanted:
-        command = install_line(interpreter.executable, wanted, packages)
-    else:  # nothing can please them all: look at the list and drop what is not needed
-        command = f"{interpreter.executable} -m pip check"
     return warn(
         Text(
             "{count} packages besides the engine disagree: {list}{more}",
@@ -212,7 +210,23 @@ def _yellow(rest: list[Conflict], found: Survey, interpreter: Interpreter, packa
             },
         ),
         cause=causes.pop() if len(causes) == 1 else "DEPENDENCY_CONFLICT",
-        fix=Fix(text=Text("settle them, if you use these packages"), commands=(command,), effort="install"),
+        fix=_settled(rest, found, interpreter, packages),
         observed=len(rest),
         expected=0,
     )
+
+
+def _settled(rest: list[Conflict], found: Survey, interpreter: Interpreter, packages: Packages) -> Fix:
+    """Versions that please all; where there are none, without those that nothing else here asks for."""
+    python = interpreter.executable
+    names = dict.fromkeys(c.name for c in rest if c.kind != "python" and satisfiable(found.wanted.get(c.name, "")))
+    wanted = [f"{name}{found.wanted.get(name, '')}" for name in names]
+    if wanted:
+        text = Text("settle them, if you use these packages")
+        return Fix(text=text, commands=(install_line(python, wanted, packages),), effort="install")
+    alone = sorted({c.parent for c in rest if c.kind != "python"} - set(found.wanted))
+    if alone:
+        text = Text("no version pleases them all: take out what you do not serve with, or give it its own environment")
+        return Fix(text=text, commands=(remove_line(python, alone, packages),), effort="install")
+    text = Text("settle them, if you use these packages")  # each asks for another: look at the list
+    return Fix(text=text, commands=(f"{python} -m pip check",), effort="install")

@@ -28,6 +28,9 @@ _EXTRA = re.compile(r"\bextra\s*[=!]=|\bextra\s+(?:not\s+)?in\b|=\s*extra\b")
 
 _ONE_EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)["']""")
 
+#: Stands for the version of a distribution of which none is stated; no release is older.
+NO_VERSION = "0"
+
 #: What a line waits for when that is not one extra.
 _SOME_EXTRA, _ASK_MARKER = "*", "?"
 

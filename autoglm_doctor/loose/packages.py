@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from autoglm_doctor.domain.conflicts import NO_VERSION
 from autoglm_doctor.facts import Distribution, Packages, Reading, known
 from autoglm_doctor.loose.container import image_engine
 from autoglm_doctor.loose.engine import named_engine
@@ -26,7 +27,7 @@ def read_packages(facts: Mapping[str, Any]) -> Reading[Packages] | None:
     if not versions and not demands:
         return None
     found = tuple(
-        Distribution(name=name, version=versions.get(name, "0"), requires=tuple(demands.get(name, ())))
+        Distribution(name=name, version=versions.get(name, NO_VERSION), requires=tuple(demands.get(name, ())))
         for name in sorted({*versions, *demands})
     )
     return known(Packages(distributions=found), source="stated")
@@ -49,8 +50,9 @@ def _demands(facts: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str,
     found: dict[str, list[str]] = {}
     for name, demands in table(facts.get("requires")).items():
         found[canonicalize_name(str(name))] = [one for one in words(as_list(demands)) if _names_one_of(versions, one)]
-    for name in words(as_list(facts.get("wants_numpy_lt_2"))):
-        found.setdefault(canonicalize_name(name), []).extend(["numpy<2"] if "numpy" in versions else [])
+    for key, demand in (("wants_numpy_lt_2", "numpy<2"), ("wants_numpy_ge_2", "numpy>=2")):
+        for name in words(as_list(facts.get(key))):
+            found.setdefault(canonicalize_name(name), []).extend([demand] if "numpy" in versions else [])
     return found
 
 

@@ -124,6 +124,16 @@ def test_what_the_server_does_not_run_on_is_one_yellow_line() -> None:
     assert finding.fixes[0].commands == ("/v/bin/python -m pip install 'jupyterlab<4' 'fsspec<2024'",)
 
 
+def test_where_no_version_pleases_all_what_nothing_asks_for_is_taken_out() -> None:
+    numpy = ("numpy", "2.2.6")
+    (alone,) = conflicts(("opencv", "4.12", "numpy>=2"), ("thinc", "8.2", "numpy<2"), numpy)
+    assert alone.fixes[0].commands == ("/v/bin/python -m pip uninstall -y thinc",)
+    (one,) = conflicts(("opencv", "4.12", "numpy<2.3"), ("thinc", "8.2", "numpy<2"), numpy)
+    assert one.fixes[0].commands == ("/v/bin/python -m pip install 'numpy<2,<2.3'",)
+    (held,) = conflicts(("opencv", "4.12", "numpy>=2"), ("thinc", "8.2", "numpy<2"), numpy, ("spacy", "3", "thinc<8"))
+    assert held.fixes[0].commands == ("/v/bin/python -m pip install 'thinc<8'",)
+
+
 def test_another_engine_beside_ours_is_not_red() -> None:
     (finding,) = conflicts(("sglang", "0.5.9", "transformers==4.57.1"), ("transformers", "4.57.3"))
     assert finding.status == "warn"
