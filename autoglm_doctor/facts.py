@@ -82,6 +82,12 @@ class Host:
     nvlink: bool | None = None  # the GPUs have a link of their own; None: not read
     secure_boot: bool | None = None  # the firmware lets only signed kernel modules in; None: not read
     container_toolkit: bool | None = None  # NVIDIA's, which hands GPUs to containers; None: not read
+    interfaces: tuple[str, ...] | None = None  # names of the network interfaces; None: not read
+    own_address: str = ""  # what the machine's own name stands for in /etc/hosts; "": not there
+    machines: int | None = None  # over how many the deployment is spread; None: not stated
+    open_files: tuple[int, int] | None = None  # soft and hard limit of one process; -1: any; None: not read
+    processes: int | None = None  # how many processes and threads the user may have; -1: any; None: not read
+    container_toolkit_version: str | None = None  # "1.14.3", "Docker Desktop 4.30.0" (brings one); None: not read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +151,8 @@ class Toolchain:
     flashinfer_nvcc: str | None = None  # what $FLASHINFER_NVCC names, which only FlashInfer takes; None: not set
     nvcc_in_packages: str | None = None  # of the package nvidia-cuda-nvcc, which not every engine looks for
     cuda_home: str = ""  # folder of the toolkit that the nvcc belongs to, or that a variable names
+    cuda_home_there: bool | None = None  # the folder that a variable names exists; None: not read
+    libcuda_link: bool | None = None  # libcuda.so lies beside libcuda.so.1, for the linker; None: not read
     python_headers: bool | None = None  # Python.h of the deployment's Python
     ninja: str | None = None
 

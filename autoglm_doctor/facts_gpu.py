@@ -114,6 +114,7 @@ class TorchRun:
     cuda_error: str | None = None  # why torch cannot use CUDA, in its own words
     cuda_tried: bool = True  # False: torch was imported, and CUDA left alone behind a driver that hangs
     devices: tuple[DeviceRun, ...] = ()
+    libstdcxx: str = ""  # path of the C++ library that was loaded with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +131,5 @@ class KernelLibrary:
     others: tuple[str, ...] = ()  # further ones, in at least a twentieth of the source files: fewer are strays
     ptx: str = ""  # the newest PTX ISA among the common kernels, "8.8"; "": they hold no PTX
     cuda_major: int | None = None  # of the CUDA runtime that it is linked with; None: with none, or with several
+    glibc: str = ""  # the newest that its symbols ask for, "2.34"
+    libstdcxx: str = ""  # likewise, "3.4.30" of GLIBCXX_3.4.30

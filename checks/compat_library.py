@@ -12,21 +12,25 @@ from autoglm_doctor.api import (
     Findings,
     Fix,
     Gpu,
+    Host,
     Intent,
     Judgement,
     Matrix,
     Text,
     Threshold,
+    Toolchain,
     Torch,
+    TorchRun,
     check,
     fail,
     not_applicable,
     ok,
     unknown,
+    warn,
 )
 from autoglm_doctor.domain.deployment import gpus_of
-from autoglm_doctor.domain.driver.libcuda import SWITCH, Compat, in_front
-from autoglm_doctor.domain.wheels import driver_cuda, number
+from autoglm_doctor.domain.driver.libcuda import SWITCH, Compat, foreign_cuda, in_front
+from autoglm_doctor.domain.wheels import driver_cuda, line, number
 
 SHADOWS, UNSUPPORTED = "CUDA_COMPAT_LIB_SHADOWS_DRIVER", "CUDA_FORWARD_COMPAT_UNSUPPORTED_GPU"
 _SOURCE = "https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html"
@@ -42,11 +46,14 @@ _WORKSTATION = re.compile(r"quadro|\bnvs\b|\brtx ?(?:pro|a?\d{3,4})\b|\bT\d{3,4}
     explained_by=("DRV001", "DRV002", "CUD001"),
 )
 def compat_library(
-    environment: Environment,
+    environment: Environment | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
     cuda: Cuda | None,
     torch: Torch | None,
+    torch_run: TorchRun | None,
+    toolchain: Toolchain | None,
+    host: Host | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -63,18 +70,50 @@ def compat_library(
     (cuda-compat-13-0_580.178.04). Where CUDA really started with this path, it is no fault; vLLM's switch acts later,
     inside vLLM only.
 
+    A driver that names a newer CUDA than its branch knows ("12.5" beside 545.23.08) shows the same without a path: its
+    answer came from the libcuda of another package. Yellow, and red for a GeForce whose kernel module or container is
+    stated. Not where CUDA starts, where that number is the one of nvcc or torch, on WSL, on a Jetson, and on data
+    center cards, for which it is made.
+
     ## Fix
 
     Unset it: a driver of the same CUDA major needs no cuda-compat.
     """
     compat = in_front(environment, torch, intent)
     if compat is None:
-        yield not_applicable(Text("no cuda-compat on the loader's path"))
+        works = (cuda is not None and cuda.init_code == 0) or (torch_run is not None and torch_run.cuda_available)
+        others = {line(one or "") for one in (toolchain and toolchain.nvcc_version, torch and torch.cuda)}
+        newest = "" if works else foreign_cuda(driver, host, matrix)
+        if newest and driver is not None and line(driver.cuda_version or "") not in others:
+            yield _foreign(newest, driver, gpus_of(gpus, cuda, environment, intent), host)
+        elif environment is None:
+            yield unknown(Text("the variables were not read, and nothing else tells of a cuda-compat"))
+        else:
+            yield not_applicable(Text("no cuda-compat on the loader's path"))
     elif compat.by != SWITCH and cuda is not None and cuda.init_code == 0 and cuda.devices:
         yield ok(Text("CUDA starts with {folder} on the loader's path", {"folder": compat.folder}))
     else:
         taken = gpus_of(gpus, cuda, environment, intent)
         yield _judge(compat, driver, taken, matrix)
+
+
+def _foreign(newest: str, driver: Driver, gpus: tuple[Gpu, ...] | None, host: Host | None) -> Judgement:
+    names = [gpu.name for gpu in gpus or ()]
+    geforce = next((name for name in names if _GEFORCE.search(name)), "")
+    said = {"driver": driver.version or "", "cuda": driver.cuda_version or "", "newest": newest, "gpu": geforce}
+    said |= {"by": "", "library": ""}
+    words = "driver {driver} knows CUDA {newest} at most and answers {cuda}: the libcuda of another package is in front"
+    if geforce and (driver.kernel_version or (host is not None and host.container)):
+        return _red(words + ", which {gpu} does not support (CUDA error 803 or 804)", said, UNSUPPORTED)
+    if names and not geforce:
+        return unknown(Text(words + ", as it may be on this GPU", said))
+    return warn(
+        Text(words + " (or the number is a toolkit's)", said),
+        fix=_off(""),
+        observed=driver.cuda_version,
+        expected=f"<={newest}",
+        threshold=Threshold(value=newest, unit="CUDA", source=_SOURCE),
+    )
 
 
 def _judge(compat: Compat, driver: Driver | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix) -> Judgement:
@@ -135,16 +174,19 @@ def _knows_newest_major(driver: Driver | None, matrix: Matrix) -> bool:
     return has is not None and has.major >= max(int(major) for major in matrix.cuda_majors)
 
 
-def _red(words: str, said: Mapping[str, str], cause: str) -> Judgement:
-    by = said["by"]
+def _off(by: str) -> Fix:
     without = "export LD_LIBRARY_PATH=$(echo $LD_LIBRARY_PATH | tr : '\\n' | grep -v compat | paste -sd:)"
-    off = Fix(
+    find = () if by else ("ldconfig -p | grep libcuda.so",)
+    return Fix(
         text=Text("let the driver's own libcuda be found; in a container, take the variable out of its start"),
-        commands=(f"unset {by}" if by == SWITCH else without,),
+        commands=(*find, f"unset {by}" if by == SWITCH else without),
     )
+
+
+def _red(words: str, said: Mapping[str, str], cause: str) -> Judgement:
     return fail(
         Text(words, said),
-        fix=off,
+        fix=_off(said["by"]),
         cause=cause,
         observed=said["library"] or said["cuda"] or None,
         expected=said["driver"] or None,

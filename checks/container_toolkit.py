@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from autoglm_doctor.api import (
+    Cuda,
+    Driver,
     Findings,
     Fix,
+    Gpu,
     Host,
     Intent,
     Interpreter,
+    Judgement,
     Packages,
     Text,
+    Threshold,
     Torch,
     TorchRun,
     check,
@@ -17,8 +22,11 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
     unknown,
+    warn,
 )
 from autoglm_doctor.domain.driver.fixes import TOOLKIT
+from autoglm_doctor.domain.driver.toolkit import DESKTOP, fault_of, is_wsl
+from autoglm_doctor.matrix import Matrix
 
 INSTALL = Fix(
     text=Text("install NVIDIA's container toolkit on the host (from NVIDIA's package source) and tell Docker of it"),
@@ -26,7 +34,24 @@ INSTALL = Fix(
     effort="install",
     needs_root=True,
 )
+UPDATE = Fix(
+    text=Text("install the newest container toolkit on the host, and start Docker again"),
+    commands=(
+        "nvidia-ctk --version",
+        "sudo apt-get update && sudo apt-get install -y --only-upgrade nvidia-container-toolkit libnvidia-container1",
+        "sudo systemctl restart docker",
+    ),
+    effort="install",
+    needs_root=True,
+)
+UPDATE_DESKTOP = Fix(
+    text=Text("on Windows, bring Docker Desktop up to date: the container toolkit is a part of it"),
+    commands=("winget upgrade --id Docker.DockerDesktop", "wsl --shutdown"),
+    effort="install",
+)
 _PROGRAMS = ("docker", "podman")
+#: cuda.h, CUDA_ERROR_NOT_FOUND: libcuda misses a part of the driver.
+_NOT_FOUND = 500
 
 
 @check("CTR001", "container-toolkit", cause="CONTAINER_TOOLKIT_MISSING", explained_by=("DRV001",))
@@ -79,3 +104,63 @@ def container_toolkit(
 def _starts_container(intent: Intent) -> bool:
     words = [word for word in intent.command if word != "sudo"]
     return bool(words) and words[0].rpartition("/")[2] in _PROGRAMS
+
+
+@check("CTR002", "container-toolkit-new-enough", cause="CONTAINER_TOOLKIT_TOO_OLD", explained_by=("DRV001", "CTR001"))
+def container_toolkit_new_enough(
+    host: Host,
+    driver: Driver | None,
+    gpus: tuple[Gpu, ...] | None,
+    cuda: Cuda | None,
+    torch_run: TorchRun | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
+    """The NVIDIA container toolkit is not too old for the driver and the host.
+
+    The toolkit knows by name which files and devices of the driver a container needs. Drivers for Windows need one
+    more from 555 on: with a toolkit before 1.14.4 (Docker Desktop before 4.31), every CUDA program in a container
+    under WSL2 ends with error 500, "named symbol not found". Before 1.8.0 it does not know control groups of version
+    2; other rows of the table, which stop only some containers, are yellow.
+
+    Measured by comparing the stated version with the table; inside such a container the error itself tells. Where
+    CUDA starts, nothing is wrong.
+
+    Source: the toolkit's changelog and issues (compat_matrix.yaml, container_toolkit).
+
+    ## Fix
+
+    Update the toolkit on the host, or Docker Desktop, and start the container again.
+    """
+    inside = bool(host.container) or _starts_container(intent)
+    if not inside:
+        yield not_applicable(Text("the deployment does not run in a container"))
+    elif (torch_run is not None and torch_run.cuda_available) or (cuda is not None and cuda.init_code == 0):
+        yield not_applicable(Text("CUDA starts: whatever handed the GPUs on could do it"))
+    elif cuda is not None and cuda.init_code == _NOT_FOUND and is_wsl(host):
+        words = "CUDA error 500 in a container under WSL2: a part of the driver was not handed into it"
+        yield fail(Text(words), fix=(UPDATE_DESKTOP, UPDATE), observed=host.container_toolkit_version)
+    elif not host.container_toolkit_version:
+        yield not_applicable(Text("the version of the container toolkit is not known"))
+    else:
+        yield _of_version(host.container_toolkit_version, host, driver, gpus, intent, matrix)
+
+
+def _of_version(
+    version: str, host: Host, driver: Driver | None, gpus: tuple[Gpu, ...] | None, intent: Intent, matrix: Matrix
+) -> Judgement:
+    runtime = host.container or next((word for word in _PROGRAMS if word in intent.command[:2]), "docker")
+    found = fault_of(version, runtime, host, driver, gpus, matrix)
+    named = version if version.startswith(DESKTOP) else f"container toolkit {version}"
+    if found is None:
+        return ok(Text("no fault of {named} is known with this driver and host", {"named": named}), observed=version)
+    said = {"named": named, "what": found.what}
+    desktop = version.startswith(DESKTOP)
+    wanted = found.docker_desktop if desktop else found.fixed
+    return (fail if found.red else warn)(
+        Text("{named} is too old: {what}", said),
+        fix=(UPDATE_DESKTOP, UPDATE) if is_wsl(host) else UPDATE,
+        observed=version,
+        expected=f">={wanted}",
+        threshold=Threshold(value=wanted, unit="version", source=found.source),
+    )

@@ -43,7 +43,7 @@ TERMS = 256
     "cuda-initialises",
     cause="CUDA_INIT_FAILED",
     required=True,
-    explained_by=("DRV001", "DRV002", "DRV004", "GPU002", "PYT001"),
+    explained_by=("DRV001", "DRV002", "DRV004", "GPU002", "PYT001", "CTR002"),
 )
 def cuda_initialises(
     cuda: Reading[Cuda],

@@ -18,6 +18,7 @@ from autoglm_doctor.api import (
     ModelFiles,
     Packages,
     Text,
+    Toolchain,
     check,
     fail,
     not_applicable,
@@ -41,7 +42,8 @@ _OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 
 @check("PKG017", "cuda-home-is-a-folder", cause="CUDA_HOME_INVALID", explained_by=("HST001", "ENG001"))
 def cuda_home_is_a_folder(
-    environment: Environment,
+    environment: Environment | None,
+    toolchain: Toolchain | None,
     host: Host | None,
     packages: Packages | None,
     gpus: tuple[Gpu, ...] | None,
@@ -57,7 +59,8 @@ def cuda_home_is_a_folder(
     at the start of the server ends with "nvcc: not found" although the toolkit is there. With a path that does not
     begin at the root, the answer depends on the folder that the compilation runs in.
 
-    Judged is the form of the value: a colon between paths or at an end, or a path that does not begin with "/". Red
+    Judged is the form of the value: a colon between paths or at an end, or a path that does not begin with "/"; and a
+    folder that is said not to be there, as after a toolkit was taken away (`diagnose`). Red
     where the engine is known to compile at its start (see PKG008), yellow elsewhere. Not judged on Windows, nor where
     the value is a path of Windows, as under WSL.
 
@@ -66,6 +69,10 @@ def cuda_home_is_a_folder(
     """
     variables = variables_of(environment, intent)
     values = {one: variables.get(one, "").strip().strip("\"'") for one in NAMES}
+    stated = toolchain.cuda_home if toolchain else ""
+    gone = toolchain is not None and toolchain.cuda_home_there is False
+    if not any(values.values()) and (gone or _is_wrong(stated)):
+        values["CUDA_HOME"] = stated
     name = next((one for one in NAMES if values[one] and not _NOTHING.fullmatch(values[one])), "")
     value = values.get(name, "")
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
@@ -76,7 +83,7 @@ def cuda_home_is_a_folder(
         yield not_applicable(Text("{name} names a folder of Windows", {"name": name}))
         return
     said = {"name": name, "value": value[:120]}
-    if not _is_wrong(value):
+    if not _is_wrong(value) and not gone:
         yield ok(Text("{name} names one folder", said), observed=value[:120])
         return
     cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment, intent) or ()]
@@ -85,8 +92,14 @@ def cuda_home_is_a_folder(
     pools = model_files.pooling if model_files else None
     need = nvcc_need(intent, engine_version(packages, intent), installed, variables, cards, config, pools=pools)
     folder = next((part for part in reversed(value.split(":")) if part.startswith("/")), "/usr/local/cuda")
+    words = '{name}="{value}" is not the path of one folder: nothing that compiles for CUDA finds its nvcc'
+    if not _is_wrong(value):
+        folder, words = (
+            "/usr/local/cuda",
+            "{name} names {value}, which is not there: what compiles for CUDA finds no nvcc",
+        )
     yield (fail if need is not None and need.without == "fail" else warn)(
-        Text('{name}="{value}" is not the path of one folder: nothing that compiles for CUDA finds its nvcc', said),
+        Text(words, said),
         fix=Fix(
             text=Text("set it to the folder of the toolkit, also in the file that sets it"),
             commands=(f"export {name}={folder}", f"grep -n {name} ~/.bashrc ~/.profile /etc/environment"),
@@ -99,6 +112,6 @@ def cuda_home_is_a_folder(
 
 def _is_wrong(value: str) -> bool:
     """A colon ends a path in every list of them; a name with one in it, /opt/cuda:12, is left alone."""
-    if value.startswith(("~", "$")):  # written as a shell expands it, not as it is
+    if not value or value.startswith(("~", "$")):  # written as a shell expands it, not as it is
         return False
     return value[:1] != "/" or value[-1:] == ":" or ":/" in value

@@ -25,7 +25,11 @@ from autoglm_doctor.domain.conflicts import install_line, remove_line
 
 #: Their packages for CUDA 12 and 13 put files of the same names into the same folders (nvidia/cudnn/lib/libcudnn.so.9).
 #: The others have the major in their file names, or a folder of their own from CUDA 13 on (nvidia/cu13).
-SHARED = ("cudnn", "nccl", "cusparselt", "nvshmem")
+#: Those for CUDA 11 and 12 do so as well with cuRAND (libcurand.so.10), cuSOLVER (libcusolver.so.11) and NVTX
+#: (libnvToolsExt.so.1); cuDNN 8 and 9 have other names. Read from the file lists of the wheels, 11.8 to 13.1.
+SHARED = ("cudnn", "nccl", "cusparselt", "nvshmem", "curand", "cusolver", "nvtx")
+#: Its version is that of CUDA, its file name is the same.
+_OF_CUDA = ("nvtx",)
 _NAME = re.compile(rf"nvidia-({'|'.join(SHARED)})-cu(\d\d)")
 
 
@@ -42,8 +46,9 @@ def cuda_packages(
 
     nvidia-cudnn-cu12 and nvidia-cudnn-cu13 put their files under the same names into the same folder, as do the
     packages of NCCL, cuSPARSELt and NVSHMEM: the last one wins, and taking one away again takes the files of both. That
-    is left behind when torch for CUDA 13 is installed over one for CUDA 12. The other libraries (cuBLAS, the runtime)
-    have names of their own for each major and may lie side by side.
+    is left behind when torch for CUDA 13 is installed over one for CUDA 12. cuRAND, cuSOLVER and NVTX share their files
+    between CUDA 11 and 12 only. The other libraries (cuBLAS, the runtime) have names of their own for each major and
+    may lie side by side.
 
     Measured by the names of the installed packages, and by torch's CUDA where it is known. Where torch was seen to work
     with CUDA it is no fault. Yellow: what was installed last may well be what torch needs.
@@ -56,6 +61,8 @@ def cuda_packages(
     found = _shared(packages)
     major = _major(torch)
     mixed = {name: majors for name, majors in found.items() if len(majors) > 1}
+    if major == 12 and not mixed and _has_cudnn13(packages):
+        mixed = {"cudnn 9": found["cudnn 9"]}
     if major and _by_packages(packages):
         mixed |= {name: majors for name, majors in found.items() if major not in _majors(found, name)}
     names = ", ".join(line.partition("==")[0] for majors in mixed.values() for line in majors.values())
@@ -79,6 +86,17 @@ def _by_packages(packages: Packages) -> bool:
     return any("nvidia-" in demand for one in torch for demand in one.requires)
 
 
+def _has_cudnn13(packages: Packages) -> bool:
+    """Whether cuDNN for CUDA 13 lies where a torch for CUDA 12 has its own: both sorts of packages are named.
+
+    It loads cuBLAS and NVRTC of CUDA 13 by their names. NCCL needs none of them, and is left alone.
+    """
+    names = {str(canonicalize_name(one.name)) for one in packages.distributions}
+    of_torch = any(re.fullmatch(r"nvidia-(?:cublas|cuda-runtime|cuda-nvrtc|cufft)-cu12", name) for name in names)
+    versions = (one.version for one in packages.distributions if canonicalize_name(one.name) == "nvidia-cudnn-cu13")
+    return of_torch and any(version.startswith("9.") for version in versions)
+
+
 def _shared(packages: Packages) -> dict[str, dict[int, str]]:
     """Library and its own major -> CUDA major -> requirement: cuDNN 8 and 9 do not share a file name."""
     found: dict[str, dict[int, str]] = {}
@@ -86,7 +104,7 @@ def _shared(packages: Packages) -> dict[str, dict[int, str]]:
         name = canonicalize_name(one.name)
         match = _NAME.fullmatch(name)
         if match:
-            library = f"{match[1]} {one.version.partition('.')[0]}"
+            library = f"{match[1]} {1 if match[1] in _OF_CUDA else one.version.partition('.')[0]}"
             found.setdefault(library, {})[int(match[2])] = f"{name}=={one.version}"
     return found
 

@@ -40,6 +40,9 @@ from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability, number
 from autoglm_doctor.matrix import EngineRelease
 
+#: Local parts of builds that hold what the project's sources say: its own wheels, and builds from its repository.
+_OF_THE_PROJECT = re.compile(r"cu\d{2,3}|cpu|source|(?:precompiled|g[0-9a-f]{7,}|d\d{8})(?:\..*)?")
+
 #: Of these GPUs no engine had code before it was measured what its wheels hold.
 _BLACKWELL = (10, 0)
 
@@ -75,9 +78,10 @@ def engine_supports_gpu(
     special kernels run on a GPU, the answer is open.
 
     Where no library was read, the compute capability is held against the lowest one that the release has code for (7.0
-    up to vLLM 0.19 and 7.5 after that; 7.5 up to SGLang 0.5.1 and 8.0 after that), and for vLLM against the list of
-    the published wheel. An engine that is not installed yet is judged by the release that asks for the least. Where
-    nothing is known of the packages that release may refuse a GPU, but not pass it.
+    up to vLLM 0.19 and 7.5 after that; 7.5 up to SGLang 0.5.1 and 8.0 after that), and for vLLM against the list of the
+    published wheel. A build of somebody else (0.8.1+pascal) may hold code for older GPUs. An engine that is not
+    installed yet is judged by the release that asks for the least. Where nothing is known of the packages that release
+    may refuse a GPU, but not pass it.
 
     ## Fix
     Another release of the engine, where one has code for the GPU; else transformers, which runs wherever torch does,
@@ -141,6 +145,11 @@ def _judge_release(one: Taken, row: EngineRelease, site: Site) -> Judgement:
     values = {**_values(one, site), "needed": row.minimum_capability}
     limit = Threshold(value=row.minimum_capability, unit="compute capability", source=row.source)
     if (capability(seen) or (0, 0)) < needs:
+        if _is_of_somebody_else(site):
+            text = Text(
+                "{engine} is no build of its project, which has no code for {gpu} (compute capability {cc})", values
+            )
+            return unknown(text, subject=one.subject)
         words = "{engine} has no code for {gpu} (compute capability {cc}); it needs {needed}"
         if _version(site) is None:
             words = "no release of {engine} has code for {gpu} (compute capability {cc}); "
@@ -185,6 +194,12 @@ def _is_published_wheel(site: Site) -> bool:
     host = site.host
     strange = host is not None and (host.tegra or bool(host.container))
     return published(_version(site)) and not strange and site.intent.engine == "vllm"
+
+
+def _is_of_somebody_else(site: Site) -> bool:
+    """A build that may have been made for GPUs which the project has dropped (0.8.1+pascal)."""
+    version = number(_version(site))
+    return bool(version and version.local and not _OF_THE_PROJECT.fullmatch(version.local))
 
 
 def _changes_engine(fix: Fix, site: Site) -> bool:

@@ -32,6 +32,8 @@ from autoglm_doctor.api import (
 from autoglm_doctor.checks.engine import NAMES, model_type
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.engine_configs import has_own_config
+from autoglm_doctor.domain.model_names import ARCHITECTURES, type_of_name
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import number
@@ -58,15 +60,17 @@ def engine_knows_model(
     GLM-4.1V: red for an engine, which shows the model one when it starts; yellow for plain transformers.
 
     Measured by comparing the installed versions with the first release that contains the model's code, by
-    config.json's `model_type` (of the model's folder, else of the known profile). The numbers come from the files
-    inside the wheels; each row of the table names its source. transformers is judged also where the engine's release
-    is not known. A type that transformers does not know yet is no fault where the model brings code of its own, or
-    where the engine's release has code for its architecture.
+    config.json's `model_type` (of the model's folder, else of the known profile, else by the family that its name
+    begins with). The numbers come from the files inside the wheels; each row of the table names its source.
+    transformers is judged also where the engine's release is not known. A type that transformers does not know yet is
+    no fault where the model brings code of its own, where the engine brings the configuration, or where the engine's
+    release has code for its architecture. An engine that does not know the architecture is red where it is too old to
+    run it through transformers instead.
 
     ## Fix
     A newer transformers, within what the engine allows; where the engine forbids it, the newest set that runs here.
     """
-    kind = model_type(model_files, intent)
+    kind = model_type(model_files, intent) or _named_type(model_files, intent)
     support = _support(kind, matrix)
     if support is None:
         # Not "unknown": most of the world's model types are in no table of ours, and calling each of their
@@ -83,10 +87,11 @@ def engine_knows_model(
             return
     taken = gpus_of(gpus, cuda, environment, intent)
     site = Site(matrix, intent, driver, taken, host, interpreter, packages, model_files)
-    reason = "" if kind in matrix.models else _may_know_it_all_the_same(model_files, support, intent, engine, matrix)
-    yield _judge_transformers(transformers, kind, support, site, reason)
+    reason = "" if kind in matrix.models else _may_know_it_all_the_same(kind, support, site, engine)
+    first = _judge_transformers(transformers, kind, support, site, reason)
+    yield first
     if intent.engine != "transformers" and engine is not None:
-        yield from _judge_engine(engine, kind, support, site)
+        yield from _judge_engine(engine, kind, support, site, is_explained=first.status == "fail")
 
 
 #: The table of model types begins here: what is older may know a type as well.
@@ -100,20 +105,59 @@ def _support(kind: str, matrix: Matrix) -> ModelSupport | None:
     return matrix.models.get(kind, listed)
 
 
-def _may_know_it_all_the_same(
-    files: ModelFiles | None, support: ModelSupport, intent: Intent, engine: str | None, matrix: Matrix
-) -> str:
+def _named_type(files: ModelFiles | None, intent: Intent) -> str:
+    """Of a model that lies on no disk yet, what its name tells."""
+    return "" if files is not None and files.config else type_of_name(intent.model)
+
+
+def _may_know_it_all_the_same(kind: str, support: ModelSupport, site: Site, engine: str | None) -> str:
     """Why a transformers from before the type is no proof that it fails; "" when it is one."""
+    intent, files = site.intent, site.files
     if support.transformers == _FIRST_RELEASE:
         return "our table begins with transformers 4.28"
     if (files is not None and files.custom_code) or intent.launch.trust_remote_code:
         return "the model brings code of its own"
-    config = files.config if files and files.config else {}
-    names = config.get("architectures")
-    known = engine and any(
-        matrix.engine_knows(intent.engine, engine, str(name)) for name in (names if isinstance(names, list) else ())
-    )
+    if has_own_config(intent.engine, engine, kind):
+        return f"{NAMES[intent.engine]} reads its configuration by code of its own"
+    known = engine and any(site.matrix.engine_knows(intent.engine, engine, name) for name in _architectures(files))
     return f"{NAMES[intent.engine]} has code of its own for it" if known else ""
+
+
+def _architectures(files: ModelFiles | None) -> list[str]:
+    names = files.config.get("architectures") if files and files.config else None
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+#: From these releases on an engine can run what it does not know through transformers: text, and pictures.
+_FALLBACK = {"vllm": (Version("0.7"), Version("0.10")), "sglang": (Version("0.4.6"), Version("0.5.10"))}
+_FALLBACK_SOURCE = "registries in the wheels of vLLM and SGLang: TransformersForCausalLM, TransformersForMultimodalLM"
+
+
+def _needed_release(kind: str, support: ModelSupport, site: Site, found: Version | None) -> tuple[str, str]:
+    """The first release of the engine that can run the type, and the source; ("", "") where none is proved to fail."""
+    engine = site.intent.engine
+    stated = support.vllm if engine == "vllm" else support.sglang
+    if stated or engine not in _FALLBACK:
+        return stated, support.source
+    names = _architectures(site.files) or [ARCHITECTURES.get(kind, "")]
+    firsts = [site.matrix.first_engine(engine, name) for name in names]
+    text, pictures = _FALLBACK[engine]
+    limit = pictures if names[0].endswith("ForConditionalGeneration") else text
+    if not all(firsts) or found is None or found >= limit or min(map(Version, firsts)) <= _TABLE_BEGINS[engine]:
+        return "", ""
+    if found.is_postrelease or _is_known_pair(kind, site):  # the tables know no posts; of the pair PKG003 tells
+        return "", ""
+    return min(firsts, key=Version), _FALLBACK_SOURCE
+
+
+def _is_known_pair(kind: str, site: Site) -> bool:
+    rows = site.packages.distributions if site.packages else ()
+    pairs = site.matrix.bad_pairs({row.name: row.version for row in rows}, kind)
+    return any(kind in pair.models.split() for pair in pairs)
+
+
+#: What the tables of architectures have at their first release may be older.
+_TABLE_BEGINS = {"vllm": Version("0.8.0"), "sglang": Version("0.4.0")}
 
 
 def _fixes(site: Site) -> tuple[Fix, ...]:
@@ -169,11 +213,15 @@ def _source_build(found: Version, first: Version) -> bool:
     return found.is_devrelease and Version(found.base_version) >= first
 
 
-def _judge_engine(version: str | None, kind: str, support: ModelSupport, site: Site) -> Iterator[Judgement]:
+def _judge_engine(
+    version: str | None, kind: str, support: ModelSupport, site: Site, *, is_explained: bool
+) -> Iterator[Judgement]:
     intent = site.intent
     name = NAMES[intent.engine]
-    needed = support.vllm if intent.engine == "vllm" else support.sglang
     found = number(version)
+    needed, source = _needed_release(kind, support, site, found)
+    if is_explained and source == _FALLBACK_SOURCE:  # a transformers that fits comes with a newer engine
+        needed = ""
     values = {"engine": name, "version": version, "type": kind, "first": needed}
     if not needed:
         text = Text("which release of {engine} first knows {type} models is in no table of ours", values)
@@ -191,7 +239,7 @@ def _judge_engine(version: str | None, kind: str, support: ModelSupport, site: S
             subject=intent.engine,
             observed=version,
             expected=f">={needed}",
-            threshold=Threshold(value=needed, unit="version", source=support.source),
+            threshold=Threshold(value=needed, unit="version", source=source),
         )
     else:
         text = Text("{engine} {version} knows {type} models (since {first})", values)

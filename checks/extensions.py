@@ -15,18 +15,22 @@ from autoglm_doctor.api import (
     Host,
     Intent,
     Interpreter,
+    Judgement,
     Matrix,
     Packages,
     Text,
+    Toolchain,
     Torch,
     check,
     fail,
     not_applicable,
     ok,
+    unknown,
+    warn,
 )
 from autoglm_doctor.checks.engine_cuda import cuda_was_read
 from autoglm_doctor.checks.engine_pins import requires
-from autoglm_doctor.domain.compiled import KERNELS, kernel_torches
+from autoglm_doctor.domain.compiled import FIRST_FOR_ARM, FIRST_FOR_CUDA_13, KERNELS, kernel_torches
 from autoglm_doctor.domain.conflicts import install_line, installed_version, remove_line
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import capabilities, line, number
@@ -41,8 +45,9 @@ _CUDA = re.compile(r"cu(\d{2})\d{0,2}(?!\d)")
 _TORCH = re.compile(r"(?:torch|pt)(\d)\.?(\d{1,2})(?!\d)")
 _ABI = re.compile(r"cxx11abi(true|false)", re.IGNORECASE)
 _BLACKWELL = (10, 0)
-#: GPUs of Arm machines, for which PyPI had no kernels: Grace's, and those of Jetson.
-_OF_ARM = re.compile(r"\bG[HB]\d{2,3}\b|\bjetson\b|\borin\b|\bthor\b|\bspark\b", re.IGNORECASE)
+#: GPUs of Arm machines, for which PyPI had no kernels at first: Grace's, and Jetson's, which has a torch of its own.
+_JETSON = re.compile(r"\bjetson\b|\borin\b|\bthor\b|\bxavier\b|\btegra\b", re.IGNORECASE)
+_OF_ARM = re.compile(r"\bG[HB]\d{2,3}\b|\bspark\b", re.IGNORECASE)
 
 
 @check(
@@ -57,6 +62,7 @@ def extensions_match(
     interpreter: Interpreter | None,
     host: Host | None,
     gpus: tuple[Gpu, ...] | None,
+    toolchain: Toolchain | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -68,9 +74,11 @@ def extensions_match(
     Measured by what their local versions say (2.5.5+cu118torch2.2cxx11abiTRUE) against torch/version.py, and for the
     ABI against the table of torch's wheels on PyPI (TorchConfig.cmake in them: the new one from 2.7 on). SGLang's
     kernels say nothing, nor does their metadata before 0.4.7: of PyPI's wheels for x86-64 we read which symbols they
-    ask for, and which lines of torch have them. They are judged for SGLang alone, and not where the project's own
-    wheel for another CUDA may be here, which bears the same version: with a torch for CUDA 13 before 0.4.2, and before
-    0.3.0 with one for CUDA 12.8, on Blackwell, or where the GPUs are not known. Another package without such a mark,
+    ask for, and which lines of torch have them; those for Arm, from 0.3.14 on, ask for the same. They are judged for
+    SGLang alone, and not where the project's own wheel for another CUDA may be here, which bears the same version: with
+    a torch for CUDA 13 before 0.4.2, and before 0.3.0 with one for CUDA 12.8, on Blackwell, or where the GPUs are not
+    known. SGLang's kernels for a newer CUDA than torch's run where the libraries of that CUDA are found: yellow, and
+    open on Arm, whose systems bring them along. Another package without such a mark,
     an editable one, or a torch that nobody published, is not judged: their libraries would have to be loaded.
 
     ## Fix
@@ -88,6 +96,11 @@ def extensions_match(
     for one in _kernels(packages, host, gpus) if is_wheel and intent.engine == "sglang" else ():
         known = kernel_torches(one.version, version or "", cuda, older_cards=_are_older(gpus))
         found |= {one: [] if line(version or "") in known else ["torch " + " or ".join(known)]} if known else {}
+    newer = [one for one in marked if version and not found.get(one) and _is_for_newer_cuda(one, cuda)]
+    if newer and not any(found.values()):
+        here = _with_cuda(version or "", cuda, torch, "CUDA", matrix)
+        yield _with_newer_cuda(newer[0], here, packages, toolchain, interpreter, is_arm=_on_arm(host, gpus))
+        return
     if not found or version is None:
         yield not_applicable(Text("no compiled package here says for which torch it was built"))
         return
@@ -112,15 +125,70 @@ def _marked(packages: Packages) -> list[Distribution]:
 
 
 def _kernels(packages: Packages, host: Host | None, gpus: tuple[Gpu, ...] | None) -> list[Distribution]:
-    """SGLang's kernels as PyPI has them for x86-64, whose metadata does not speak of torch: else PKG001 compares it."""
-    if host is not None and (host.machine == "aarch64" or host.system != "Linux"):
+    """SGLang's kernels as PyPI has them, whose metadata does not speak of torch: else PKG001 compares it."""
+    if host is not None and (host.tegra or host.system != "Linux"):
         return []
-    if not (host and host.machine) and any(_OF_ARM.search(gpu.name) for gpu in gpus or ()):
+    if any(_JETSON.search(gpu.name) for gpu in gpus or ()):
         return []
     found = [one for one in packages.distributions if canonicalize_name(one.name) in KERNELS]
+    if _on_arm(host, gpus):
+        found = [one for one in found if (number(one.version) or FIRST_FOR_ARM) >= FIRST_FOR_ARM]
     torch = next((one for one in packages.distributions if one.name.lower() == "torch"), None)
     own = bool(torch and torch.editable)
     return [one for one in found if not own and not one.editable and not requires(packages, one.name.lower(), "torch")]
+
+
+def _on_arm(host: Host | None, gpus: tuple[Gpu, ...] | None) -> bool:
+    """The machine as it is told, else by its GPUs."""
+    if host is not None and host.machine:
+        return host.machine == "aarch64"
+    return any(_OF_ARM.search(gpu.name) or _JETSON.search(gpu.name) for gpu in gpus or ())
+
+
+def _is_for_newer_cuda(one: Distribution, cuda: str) -> bool:
+    """SGLang's kernels alone: they link none of torch's CUDA libraries, and take the system's."""
+    said = _CUDA.search(_marks(one))
+    return bool(cuda and said and canonicalize_name(one.name) in KERNELS and int(said[1]) > int(cuda.split(".")[0]))
+
+
+def _with_newer_cuda(
+    one: Distribution,
+    here: str,
+    packages: Packages,
+    toolchain: Toolchain | None,
+    python: Interpreter | None,
+    *,
+    is_arm: bool,
+) -> Judgement:
+    """Seen to run: 0.3.21+cu130 beside torch 2.9.1+cu129 on a GB10 (github.com/mmcdermott/MEDS_EIC_AR/issues/163)."""
+    said = _CUDA.search(_marks(one))
+    major = said[1] if said else ""
+    values = {"name": f"{one.name} {one.version}", "major": major, "torch": here}
+    places = (toolchain.nvcc_version, toolchain.cuda_home.rpartition("cuda-")[2]) if toolchain else ()
+    runtime = installed_version(packages, "nvidia-cuda-runtime") or ""
+    if any(place.split(".")[0] == major for place in (*places, runtime)):
+        text = Text("{name} takes the libraries of CUDA {major} that are here; this is torch {torch}", values)
+        return ok(text, subject="torch", observed=one.version)
+    text = Text("{name} needs the libraries of CUDA {major}, which torch {torch} does not bring", values)
+    if is_arm:
+        return unknown(text, subject="torch")
+    fix = Fix(
+        text=Text("install kernels and torch for one and the same CUDA"),
+        commands=_of_one_cuda(one, python.executable if python else None, packages),
+        effort="install",
+    )
+    return warn(text, fix=fix, subject="torch", observed=one.version, expected=f"CUDA {major}")
+
+
+def _of_one_cuda(one: Distribution, executable: str | None, packages: Packages) -> tuple[str, ...]:
+    """PyPI's kernels were for CUDA 12 once; since they are for CUDA 13, so is its torch that goes with them."""
+    version = one.version.partition("+")[0]
+    if (number(version) or FIRST_FOR_CUDA_13) < FIRST_FOR_CUDA_13:
+        pin = f"{canonicalize_name(one.name)}=={version}"
+        return (install_line(executable, [pin], packages, ["--force-reinstall", "--no-deps"]),)
+    torch = (installed_version(packages, "torch") or "").partition("+")[0]
+    wanted = f"torch=={torch}" if torch else "torch"
+    return remove_line(executable, ["torch"], packages), install_line(executable, [wanted], packages)
 
 
 def _are_older(gpus: tuple[Gpu, ...] | None) -> bool:
@@ -171,7 +239,7 @@ def _compared(one: Distribution, version: str, cuda: str, is_wheel: bool, matrix
     built, toolkit, abi = _TORCH.search(local), _CUDA.search(local), _ABI.search(local)
     if built:
         yield f"torch {built[1]}.{built[2]}", f"{built[1]}.{built[2]}" == line(version)
-    if toolkit and cuda:
+    if toolkit and cuda and not _is_for_newer_cuda(one, cuda):
         yield f"CUDA {toolkit[1]}", int(toolkit[1]) == int(cuda.split(".")[0])
     # Of torch 2.6 one build (cu126) has the new ABI and the others the old one.
     has = matrix.torch_cxx11_abi(version) if is_wheel and line(version) != "2.6" else None
@@ -183,9 +251,11 @@ def _fix(
     bad: tuple[Distribution, ...], version: str, python: Interpreter | None, packages: Packages, matrix: Matrix
 ) -> tuple[Fix, ...]:
     executable = python.executable if python else None
-    others = [one for one in bad if "+" in one.version or canonicalize_name(one.name) not in KERNELS]
+    own = [one for one in bad if canonicalize_name(one.name) in KERNELS]
+    own = [one for one in own if "+" not in one.version or kernel_torches(one.version, version, _tag_cuda(version))]
+    others = [one for one in bad if one not in own]
     fixes = []
-    for one in (one for one in bad if one not in others):
+    for one in own:
         fix = Fix(
             text=Text("install kernels and a torch that belong to each other"),
             commands=tuple(_lines(executable, one, _pair(one, version, packages, matrix), packages)),
@@ -212,7 +282,7 @@ def _lines(executable: str | None, kernels: Distribution, wanted: list[str], pac
         yield remove_line(executable, [kernels.name], packages)
     yield install_line(executable, wanted, packages)
     # The wheel for another CUDA bears the same version: pip would leave it there.
-    if installed_version(packages, name) == version:
+    if (installed_version(packages, name) or "").partition("+")[0] == version:
         yield install_line(executable, [pin], packages, ["--force-reinstall", "--no-deps"])
 
 
@@ -229,4 +299,7 @@ def _pair(kernels: Distribution, version: str, packages: Packages, matrix: Matri
     if fitting:
         return [fitting.kernel.replace(" ", "=="), f"torch=={version.partition('+')[0]}"]
     built = kernel_torches(kernels.version, "2.9")
-    return [f"{canonicalize_name(kernels.name)}=={kernels.version}", f"torch=={built[-1]}.*" if built else "torch"]
+    return [
+        f"{canonicalize_name(kernels.name)}=={kernels.version.partition('+')[0]}",
+        f"torch=={built[-1]}.*" if built else "torch",
+    ]

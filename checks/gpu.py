@@ -42,7 +42,12 @@ class Selection:
     unknown: str | None = None  # the first entry that names nothing: CUDA ignores it and all after it
 
 
-@check("GPU001", "gpus-visible", cause="TOO_FEW_GPUS", explained_by=("DRV001", "DRV002", "DRV004", "GPU002", "CUD001"))
+@check(
+    "GPU001",
+    "gpus-visible",
+    cause="TOO_FEW_GPUS",
+    explained_by=("DRV001", "DRV002", "DRV004", "GPU002", "GPU003", "CUD001"),
+)
 def gpus_visible(
     gpus: tuple[Gpu, ...],
     cuda: Cuda | None,

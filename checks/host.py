@@ -14,6 +14,8 @@ from autoglm_doctor.api import (
     Host,
     Intent,
     Interpreter,
+    Judgement,
+    KernelLibrary,
     Matrix,
     ModelFiles,
     Packages,
@@ -31,6 +33,7 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.kernels import PACKAGES
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
@@ -123,6 +126,7 @@ def engine_glibc(
     interpreter: Interpreter | None,
     toolchain: Toolchain | None,
     torch_run: TorchRun | None,
+    kernels: tuple[KernelLibrary, ...] | None,
     driver: Driver | None,
     gpus: tuple[Gpu, ...] | None,
     cuda: Cuda | None,
@@ -138,9 +142,11 @@ def engine_glibc(
     at import with "version `GLIBC_2.34' not found".
 
     Measured by comparing the system's glibc with the tag of the release's wheel (of its cu129 build, with what its
-    libraries ask for). An engine that is really installed on this machine was mostly built on it, and so may be one
-    beside a CUDA compiler or a torch that works: yellow; red where only its version is stated. Development versions and
-    builds of your own are not judged.
+    libraries ask for). Where the headers of the installed kernels were read, what their symbols ask for decides: more
+    than the system has is red, and a tag that asks for more than they do leaves it open. Otherwise an engine that is
+    really installed on this machine was mostly built on it, and so may be one beside a CUDA compiler or a torch that
+    works: yellow; red where only its version is stated. Of development versions and builds of your own only the
+    kernels are judged.
 
     ## Fix
 
@@ -150,10 +156,16 @@ def engine_glibc(
     needed = _engine_needs(intent.engine, version, matrix)
     said = {"glibc": host.glibc, "needed": needed, "engine": f"{intent.engine} {version}"}
     said["system"] = host.distribution or host.system
-    if host.system != "Linux" or not needed or host.glibc is None:
+    asked = _kernels_ask(kernels, intent.engine)
+    if host.system != "Linux" or not (needed or asked) or host.glibc is None:
         yield not_applicable(Text("no wheel of an engine to hold against this system's C library"))
+    elif asked and (Version(asked) > Version(host.glibc) or not needed):
+        yield _by_its_kernels(asked, host.glibc, said)
     elif Version(host.glibc) >= Version(needed):
         yield ok(Text("glibc {glibc} is new enough for {engine}", said), observed=host.glibc, expected=needed)
+    elif asked:
+        words = "the wheel of {engine} is tagged for glibc {needed}, its kernels ask for {asked}; {system} has {glibc}"
+        yield unknown(Text(words, said | {"asked": asked}))
     else:
         one = next(one for one in packages.distributions if one.name.lower() == intent.engine)
         taken = gpus_of(gpus, cuda, environment, intent)
@@ -166,6 +178,22 @@ def engine_glibc(
             expected=needed,
             threshold=Threshold(value=needed, unit="glibc", source=f"tag of the wheel of {said['engine']}"),
         )
+
+
+def _by_its_kernels(asked: str, glibc: str, said: dict[str, str | None]) -> Judgement:
+    limit = Threshold(value=asked, unit="glibc", source="symbols that the installed libraries ask for")
+    values = said | {"asked": asked}
+    if Version(asked) <= Version(glibc):
+        text = Text("glibc {glibc} is new enough for the kernels of {engine}, which ask for {asked}", values)
+        return ok(text, observed=glibc, expected=asked, threshold=limit)
+    text = Text("{system} has glibc {glibc}; the kernels of {engine} ask for {asked}", values)
+    return fail(text, fix=_newer()[0], observed=glibc, expected=asked, threshold=limit)
+
+
+def _kernels_ask(kernels: tuple[KernelLibrary, ...] | None, engine: str) -> str:
+    """The newest glibc that the engine's own libraries ask for; "" where none was read."""
+    asked = (one.glibc for one in kernels or () if one.package == PACKAGES.get(engine) and one.glibc)
+    return max(asked, key=Version, default="")
 
 
 def _may_be_built_here(toolchain: Toolchain | None, torch_run: TorchRun | None) -> bool:

@@ -29,7 +29,8 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
 from autoglm_doctor.domain.launch_line import changed, line, stated_flag
-from autoglm_doctor.domain.model import model_config
+from autoglm_doctor.domain.model import model_config, quantization_of
+from autoglm_doctor.domain.published_dtype import overflows_in_half, published_dtype
 from autoglm_doctor.domain.wheels import number
 
 #: Keys that name a model's longest context; the smallest one counts (vllm/config/model.py, _get_and_verify_max_len).
@@ -155,8 +156,9 @@ def dtype_supported(
     at least 8.0". Without that flag, releases before 0.9 refuse a bfloat16 model as well; later ones and SGLang fall
     back to float16 by themselves.
 
-    Judged are the GPUs that the deployment takes, the flag, and the dtype in config.json. Red where the engine
-    refuses; yellow where it depends on a version that is not known.
+    Judged are the GPUs that the deployment takes, the flag, and the dtype in config.json; where there is no file yet,
+    the dtype that the model is published in, by its name. Red where the engine refuses; yellow where it depends on a
+    version that is not known.
 
     ## Fix
 
@@ -209,7 +211,7 @@ def _old_gpu(gpu: Gpu, intent: Intent, files: ModelFiles | None, version: str | 
 
 
 def _own_dtype(intent: Intent, files: ModelFiles | None) -> str | None:
-    """The dtype of the checkpoint: by its config, else by its tensors; None when neither is known."""
+    """The dtype of the checkpoint: by its config, its tensors, or its name; None when none of them tells."""
     config = model_config(intent, files) or {}
     for name in ("", "text_config", "vision_config"):
         part = config.get(name) if name else config
@@ -218,13 +220,17 @@ def _own_dtype(intent: Intent, files: ModelFiles | None) -> str | None:
                 return str(part[key]).removeprefix("torch.")
     stored = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
     names = {stored[name] for name in (files.dtype_bytes if files else ()) if name in stored}
-    return names.pop() if len(names) == 1 else None
+    if names:
+        return names.pop() if len(names) == 1 else None
+    # A quantized copy is often published in another dtype (AWQ and GPTQ in float16), and GGUF has none.
+    is_other = quantization_of(intent, files) or intent.launch.quantization or intent.launch.load_format == "gguf"
+    return None if is_other else published_dtype(intent.model)
 
 
 def _other_dtype(intent: Intent, files: ModelFiles | None) -> Fix:
     kind = str((model_config(intent, files) or {}).get("model_type", ""))
     dtype, risk = "half", "float16 has a smaller range than bfloat16: try the answers before you rely on them"
-    if kind in _NEVER_HALF:
+    if kind in _NEVER_HALF or overflows_in_half(intent.model):
         dtype, risk = "float32", "vLLM refuses this model in float16; this takes twice the memory and is slow"
     commands = (line(changed(intent, {"dtype": dtype})),)
     return Fix(text=Text("use {dtype} ({risk})", {"dtype": dtype, "risk": risk}), commands=commands, effort="flag")

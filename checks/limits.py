@@ -101,7 +101,8 @@ def locked_memory_unlimited(host: Host, gpus: tuple[Gpu, ...] | None, intent: In
     ranks = intent.launch.tensor_parallel * intent.launch.pipeline_parallel
     limit, adapters = host.memlock_bytes, host.rdma_devices
     said = {"limit": max(limit or 0, 0), "adapters": ", ".join(adapters or ())}
-    if (adapters is not None and ranks < 2) or (gpus and ranks <= len(gpus)):
+    several = (host.machines or 1) > 1
+    if not several and ((adapters is not None and ranks < 2) or (gpus and ranks <= len(gpus))):
         yield not_applicable(Text("the model stays on this machine"))
     elif adapters is not None and not adapters:
         yield not_applicable(Text("no RDMA adapter"))

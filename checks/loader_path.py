@@ -41,6 +41,10 @@ _ASKS_FOR_ALL = Version("2.0")
 #: CUDA 12's libcusparse looks for nvJitLink by its own RUNPATH. From 2.6 on torch loads its own before anything asks
 #: for one (torch/__init__.py of the wheels): pytorch issues 111469 and 140797.
 _LOADS_FIRST = Version("2.6")
+#: A libcublas finds its libcublasLt by its own RUNPATH, behind LD_LIBRARY_PATH: with this torch and that toolkit it
+#: takes the toolkit's, and products in 16 bits end with CUBLAS_STATUS_INVALID_VALUE (vLLM 0.17's release notes, vllm
+#: issue 35608, pytorch issue 174949): the line of torch, its CUDA, the toolkit's.
+_OTHER_LT = ("2.10", "12.8", "12.9")
 #: cuDNN of wheels whose metadata does not tell: pytorch issue 80637.
 _CUDNN = {"1.12": "8.3.2"}
 
@@ -86,7 +90,8 @@ def loader_path(
     other with a RUNPATH; from 2.6 on torch loads what they ask for itself. So: red for an older CUDA of the same major
     with torch 1, and an older CUDA 12 with torch before 2.6; red for an older cuDNN of the same major before 1.13, and
     yellow from 1.13 on, because its parts may get mixed. The same or a newer version, and another major, which has
-    other file names, are no fault.
+    other file names, are no fault, but for one pair that was seen to fail: torch 2.10 for CUDA 12.8 with the
+    toolkit 12.9 (yellow; where torch has computed with it, none).
 
     Measured by the names of the library files in these folders, else by the version in the folder's name; a folder
     without one is not judged. A torch that was really imported with this path has got past what stops an import.
@@ -161,6 +166,12 @@ def _judge(one: _Found, built: str, torch: Torch, run: TorchRun | None, fixes: t
         return unknown(Text("LD_LIBRARY_PATH has {what} {has}; which one torch {torch} brings is not known", said))
     if has.major != wants.major:
         return ok(Text("{what} {has} in LD_LIBRARY_PATH has other file names than torch's {built}", said))
+    fails = one.what == "CUDA" and (line(str(release)), line(built), line(one.version)) == _OTHER_LT
+    if fails and not (run is not None and run.devices):
+        text = (
+            "LD_LIBRARY_PATH puts CUDA {has} ({folder}) before the {built} of torch {torch}: its libcublasLt is taken"
+        )
+        return warn(Text(text, said), fix=fixes, subject=one.what, observed=one.version, expected=line(built))
     if has.release[:2] >= wants.release[:2]:
         return ok(Text("{what} {has} in LD_LIBRARY_PATH is no older than torch's {built}", said))
     if one.what == "CUDA" and (release >= _LOADS_FIRST or (release >= _ASKS_FOR_ALL and wants.major < 12)):

@@ -21,6 +21,7 @@ from autoglm_doctor.api import (
 from autoglm_doctor.domain.launch_line import stated_flag
 from autoglm_doctor.domain.memory.loading import needed
 from autoglm_doctor.domain.spans import GIB
+from autoglm_doctor.intent import UNNAMED
 
 
 @check("MEM001", "ram-for-loading", cause="RAM_TOO_SMALL", required=True)
@@ -33,15 +34,18 @@ def ram_for_loading(
     server (exit code 137) while it loads. What counts is the smaller of the memory that the kernel can give and what
     the control group (container, pod, service) still allows; the page cache counts as free in both.
 
-    Threshold: the largest weight file (5 GiB when it is not known) + 4 GiB for the engine itself; on the CPU all
-    weights + 4 GiB, since they stay; with --cpu-offload-gb that much more; with --data-parallel-size 4 GiB for each
-    copy, which read the same file; 2 GiB for the smoke model. These are our own numbers. If swap makes up for the
-    rest, it is yellow: it will load, slowly.
+    Threshold: the largest weight file (not known: 5 GiB, or all weights of a smaller model) + 4 GiB for the engine
+    itself; on the CPU all weights + 4 GiB, since they stay; with --cpu-offload-gb that much more; with
+    --data-parallel-size 4 GiB for each copy, which read the same file; 2 GiB for the smoke model. These are our own
+    numbers. If swap makes up for the rest, it is yellow: it will load, slowly.
 
     ## Fix
 
     Raise the container's limit or stop other programs; add swap; on WSL raise `memory` in .wslconfig.
     """
+    if intent.model == UNNAMED:
+        yield unknown(Text("which model is to be loaded is not known"))
+        return
     on_cpu = intent.device == "cpu" or (intent.device == "auto" and driver is None)
     need = needed(intent, model_files, on_cpu=on_cpu, replicas=replicas_here(intent))
     if need is None:

@@ -11,6 +11,7 @@ from autoglm_doctor.api import (
     Intent,
     Judgement,
     ModelFiles,
+    Packages,
     Reading,
     Text,
     Threshold,
@@ -22,7 +23,10 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
+from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.downloads import CACHE, download, file_fixes, path_fixes, wrong_path
+from autoglm_doctor.domain.launch_line import stated_flag
+from autoglm_doctor.matrix.numbers import within
 
 #: safetensors refuses a longer header (MAX_HEADER_SIZE in its source).
 HEADER_LIMIT = 100_000_000
@@ -164,12 +168,13 @@ def _bad_files(files: ModelFiles, intent: Intent, bad: Sequence[WeightFile], cau
 
 
 @check("MDL002", "tokenizer-and-processor", cause="MODEL_TOKENIZER_MISSING", explained_by=("MDL001",))
-def tokenizer_and_processor(model_files: Reading[ModelFiles], intent: Intent) -> Findings:
+def tokenizer_and_processor(model_files: Reading[ModelFiles], packages: Packages | None, intent: Intent) -> Findings:
     """The tokenizer, the image processor and the chat template are there.
 
     Without a tokenizer the server does not start; without the processor's configuration a vision model takes no
     picture; without a chat template /v1/chat/completions answers every request with an error (give --chat-template
-    then). Every small JSON file must parse.
+    then; transformers before 4.44 puts a template of its own in its place, and a model that only embeds or scores needs
+    none). Every small JSON file must parse.
 
     ## Fix
 
@@ -182,11 +187,11 @@ def tokenizer_and_processor(model_files: Reading[ModelFiles], intent: Intent) ->
     if files is None:
         yield unknown(Text("the model's files were not read: {why}", {"why": model_files.why or model_files.outcome}))
         return
-    findings = list(_small_faults(files, intent))
+    findings = list(_small_faults(files, packages, intent))
     yield from findings or [ok(Text("tokenizer, processor and chat template are there"))]
 
 
-def _small_faults(files: ModelFiles, intent: Intent) -> Iterator[Judgement]:
+def _small_faults(files: ModelFiles, packages: Packages | None, intent: Intent) -> Iterator[Judgement]:
     if files.missing_files:
         text = Text("missing: {names}", {"names": ", ".join(files.missing_files)})
         yield fail(text, fix=download(files, intent, files.missing_files), cause=_missing_cause(files.missing_files))
@@ -196,12 +201,20 @@ def _small_faults(files: ModelFiles, intent: Intent) -> Iterator[Judgement]:
         cause = "MODEL_FILES_LFS_POINTER" if pointer else "MODEL_CONFIG_BROKEN"
         fixes = file_fixes(files, intent, "lfs_pointer" if pointer else "", [name])
         yield fail(Text("{name} is {fault}", {"name": name, "fault": fault}), fix=fixes, subject=name, cause=cause)
-    if not files.has_chat_template and intent.launch.chat_template is None:
+    if not (files.has_chat_template or intent.launch.chat_template is not None or _needs_none(packages, intent)):
         yield warn(
             Text("there is no chat template: the chat API will refuse every request"),
             fix=download(files, intent, ["chat_template.jinja", "tokenizer_config.json"]),
             cause="CHAT_TEMPLATE_MISSING",
         )
+
+
+def _needs_none(packages: Packages | None, intent: Intent) -> bool:
+    """A server that does not chat, or a transformers that makes up for it (4.44 says so when it refuses)."""
+    task = stated_flag(intent.command, "task") or ""
+    pools = task not in ("", "auto", "generate") or stated_flag(intent.command, "runner", "convert") == "pooling"
+    installed = installed_version(packages, "transformers") if packages is not None else None
+    return pools or "--is-embedding" in intent.command or within(installed, "<4.44")
 
 
 def _missing_cause(names: Sequence[str]) -> str:

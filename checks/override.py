@@ -13,18 +13,24 @@ from autoglm_doctor.api import (
     Findings,
     Fix,
     Gpu,
+    Host,
     Intent,
     Interpreter,
     Judgement,
+    Matrix,
     ModelFiles,
     Packages,
     Reading,
     Text,
+    Torch,
     check,
     fail,
     ok,
     warn,
 )
+from autoglm_doctor.checks.override_allocator import segments
+from autoglm_doctor.checks.override_values import other_values
+from autoglm_doctor.domain.allocator import torch_of
 from autoglm_doctor.domain.builds import release_of
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
@@ -52,7 +58,10 @@ def variables_make_sense(
     model_files: Reading[ModelFiles],
     gpus: tuple[Gpu, ...] | None,
     cuda: Cuda | None,
+    host: Host | None,
+    torch: Torch | None,
     intent: Intent,
+    matrix: Matrix,
 ) -> Findings:
     """No environment variable of NCCL, CUDA, torch or vLLM has a value that cannot be right, or is read no more.
 
@@ -61,7 +70,13 @@ def variables_make_sense(
     its start (red), most make it slow, are passed over, or mean another number than is thought (yellow). vLLM reads
     some no longer and says nothing: VLLM_ATTENTION_BACKEND from 0.15 on, VLLM_USE_V1=0 from 0.11.1 on. Before 0.10.2 it
     refuses VLLM_USE_V1=1 on GPUs below compute capability 8.0, and takes its old engine there where nobody asks. With
-    HF_HUB_ENABLE_HF_TRANSFER=1 and without hf_transfer huggingface_hub before 1.0 refuses every download.
+    HF_HUB_ENABLE_HF_TRANSFER=1 and without hf_transfer huggingface_hub before 1.0 refuses every download. Releases from
+    0.11.1 to 0.14.1 end at once on a VLLM_ATTENTION_BACKEND that they do not know (XFORMERS from 0.12 on), or that the
+    GPUs cannot run (FLASH_ATTN below 8.0).
+
+    Expandable segments (PYTORCH_CUDA_ALLOC_CONF) are refused by vLLM's --enable-sleep-mode from 0.8.0 to 0.20.0, and by
+    SGLang's --enable-memory-saver (red). With tensor parallelism and CUDA graphs vLLM's own all-reduce may end on them,
+    where the GPUs read each other's memory (yellow; not on more than two GPUs without NVLink, where it does not run).
 
     Judged is the form that each variable's own documentation takes, and for NCCL_BUFFSIZE a size of 256 MiB at most
     (ours; 4 MiB is the default). Variables that are not in the table are left alone, and so are those that ask for what
@@ -80,6 +95,8 @@ def variables_make_sense(
     seen = [one.gpu for one in taken_gpus(gpus or (), cuda, environment, intent)]
     gone = [*_gone(variables, packages, intent), *_v1(variables, version, seen, intent)]
     gone += _transfer(variables, packages, interpreter, model_files, intent)
+    gone += segments(variables, intent, packages, torch_of(torch, packages, matrix), host, seen)
+    gone += other_values(variables, packages, seen, intent)
     yield from gone
     if not wrong and not gone:
         yield ok(Text("no variable of NCCL, CUDA, torch or vLLM has a value that cannot be right"))

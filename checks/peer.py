@@ -18,12 +18,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import variables_of
-
-#: Cards that come with NVLink between them, as NVML names them: "NVIDIA H100 80GB HBM3" is the one on an SXM board, and
-#: its sister for a slot says PCIe.
-_LINKED = re.compile(
-    r"SXM|\bNVL\b|\bHGX\b|\bHBM3|\bG?H200\b|\bG?B[23]00\b|\bH20\b|\bH[18]00\b(?!.*PCIe)", re.IGNORECASE
-)
+from autoglm_doctor.domain.links import are_linked
 
 _SOURCE = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html"
 
@@ -49,7 +44,7 @@ def peer_to_peer_path(
     """
     ranks = intent.launch.tensor_parallel * intent.launch.pipeline_parallel
     several = len(gpus) > 1 if gpus is not None else None
-    linked = host.nvlink is True or any(_LINKED.search(gpu.name) for gpu in gpus or ())
+    linked = are_linked(host, gpus or ())
     if (host.acs is None and host.iommu is None and ranks < 2) or several is False:
         yield not_applicable(Text("the model is on one GPU"))
     elif linked:

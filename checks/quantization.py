@@ -73,7 +73,8 @@ def quantization_runs(
     Measured by comparing the compute capability of each GPU that the deployment takes with what the installed release
     asks for, by quantization_config and `--quantization`. Red where it refuses; yellow where it unpacks, and where
     releases differ and the installed one is not known, as of a build from source. Forms that are not in the table are
-    not judged.
+    not judged; under plain transformers those are all but FBGEMM's FP8 and the FP8 with a scale per block, which it
+    unpacks to bfloat16, twice the room, from 5.0 on.
 
     ## Fix
     A release that unpacks the weights, another form of the same model, or a newer GPU.
@@ -97,6 +98,8 @@ def quantization_runs(
 def _judge(gpu: Gpu, form: str, version: str | None, site: Site) -> Judgement:
     intent = site.intent
     found = answers(intent.engine, version, form, gpu.compute_capability)
+    if intent.engine == "transformers" and len(found) > 1:  # it is what counts as the engine where none is named
+        found = frozenset()
     said = {
         "engine": " ".join(filter(None, (NAMES[intent.engine], version))),
         "form": form.replace("_", " "),

@@ -25,7 +25,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.conflicts import install_line, installed_version
-from autoglm_doctor.domain.launch_line import stated_flag
+from autoglm_doctor.domain.launch_line import changed, line, stated_flag
 from autoglm_doctor.domain.wheels import number
 from autoglm_doctor.matrix import RemoteCode
 
@@ -57,17 +57,24 @@ def own_code_runs(
     no mended copy is known by the day of the table. Yellow where a newer copy is, where its owner changes it often,
     where a revision is named, and for a folder, whose files somebody may have mended; a config.json that says that it
     was written by such a release is taken for a newer copy. Copies under other owners are not judged, nor conversions
-    (`-hf`), which need no code. Only for plain transformers: vLLM and SGLang run the model by code of their own.
+    (`-hf`), which need no code. Where transformers has code of its own for the model as well (Phi-3), only with
+    trust_remote_code, which prefers the repository's. vLLM and SGLang run the model by code of their own; but where its
+    configuration lies in the model's file (DeepSeek-OCR), releases from before they knew the model import that file.
 
     ## Fix
     The newest transformers that runs this code; where the makers mended it, a new copy of the small files first.
     """
     version = installed_version(packages, "transformers")
-    if intent.engine != "transformers":
+    engine = installed_version(packages, intent.engine)
+    config = model_files.config if model_files and model_files.config else {}
+    known = _rows(intent, model_files, config, matrix)
+    rows = tuple(row for row in known if _is_run(row, intent, engine))
+    if intent.engine != "transformers" and not rows:
         yield not_applicable(Text("the engine runs the model by code of its own"))
         return
-    config = model_files.config if model_files and model_files.config else {}
-    rows = _rows(intent, model_files, config, matrix)
+    if known and not rows:
+        yield not_applicable(Text("without trust_remote_code transformers runs it by code of its own"))
+        return
     if not rows or version is None:
         yield not_applicable(Text("no model whose own code is known to break"), subject="transformers")
         return
@@ -76,13 +83,37 @@ def own_code_runs(
         text = Text("the code of {model} is not known to break with transformers {version}", _names(intent, version))
         yield ok(text, subject="transformers", observed=version)
         return
-    yield _judged(broken, version, packages, interpreter, intent, matrix.origin("remote_code").verified)
+    unsure = broken.updated or _is_folder(intent.model) or _names_revision(intent)
+    unsure = unsure or _may_do_without(broken, intent, engine, matrix)
+    yield _judged(broken, version, packages, interpreter, intent, matrix.origin("remote_code").verified, unsure)
+
+
+def _is_run(row: RemoteCode, intent: Intent, engine: str | None) -> bool:
+    """Whether the code of the repository is imported: by transformers, or by an engine for its configuration."""
+    if row.only_trusted and not intent.launch.trust_remote_code:
+        return False
+    if intent.engine == "transformers":
+        return True
+    first, has = number(row.engines.get(intent.engine)), number(engine)
+    return first is not None and has is not None and has < first
+
+
+def _may_do_without(row: RemoteCode, intent: Intent, engine: str | None, matrix: Matrix) -> bool:
+    """The engine's release knows the architecture, but some of these were still seen to import the file."""
+    return intent.engine != "transformers" and any(
+        matrix.engine_knows(intent.engine, engine or "", name) for name in row.architectures
+    )
 
 
 def _judged(
-    row: RemoteCode, version: str, packages: Packages, interpreter: Interpreter | None, intent: Intent, day: str
+    row: RemoteCode,
+    version: str,
+    packages: Packages,
+    interpreter: Interpreter | None,
+    intent: Intent,
+    day: str,
+    unsure: bool,
 ) -> Judgement:
-    unsure = row.updated or _is_folder(intent.model) or _names_revision(intent)
     words = "transformers {version} and the code that {model} brings, as reported up to {day}: {what}"
     words += "; here a newer or mended copy may lie" if unsure else ""
     return (warn if unsure else fail)(
@@ -149,12 +180,24 @@ def _names(intent: Intent, version: str) -> dict[str, str]:
 
 def _fixes(row: RemoteCode, packages: Packages, interpreter: Interpreter | None, intent: Intent) -> tuple[Fix, ...]:
     python = interpreter.executable if interpreter else None
-    line = install_line(python, [f"transformers=={row.takes}"], packages)
     older = Fix(
         text=Text("install transformers {takes}, which runs this code", {"takes": row.takes}),
-        commands=(line,),
+        commands=(install_line(python, [f"transformers=={row.takes}"], packages),),
         effort="install",
     )
+    if intent.engine != "transformers":  # it forbids a transformers of that age
+        first = row.engines[intent.engine]
+        text = Text(
+            "install {engine} {first}, which has a configuration of its own for it",
+            {"engine": intent.engine, "first": first},
+        )
+        return (
+            Fix(text=text, commands=(install_line(python, [f"{intent.engine}>={first}"], packages),), effort="install"),
+        )
+    if row.only_trusted:
+        text = Text("start it without trust_remote_code: transformers has code of its own for it")
+        without = line(changed(intent, {"trust_remote_code": None}))
+        return (Fix(text=text, commands=(without,), effort="flag"), older)
     if not row.updated or _is_folder(intent.model):
         return (older,)
     name = intent.model.partition("@")[0]

@@ -27,6 +27,7 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
     unknown,
+    warn,
 )
 from autoglm_doctor.checks.torch import install_fix
 from autoglm_doctor.domain.conflicts import remove_line
@@ -35,7 +36,7 @@ from autoglm_doctor.domain.driver.ways import WITH_TRANSFORMERS
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
-from autoglm_doctor.domain.wheels import capability, runs_on, torch_lines
+from autoglm_doctor.domain.wheels import capability, line_has_code_for, runs_on, torch_lines
 
 
 @check(
@@ -70,6 +71,9 @@ def architectures(
     Where the list could not be read: red by what the published wheels for Linux on x86-64 hold, for a version that is
     one of them (green by that only where there was no file to read, as with stated facts); and red where torch's CUDA
     can make no code for the GPU, whoever built it: CUDA 13 makes none for anything before 7.5 (its release notes).
+    In an image of somebody who may have built torch himself it is yellow where no published build of the line has code.
+    Of stated facts without a torch the one that the engine pins is judged: vllm/vllm-openai:v0.8.5 holds torch 2.6, of
+    which no build has code for Blackwell.
 
     ## Fix
     For a GPU that is too old: the build for CUDA 12.6, which keeps the older GPUs. For one that is too new: a newer
@@ -133,6 +137,10 @@ def _judge_unread(gpu: Gpu, place: _Place) -> Judgement:
         words += ", which that CUDA has dropped" if impossible else ""
         fixes = _architecture_fixes(gpu, place)
         return fail(Text(words, values), fix=fixes, subject=subject, observed=one, expected=f"code for {one}")
+    if holds is None and _is_of_a_line_without_code(one, place):
+        words = "no published build of {torch} has code for {gpu} (compute capability {cc}); the image may hold another"
+        fixes = _architecture_fixes(gpu, place)
+        return warn(Text(words, values), fix=fixes, subject=subject, observed=one, expected=f"code for {one}")
     if holds and not torch.location:  # a file that was there and could not be read may be anything
         text = Text("the wheel of {torch} for CUDA {cuda} has code for {gpu} (compute capability {cc})", values)
         return ok(text, subject=subject, observed=one, expected=f"code for {one}")
@@ -156,6 +164,15 @@ def _wheel_holds(one: str, place: _Place) -> bool | None:
         }
         return False if answers == {False} else None
     return matrix.torch_has_code_for(torch.version, one, tag) if published(torch.version) else None
+
+
+def _is_of_a_line_without_code(one: str, place: _Place) -> bool:
+    """In an image: a release under its published number, none of whose builds has code for the GPU."""
+    torch, host, matrix = place.torch, place.site.host, place.site.matrix
+    if host is None or not host.container or host.tegra or host.machine not in ("", "x86_64") or torch.location:
+        return False
+    is_a_build = "cu" + (torch.cuda or "").replace(".", "") in matrix.torch_variants(torch.version)
+    return is_a_build and published(torch.version) and line_has_code_for(torch.version, one, matrix) is False
 
 
 def _architecture_fixes(gpu: Gpu, place: _Place) -> tuple[Fix, ...]:

@@ -177,7 +177,8 @@ def triton_knows_gpu(
     torch can have code for a GPU of which triton's ptxas has never heard: that of triton 3.5 is of CUDA 12.8 and knows
     neither the B300 (10.3) nor Thor (11.0) nor the GB10 of the DGX Spark (12.1), that of 3.6 not Thor. The first kernel
     ends with "ptxas fatal: Value 'sm_121a' is not defined for option 'gpu-name'" (triton's issue 8539; vLLM's issues
-    29317, 29469 and pull request 30484).
+    29317, 29469 and pull request 30484). That of torch's nightly builds, pytorch-triton 3.5.0+git7416ffcb, is no newer
+    than the release of its number, and may be older.
 
     Measured by comparing the CUDA release of the assembler, which was read from triton's wheels, with the first one
     that compiles for the GPU. Red for vLLM and SGLang, which start triton's code in any case; yellow for plain
@@ -189,12 +190,14 @@ def triton_knows_gpu(
     The assembler of a CUDA toolkit that knows the GPU, or a newer torch with its triton.
     """
     why_not = runs_on_cpu(intent, environment.value, driver, gpus, cuda)
-    triton = _triton(packages, matrix)
-    if why_not or triton is None or (host is not None and host.system != "Linux"):
+    whole = _triton(packages, matrix)
+    if why_not or whole is None or (host is not None and host.system != "Linux"):
         yield not_applicable(Text(why_not or "triton is not known to be installed"))
         return
+    triton = _release_of(whole, packages)
     cards = [one.compute_capability for one in gpus_of(gpus, cuda, environment.value, intent) or ()]
     strange = _strange(triton, cards, matrix) if published(triton) else None
+    strange = strange if strange or triton == whole else None
     variables = variables_of(environment.value, intent)
     if any(variables.get(name) for name in _named(triton, cards, matrix)):
         yield not_applicable(Text("a variable names another assembler"))
@@ -269,11 +272,21 @@ def _ways_out(variable: str, has: Version, knows: Version, site: Site) -> tuple[
 
 def _triton(packages: Packages, matrix: Matrix) -> str | None:
     """The installed triton; that of torch's default wheel where only torch is stated, and its metadata was not read."""
-    found, torch = installed_version(packages, "triton"), installed_version(packages, "torch")
+    found, torch = installed_version(packages, "triton") or _nightly(packages), installed_version(packages, "torch")
     if found or torch is None or any(one.requires for one in packages.distributions if one.name.lower() == "torch"):
         return found
     row = matrix.torch_release(torch) if not torch.partition("+")[2].startswith(("cpu", "rocm", "xpu")) else None
     return row.triton or None if row else None
+
+
+def _nightly(packages: Packages) -> str | None:
+    """The triton of torch's nightly builds, and of its index for releases before they are published."""
+    return installed_version(packages, "pytorch-triton")
+
+
+def _release_of(triton: str, packages: Packages) -> str:
+    """The release that a nightly build leads to; any other version as it is."""
+    return triton.partition("+")[0] if triton == _nightly(packages) else triton
 
 
 def _assembler(variable: str, major: int, interpreter: Interpreter | None, packages: Packages) -> Fix:

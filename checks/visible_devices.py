@@ -13,6 +13,7 @@ from autoglm_doctor.api import (
     Gpu,
     Host,
     Intent,
+    Judgement,
     Packages,
     Text,
     Threshold,
@@ -24,8 +25,8 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.checks.gpu import VARIABLE
 from autoglm_doctor.domain.builds import is_before, release_of
-from autoglm_doctor.domain.deployment import engine_version, runs_on_cpu, variables_of
-from autoglm_doctor.domain.launch_line import line
+from autoglm_doctor.domain.deployment import engine_version, gpus_here, over_ray, runs_on_cpu, variables_of
+from autoglm_doctor.domain.launch_line import changed, line
 
 #: vLLM asks NVML for the number of a UUID from here on (device_control_id_to_physical_device_id in platforms/cuda.py of
 #: the wheels: not in 0.23.0, in 0.24.0). Before, it takes int() of each entry.
@@ -51,6 +52,9 @@ def engine_reads_device_names(
     and ends at its start with "ValueError: invalid literal for int() with base 10: 'MIG-...'", sometimes under an error
     about the model's architecture (vLLM's issues 13815, 17047, 20939, 41848).
 
+    No model is spread over slices: CUDA shows a process one of them, however many are named (NVIDIA's MIG User Guide,
+    Device Enumeration), so that tensor parallelism over them fails in vLLM and SGLang alike (vLLM's issue 7211).
+
     Measured by the form of the first entry, which vLLM looks up in any case, and by the version of vLLM. Releases from
     0.24 on look up UUIDs of GPUs; whether one serves from the UUID of a slice we have not seen, and it is unknown, as
     are releases before 0.5.2. A Jetson, where vLLM asks torch, is not judged.
@@ -61,6 +65,9 @@ def engine_reads_device_names(
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
     entry = variables_of(environment, intent).get(VARIABLE, "").split(",")[0].strip()
     is_slice, found = entry.startswith("MIG-"), engine_version(packages, intent)
+    if not why_not and _joins_slices(is_slice, gpus or (), environment, intent):
+        yield _joined(intent)
+        return
     release = release_of(found)
     if why_not or intent.engine != "vllm" or (host is not None and (host.tegra or host.system != "Linux")):
         yield not_applicable(Text(why_not or "no vLLM is run here that reads names of GPUs"))
@@ -87,6 +94,33 @@ def engine_reads_device_names(
             expected="numbers",
             threshold=Threshold(value=str(TAKES_UUIDS), unit="version", source="vllm/platforms/cuda.py of the wheels"),
         )
+
+
+def _joins_slices(is_slice: bool, gpus: tuple[Gpu, ...], environment: Environment | None, intent: Intent) -> bool:
+    """Whether one model is to be spread over slices: those that are named, or all that there is."""
+    every = VARIABLE not in variables_of(environment, intent) and bool(gpus) and all(gpu.mig for gpu in gpus)
+    spread = intent.launch.tensor_parallel > 1 and gpus_here(intent) > 1 and not over_ray(intent)
+    return intent.engine in ("vllm", "sglang") and spread and (is_slice or every)
+
+
+def _joined(intent: Intent) -> Judgement:
+    size = intent.launch.tensor_parallel
+    fixes = (
+        Fix(
+            text=Text("start the engine on one slice, where the model fits into it"),
+            commands=("nvidia-smi -L", line(changed(intent, {"tensor_parallel": 1}))),
+            effort="flag",
+        ),
+        Fix(
+            text=Text("or turn MIG off, which ends all programs on the GPU"),
+            commands=("sudo nvidia-smi -mig 0",),
+            effort="setting",
+            needs_root=True,
+            url="https://github.com/vllm-project/vllm/issues/7211",
+        ),
+    )
+    text = Text("the model is spread over {size} slices (MIG); CUDA shows a process no more than one", {"size": size})
+    return fail(text, fix=fixes, observed=size, expected=1)
 
 
 def _slice(entry: str) -> Fix:

@@ -197,7 +197,8 @@ def weights_fit(
     config: for AutoGLM-Phone-9B 10,292,777,472 parameters, 19.17 GiB in 16 bits (its vision tower makes it larger than
     its name). Red when they exceed what the engine may claim of the smallest GPU; public start-up logs are met within
     1.2 %. Of a model whose config is not known the size in its name tells the least that its weights take (0.9 of the
-    parameters that it says, in 16 bits where its family is published so, else in 4): red only when not even that fits.
+    parameters that it says, in 16 bits where its family is published so, else in 4; of such families 0.97 from 30B on):
+    red only when not even that fits in what vLLM may claim, in the whole GPU for other engines.
     Where nobody says over how many of several GPUs the model is spread, red only when all of them together are too
     small.
 

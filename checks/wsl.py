@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from packaging.version import Version
 
@@ -26,9 +25,8 @@ from autoglm_doctor.api import (
     ok,
     warn,
 )
-from autoglm_doctor.domain.conflicts import installed_version
+from autoglm_doctor.domain.allocator import NEW, OLD, asked, asks, torch_of, without_segments
 from autoglm_doctor.domain.deployment import variables_of
-from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import capability, number
 
 #: The branches of NVIDIA's Windows driver with the fault: the oldest of which it is reported with certainty, and the
@@ -37,12 +35,6 @@ _SEEN, _MENDED = 596, 615
 _SOURCE = "https://github.com/pytorch/pytorch/issues/192330"
 #: NVIDIA could not see the fault on a card of this capability with a driver before that branch.
 _SPARED = (12, 0)
-
-_OLD, _NEW = "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"
-#: torch reads the new name from here on (pytorch issue 183387, unsloth-zoo pull request 933); and from there on surely
-#: the old one before it (tried with 2.13.0). In between either may come first. Only one of the two is read.
-_READS_NEW, _OLD_FIRST = Version("2.10"), Version("2.13")
-_SETTING = re.compile(r"expandable_segments\W{0,3}(\w*)", re.IGNORECASE)
 
 
 @check("HST003", "wsl-expandable-segments", cause="WSL_EXPANDABLE_SEGMENTS", explained_by=("HST001",))
@@ -74,20 +66,20 @@ def wsl_expandable_segments(
     `expandable_segments:False`, or an NVIDIA driver of branch 615 or newer in Windows.
     """
     variables = variables_of(environment, intent)
-    asked = _asked(variables, _torch(torch, packages, matrix))
+    requested = asked(variables, torch_of(torch, packages, matrix))
     version = number(driver.version) if driver is not None else None
-    names = [name for name in (_OLD, _NEW) if _asks(variables.get(name, ""))]
+    names = [name for name in (OLD, NEW) if asks(variables.get(name, ""))]
     said = {"name": " and ".join(names), "driver": driver.version if driver else None, "mended": _MENDED}
     if not host.wsl:
         yield not_applicable(Text("this is not WSL"))
     elif intent.engine == "llamacpp" or intent.device == "cpu":
         yield not_applicable(Text("torch does not allocate GPU memory in this deployment"))
-    elif not any(asked):
+    elif not any(requested):
         yield ok(Text("torch allocates in plain segments, as WSL wants it"))
     elif version is not None and version.major >= _MENDED:
         yield ok(Text("{name} asks for expandable segments; driver {driver} can do that in WSL", said))
     else:
-        sure = all(asked) and version is not None and version.major >= _SEEN and not _spared(gpus)
+        sure = all(requested) and version is not None and version.major >= _SEEN and not _spared(gpus)
         yield (fail if sure else warn)(
             Text("{name} asks torch for expandable segments: " + _reason(version), said),
             fix=_fixes(names, variables),
@@ -105,36 +97,6 @@ def _reason(version: Version | None) -> str:
     return "driver {driver} may fail at that in WSL, as drivers before {mended} do"
 
 
-def _torch(torch: Torch | None, packages: Packages | None, matrix: Matrix) -> Version | None:
-    """The version of torch: what is there, else what the published vLLM that is there brings."""
-    engine = installed_version(packages, "vllm") if packages else None
-    row = matrix.engine_release("vllm", engine) if engine and published(engine) else None
-    said = (torch.version if torch else None, installed_version(packages, "torch") if packages else None)
-    return next((one for one in map(number, (*said, row.torch if row else None)) if one is not None), None)
-
-
-def _asked(variables: Mapping[str, str], torch: Version | None) -> tuple[bool, ...]:
-    """Whether torch is asked for it, in each order in which this torch may read the names; the first that is set."""
-    return tuple(
-        next((_asks(variables[name]) for name in names if name in variables), False) for names in _orders(torch)
-    )
-
-
-def _orders(torch: Version | None) -> Iterator[tuple[str, ...]]:
-    release = Version(torch.base_version) if torch else None
-    if release is None or release < _READS_NEW:
-        yield (_OLD,)
-    if release is None or release >= _READS_NEW:
-        yield (_OLD, _NEW)
-    if release is None or _READS_NEW <= release < _OLD_FIRST:
-        yield (_NEW, _OLD)
-
-
-def _asks(value: str) -> bool:
-    found = _SETTING.search(value)
-    return found is not None and found[1].lower() not in ("false", "0", "off", "no", "disabled")
-
-
 def _spared(gpus: tuple[Gpu, ...] | None) -> bool:
     found = [capability(gpu.compute_capability) for gpu in gpus or ()]
     return bool(found) and all(one is not None and one >= _SPARED for one in found)
@@ -144,7 +106,7 @@ def _fixes(names: list[str], variables: Mapping[str, str]) -> tuple[Fix, ...]:
     return (
         Fix(
             text=Text("switch it off, also in the compose file or script that sets it"),
-            commands=tuple(f"export {name}={_off(variables[name])}" for name in names),
+            commands=tuple(f"export {name}={without_segments(variables[name])}" for name in names),
         ),
         Fix(
             text=Text("or install a newer NVIDIA driver in Windows (615 or newer), then start WSL anew"),
@@ -154,9 +116,3 @@ def _fixes(names: list[str], variables: Mapping[str, str]) -> tuple[Fix, ...]:
             reboot=True,
         ),
     )
-
-
-def _off(value: str) -> str:
-    """The variable with all else that it says."""
-    rest = [one for one in value.split(",") if re.fullmatch(r"[a-z0-9_]+:\S+", one) and "expandable" not in one]
-    return ",".join(["expandable_segments:False", *rest])

@@ -33,6 +33,35 @@ def test_the_format_of_a_model(model: str, form: str) -> None:
     assert form_of(config_of({"model": model}), None) == form
 
 
+@pytest.mark.parametrize(
+    ("facts", "form"),
+    [
+        pytest.param({"model": "meta-llama/Llama-3.1-405B-Instruct-FP8"}, "fbgemm_fp8", id="Meta's 405B"),
+        pytest.param({"model": "RedHatAI/Meta-Llama-3.1-405B-Instruct-FP8"}, "fp8", id="another's"),
+        pytest.param({"model": "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8"}, "fp8", id="Meta's later one"),
+        pytest.param({"model": "Qwen/Qwen3-8B-FP8"}, "fp8_block", id="Qwen's"),
+        pytest.param({"model": "RedHatAI/Qwen3-8B-FP8-dynamic"}, "fp8", id="another's of Qwen"),
+        pytest.param({"model": "deepseek-ai/DeepSeek-R1-0528"}, "fp8_block", id="R1, whose name does not tell"),
+        pytest.param({"model": "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"}, "", id="a distill of it"),
+        pytest.param({"model": "Qwen/Qwen3-8B-FP8", "engine": "lmdeploy 0.9"}, "fp8", id="another server"),
+        pytest.param({"model": "deepseek-ai/DeepSeek-R1", "engine": None}, "", id="no engine"),
+        pytest.param({"model": "a/b", "quantization": "AWQ"}, "awq", id="stated"),
+        pytest.param({"model": "a/b", "quantization": "fbgemm-fp8"}, "fbgemm_fp8", id="stated, FBGEMM's"),
+        pytest.param({"model": "a/b-GPTQ", "quantization": "awq"}, "gptq", id="the name decides"),
+        pytest.param({"model": "a/b", "quantization": "none"}, "", id="stated to be none"),
+        pytest.param({"model": "a/b", "quantization": "4 bits"}, "", id="words"),
+    ],
+)
+def test_forms_that_their_makers_publish(facts: dict[str, Any], form: str) -> None:
+    assert form_of(config_of({"engine": "vllm 0.11.0", **facts}), None) == form
+
+
+def test_a_quantized_copy_of_a_known_model_may_have_another_dtype() -> None:
+    assert "dtype" in config_of({"model": "Qwen/Qwen2.5-7B-Instruct"})
+    assert "dtype" not in config_of({"model": "Qwen/Qwen2.5-7B-Instruct-AWQ"})
+    assert "dtype" not in config_of({"model": "Qwen/Qwen2.5-7B-Instruct", "engine_args": {"quantization": "awq"}})
+
+
 def test_a_stated_config_decides() -> None:
     said: dict[str, Any] = {"quantization_config": {"quant_method": "awq"}}
     assert form_of(config_of({"model": "x/y-7B-w4a16", "config": said}), None) == "awq"

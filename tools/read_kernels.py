@@ -87,7 +87,9 @@ def describe(found: tuple[KernelLibrary, ...], engine: str) -> str:
     """The lists for the matrix."""
     attention = flash_attention_2(found)
     ptx = f", FlashAttention-2 PTX {attention.ptx}" if attention else ""
-    return f"{compiled(found, engine) or 'nothing'}{ptx}"
+    library = engine_library(found, engine, "8.0")
+    asks = f", glibc {library.glibc or '?'}, GLIBCXX {library.libstdcxx or '?'}" if library else ""
+    return f"{compiled(found, engine) or 'nothing'}{ptx}{asks}"
 
 
 def compiled(found: tuple[KernelLibrary, ...], engine: str) -> str:

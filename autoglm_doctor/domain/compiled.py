@@ -24,6 +24,9 @@ _KERNEL_TORCHES = (
     ("0.4.6.post1", "2.13"),
     ("0.4.9", "2.14 2.15"),
 )
+#: Wheels for Arm ask for the same symbols, but for templates of their own: of 0.3.14 to 0.4.9 six were compared. PyPI
+#: had none for 0.3.0. "Across cu130/aarch64 only 2.11.0 imports": github.com/sgl-project/sglang/pull/30562.
+FIRST_FOR_ARM = Version("0.3.14")
 _NEWEST_KERNEL = Version("0.4.10")
 _TORCHES = (2, 4), (2, 15)
 
@@ -36,7 +39,7 @@ _LAST_WITH_OTHERS = (2, 8)
 #: From here on PyPI's wheels are for CUDA 13. Before, the project's own for CUDA 13 were built with a newer torch
 #: (sgl-kernel/build.sh: 2.9.0 beside 2.8.0) and bear the same version inside up to 0.4.1
 #: (github.com/sgl-project/sglang issues 14327 and 20953, pull request 21437).
-_FIRST_FOR_CUDA_13 = Version("0.4.2")
+FIRST_FOR_CUDA_13 = Version("0.4.2")
 _FIRST_OF_NEW_NAME = Version("0.4.0")
 _TORCHES_FOR_CUDA_13 = (2, 8), (2, 10)
 
@@ -108,8 +111,9 @@ def _line(torch: str) -> tuple[int, int] | None:
 def kernel_torches(version: str, torch: str, cuda: str = "", *, older_cards: bool = False) -> tuple[str, ...]:
     """The lines of torch that a wheel of SGLang's kernels loads with ("2.8",); () where that is not known.
 
-    Not for one from elsewhere than PyPI (0.3.16+cu130), one before or after the table, or a torch that was not read;
-    nor where the project's own wheel for another CUDA may be here, which bears the same version.
+    Not for one from elsewhere than PyPI (0.3.16+cu130; but 0.4.2+cu130 is what PyPI has), one before or after the
+    table, or a torch that was not read; nor where the project's own wheel for another CUDA may be here, which bears the
+    same version.
 
     Args:
         version: of the kernels.
@@ -118,6 +122,8 @@ def kernel_torches(version: str, torch: str, cuda: str = "", *, older_cards: boo
         older_cards: every GPU is known and older than Blackwell.
     """
     found, line = number(version), _line(torch)
+    if found is not None and found.local == "cu130" and Version(found.public) >= FIRST_FOR_CUDA_13:
+        found = Version(found.public)
     if found is None or found.local or found.is_prerelease or found > _NEWEST_KERNEL or line is None:
         return ()
     # Of torch 2.6 one build (cu126) has the new ABI and the others the old one; the others were read.
@@ -132,7 +138,7 @@ def _may_be_for_another_cuda(kernels: Version, torch: tuple[int, int], cuda: str
     major = (capability(cuda) or (0, 0))[0]
     if kernels < _FIRST_FOR_BLACKWELL:
         return torch <= _LAST_WITH_OTHERS and (not older_cards or cuda == "12.8" or major == 11)
-    if kernels < _FIRST_FOR_CUDA_13:
+    if kernels < FIRST_FOR_CUDA_13:
         first, last = _TORCHES_FOR_CUDA_13
         return major == 13 and (kernels >= _FIRST_OF_NEW_NAME or first <= torch <= last)
     return major not in (0, 13)

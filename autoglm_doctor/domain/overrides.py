@@ -9,6 +9,8 @@ from typing import Literal
 
 from packaging.version import Version
 
+from autoglm_doctor.domain.allocator import NEW, OLD, is_well_formed
+
 _NCCL = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/env.html"
 _VLLM = "https://docs.vllm.ai/en/latest/configuration/env_vars.html"
 _CUDA = "https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#cuda-environment-variables"
@@ -84,6 +86,8 @@ def _never(_: str) -> bool:
 
 #: int() of Python.
 _NUMBER = _matches(r"[+-]?\d{1,18}(?:_\d{1,18})*")
+#: As it is, and empty, which people write of a variable that is not set.
+_number_or_nothing = _matches(r"|[+-]?\d{1,18}(?:_\d{1,18})*")
 _NO = _matches(r"|0|false|no|off")
 
 #: What NCCL takes where it is told nothing.
@@ -108,7 +112,31 @@ _VLLM_NUMBERS: tuple[tuple[str, Literal["fail", "warn"], str], ...] = (
     ("VLLM_MAX_AUDIO_CLIP_FILESIZE_MB", "warn", ""),
 )
 
+#: bool(int()) or int() of these in vllm/envs.py of every wheel between, of 30 from 0.7.3 to 0.33.0 (2026-11-21); each
+#: is read where it is needed.
+_VLLM_SWITCHES: tuple[tuple[str, str], ...] = (
+    ("VLLM_USE_DEEP_GEMM", ""),
+    ("VLLM_USE_FLASHINFER_SAMPLER", ""),
+    ("VLLM_ENABLE_V1_MULTIPROCESSING", ""),
+    ("VLLM_SERVER_DEV_MODE", ""),
+    ("VLLM_MLA_DISABLE", ""),
+    ("VLLM_USE_TRITON_AWQ", ""),
+    ("VLLM_ALLREDUCE_USE_SYMM_MEM", ""),
+    ("VLLM_ENABLE_CUDAGRAPH_GC", ""),
+)
+
 RULES: tuple[Rule, ...] = (
+    *(
+        Rule(
+            name=name,
+            good=is_well_formed,
+            form='options as "expandable_segments:True,max_split_size_mb:512": colons, True or False in this spelling, '
+            "a garbage_collection_threshold between 0 and 1",
+            effect="torch refuses it with an error when it first takes memory of the GPU",
+            source=_TORCH,
+        )
+        for name in (OLD, NEW)
+    ),
     Rule(
         name="NCCL_BUFFSIZE",
         good=_nccl_number(lambda number: number == _DEFAULT or 1 <= number <= 256 * MIB),
@@ -211,5 +239,25 @@ RULES: tuple[Rule, ...] = (
             until=until,
         )
         for name, status, until in _VLLM_NUMBERS
+    ),
+    *(
+        Rule(
+            name=name,
+            good=_number_or_nothing,
+            form="0 or 1, in digits",
+            effect="vLLM ends with a ValueError where it reads it",
+            source=_VLLM,
+            engine="vllm",
+            until=until,
+        )
+        for name, until in _VLLM_SWITCHES
+    ),
+    Rule(
+        name="VLLM_LOGGING_LEVEL",
+        good=_matches("DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL|NOTSET"),
+        form="DEBUG, INFO, WARNING or ERROR",
+        effect="vLLM ends while it sets up its log",
+        source="https://github.com/containers/ai-lab-recipes/pull/731",
+        engine="vllm",
     ),
 )

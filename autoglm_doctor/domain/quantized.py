@@ -2,6 +2,7 @@
 
 Read from get_min_capability() and the kernels' own conditions in the wheels of vLLM 0.4.0.post1, 0.5.2 to 0.33.0 (32
 releases) and SGLang 0.4.6.post5 to 0.5.15; between two releases that were read the change counts for the later one.
+Of transformers, 18 releases from 4.38.2 to 5.9.0.
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ SUPPORT: tuple[Support, ...] = (
     *_rows("sglang", "nvfp4", ("0", "10.0"), ("0.5.12", "8.0", "10.0")),
     *_rows("sglang", "mxfp4", ("0", "8.0")),
     *_rows("sglang", "int8", ("0", "7.5")),
+    # validate_environment() of the quantizers in the wheels of transformers: below 9.0 FbgemmFp8 raises in all of 4.43
+    # to 5.9, FineGrainedFP8 in 4.49 and 4.50; then below 8.9; from 5.0 on it warns and unpacks to bfloat16 (4.57.6 does
+    # not yet). Those of AWQ, GPTQ, bitsandbytes, compressed-tensors and torchao ask for no capability.
+    *_rows("transformers", "fbgemm_fp8", ("4.43.0", "9.0")),
+    *_rows("transformers", "fp8_block", ("4.49.0", "9.0"), ("4.51.0", "8.9"), ("5.0.0", "5.0", "8.9")),
 )
 
 #: Other spellings of a method, in config.json or behind `--quantization`.

@@ -212,6 +212,12 @@ def _runs(version: str, tag: str, target: Target, matrix: Matrix) -> bool:
     return all(matrix.torch_has_code_for(version, card, tag) is not False for card in target.capabilities)
 
 
+def line_has_code_for(version: str, card: str, matrix: Matrix) -> bool | None:
+    """Whether any published build of a line of torch has code for a capability; None where that is not known."""
+    answers = {matrix.torch_has_code_for(version, card, tag) for tag in matrix.torch_variants(version, sure=False)}
+    return True if True in answers else False if answers == {False} else None
+
+
 def index_of(tag: str) -> tuple[str, ...]:
     """The options for a build of torch's own index; a mirror that the user has set up stays in force beside it."""
     return "--extra-index-url", _INDEX.format(tag)

@@ -17,6 +17,26 @@ _IMAGES = (
     ("vllm", r"vllm-openai:v(\d+(?:\.\d+)+\w*)(?:-(cu\d{3}))?"),
     ("sglang", r"sglang:v(\d+(?:\.\d+)+(?:\.post\d+)?)(?:-(cu\d{3}))?"),
 )
+#: The projects' own images by their full names, of whatever mirror, without a tag for another CUDA or kind of machine.
+#: Those of SGLang up to cu126 hold one torch: github.com/sgl-project/sglang issue 4952, pull requests 5894 and 7045.
+_OFFICIAL = (
+    ("vllm", r"(?<![\w.-])vllm/vllm-openai:v(\d+(?:\.\d+)+(?:\.?post\d+)?)(?![\w.-]*[\w-])"),
+    (
+        "sglang",
+        r"(?<![\w.-])lmsysorg/sglang:v(\d+(?:\.\d+)+(?:\.?post\d+)?)(?:-cu(?:118|12[0-6]))?(?:-srt)?(?![\w.-]*[\w-])",
+    ),
+)
+#: Words of an image that was changed or that one built on.
+_CHANGED = re.compile(r"\b(?:pip3?|uv|conda|custom|own|based|derived|built|build|patched|fork|upgraded|inside)\b", re.I)
+#: Images that hold builds for GPUs which the project has dropped, their tags the project's own versions:
+#: github.com/sasha0552/pascal-pkgs-ci (its README; v0.5.5 to v0.10.0, for 6.0 and 6.1) and its issue 46. Others say so
+#: in the name: revolver/vllm-pascal:0.9.1, vllm-v100:0.21.0.
+_FOR_PASCAL = re.compile(r"(?:sasha0552|space192)/vllm:v(\d+(?:\.\d+)+(?:\.?post\d+)?)", re.IGNORECASE)
+_FOR_OLDER = re.compile(r"\bvllm[-_](pascal|p40|p100|volta|v100):v?(0\.\d+\.\d+(?:\.?post\d+)?)", re.IGNORECASE)
+#: Makers who build torch and the engines themselves.
+_VENDORS = re.compile(
+    r"nvcr\.io|nvidia|\bngc\b|\bnim\b|jetson|l4t|dustynv|rocm|intel|ascend|\bnpu\b|conda|nightly|\bgb10\b|spark", re.I
+)
 #: NVIDIA's own, on which one builds.
 _CUDA_IMAGE = re.compile(r"\bnvidia/cuda:(\d+\.\d+)", re.IGNORECASE)
 _NAMES = (("vllm", r"\bvllm\b"), ("sglang", r"\bsglang\b"))
@@ -38,11 +58,30 @@ def kind_of(container: Any) -> str:
 def image_engine(container: Any) -> tuple[str, str]:
     """The engine that the image is made for and its version by the tag, "0.15.1+cu130"; "" for what is not told."""
     said = _said(container)
+    for_pascal = _FOR_PASCAL.search(said)
+    if for_pascal:
+        return "vllm", f"{for_pascal[1]}+pascal"
+    for_older = _FOR_OLDER.search(said)
+    if for_older:
+        return "vllm", f"{for_older[2]}+{for_older[1].lower()}"
     for name, pattern in _IMAGES:
         match = re.search(pattern, said, re.IGNORECASE)
         if match:
             return name, match[1] + (f"+{match[2]}" if match[2] else "")
     return next(((name, "") for name, pattern in _NAMES if re.search(pattern, said, re.IGNORECASE)), ("", ""))
+
+
+def official_engine(container: Any) -> tuple[str, str]:
+    """Engine and version of an image that its project published and nobody changed; "" for any other."""
+    said = _said(container)
+    found = ((name, re.search(pattern, said, re.IGNORECASE)) for name, pattern in _OFFICIAL)
+    known = next(((name, match[1]) for name, match in found if match), ("", ""))
+    return ("", "") if _CHANGED.search(said) else known
+
+
+def of_vendor(container: Any) -> bool:
+    """Whether it names somebody who builds torch himself, or no release."""
+    return bool(_VENDORS.search(_said(container)))
 
 
 def demand_of(container: Any, matrix: Matrix) -> str:
@@ -52,7 +91,9 @@ def demand_of(container: Any, matrix: Matrix) -> str:
         return matrix.image_demand(cuda[1])
     engine, version = image_engine(container)
     tag = re.search(r"\+cu(\d+)(\d)$", version)
-    return matrix.image_demand(f"{tag[1]}.{tag[2]}" if tag else matrix.image_cuda(engine, version)) if version else ""
+    if not version or ("+" in version and not tag):  # somebody else's build
+        return ""
+    return matrix.image_demand(f"{tag[1]}.{tag[2]}" if tag else matrix.image_cuda(engine, version))
 
 
 def required_cuda(container: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from autoglm_doctor.domain.launch_line import stated_flag
 from autoglm_doctor.intent import Device, Intent
+from autoglm_doctor.loose.toolchain import libcuda_link
 from autoglm_doctor.loose.values import first, table, text
 
 #: Keys of a GPU or of its driver.
@@ -19,9 +20,14 @@ _OF_A_GPU = (
 #: Nobody installs these for a machine that computes on its CPU.
 _OF_CUDA = ("cuda_toolkit", "cuda_version", "cudnn", "nvcc")
 
+#: Nor sets these.
+_VARIABLES_OF_CUDA = ("CUDA_HOME", "CUDA_PATH", "NCCL_SOCKET_IFNAME", "NCCL_P2P_DISABLE", "NCCL_IB_DISABLE")
+
 #: Values that say that there is none ("CUDA runtime version: No CUDA", "Could not collect").
 _NOTHING = re.compile(
-    r"|none|n/?a|nil|cpu(?:[ -]only)?|off|false|0|unknown|missing|absent|no\b.*|not\b.*|could not.*", re.I
+    r"|none|n/?a|nil|cpu(?:[ -]only)?|off|false|0|unknown|unset|undefined|empty|-+|missing|absent"
+    r"|no\b.*|not\b.*|could not.*",
+    re.I,
 )
 
 #: An engine that is called a CPU build, in the ways that people write it: nothing follows but an end. "CPU offload"
@@ -48,7 +54,11 @@ def read_device(facts: Mapping[str, Any], intent: Intent) -> Device:
     if intent.engine in ("vllm", "sglang") or any(_says_something(facts.get(key)) for key in _OF_A_GPU):
         return "cuda"
     is_without = first(facts, "gpus", "gpu", "gpu_count") is not None
-    return "cuda" if not is_without and any(_says_something(facts.get(key)) for key in _OF_CUDA) else "auto"
+    said = [facts.get(key) for key in (*_OF_CUDA, "cuda_home")]
+    variables = table(first(facts, "env", "environment"))
+    said += [variables.get(name) for name in _VARIABLES_OF_CUDA]
+    speaks = any(map(_says_something, said)) or libcuda_link(facts) is not None
+    return "cuda" if not is_without and speaks else "auto"
 
 
 def for_the_cpu(facts: Mapping[str, Any], intent: Intent) -> bool:

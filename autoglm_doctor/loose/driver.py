@@ -1,4 +1,4 @@
-"""`driver_version`, `driver_branch`, `cuda_driver_version` -> the driver, and what CUDA said at its start."""
+"""`driver_version`, `cuda_driver_version`, `nvml_error` -> the driver, and what NVML and CUDA said at their start."""
 
 from __future__ import annotations
 
@@ -7,34 +7,48 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from autoglm_doctor.domain.wheels import driver_cuda
+from autoglm_doctor.domain.wheels import driver_cuda, line, number
 from autoglm_doctor.facts import Cuda, Driver, Reading, Torch, TorchRun, known
-from autoglm_doctor.loose.values import first, number, text, version
+from autoglm_doctor.loose.container import kind_of
+from autoglm_doctor.loose.start import cuda_code, nvml_words
+from autoglm_doctor.loose.values import first, text, version
 from autoglm_doctor.matrix import Matrix
-
-#: cuInit on a machine whose NVLink switches are not set up yet (cuda.h, CUDA_ERROR_SYSTEM_NOT_READY).
-_NOT_READY = 802
-
-#: What NVML calls a fabric that is set up (nvml.h, NVML_GPU_FABRIC_STATE_COMPLETED), or one that there is none of.
-_FABRIC_READY = re.compile(r"completed|n/?a|not supported|none", re.IGNORECASE)
 
 
 def read_driver(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Driver] | None:
     """The driver as far as it is stated; None when nothing is."""
     stated = version(first(facts, "driver_version", "driver"))
-    newest = version(facts.get("cuda_driver_version")) or None
+    newest = None if _is_a_toolkits(facts, stated, matrix) else version(facts.get("cuda_driver_version")) or None
     branch = _branch(facts)
     if branch and not stated:
         # Its oldest release would be meant by the bare number; what its libcuda knows holds for all of the branch.
         stated, newest = branch, newest or matrix.driver_branches.get(branch)
     kernel = version(first(facts, "kernel_module_version", "driver_kernel_version")) or None
     library = version(first(facts, "driver_library_version", "nvml_library_version")) or None
-    if not (stated or newest or kernel or library):
+    code, said = nvml_words(facts)
+    if not (stated or newest or kernel or library or code):
         return None
     driver = Driver(
-        version=stated or kernel or library, kernel_version=kernel, library_version=library, cuda_version=newest
+        version=stated or kernel or library,
+        kernel_version=kernel,
+        library_version=library,
+        cuda_version=newest,
+        nvml_code=code,
+        nvml_error=said or None,
     )
     return known(driver, source="stated")
+
+
+def _is_a_toolkits(facts: Mapping[str, Any], driver: str, matrix: Matrix) -> bool:
+    """The driver's CUDA is one that its branch does not know yet, and the toolkit's: who wrote it down mixed them up.
+
+    In a container an image's cuda-compat has the number of its toolkit.
+    """
+    says, toolkit = number(version(facts.get("cuda_driver_version"))), version(facts.get("cuda_toolkit"))
+    newest = number(matrix.newest_cuda(driver))
+    if says is None or newest is None or kind_of(facts.get("container")) or line(toolkit) != line(str(says)):
+        return False
+    return says.major == newest.major and says > newest
 
 
 def seen_to_work(
@@ -63,11 +77,8 @@ def _branch(facts: Mapping[str, Any]) -> str:
 
 def read_cuda(facts: Mapping[str, Any]) -> Reading[Cuda] | None:
     """How cuInit ended, where a code is stated or follows from the state of the fabric; None when not known."""
-    code = number(first(facts, "cuda_init_code", "cuda_error_code", "cuda_error"))
-    fabric = text(facts.get("fabric_state"))
-    if code is None and fabric and not _FABRIC_READY.fullmatch(fabric):
-        code = _NOT_READY
-    if code is None or code == 0:
+    code = cuda_code(facts)
+    if not code:
         return None
     library = text(first(facts, "libcuda_path", "libcuda")) or None
-    return known(Cuda(library=library, init_code=int(code)), source="stated")
+    return known(Cuda(library=library, init_code=code), source="stated")

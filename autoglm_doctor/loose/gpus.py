@@ -1,4 +1,7 @@
-"""`gpus` -> the GPUs. Memory is only what is stated: cards of one name are sold with different sizes."""
+"""`gpus` -> the GPUs. Memory is only what is stated: cards of one name are sold with different sizes.
+
+A name that speaks of its memory states it as well: "NVIDIA A100-SXM4-80GB".
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoglm_doctor.facts import Gpu, Reading, known
-from autoglm_doctor.loose.values import answer, first, number, size, table, text
-from autoglm_doctor.matrix import USABLE_SHARE, Matrix
-
-GIB, MIB = 1 << 30, 1 << 20
-
-#: Free memory that nobody stated. A GPU of which it is not told is neither empty nor in use.
-NOT_STATED = -1
+from autoglm_doctor.loose.amounts import folded
+from autoglm_doctor.loose.gpu_memory import free_bytes, total_bytes
+from autoglm_doctor.loose.values import answer, first, number, table, text
+from autoglm_doctor.matrix import Matrix
 
 #: More GPUs than this are no machine.
 MOST = 64
@@ -25,6 +25,15 @@ _COUNT = re.compile(
     re.I,
 )
 
+#: As nvidia-smi -L lists them: "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-...)".
+_LISTED = re.compile(r"^\s*GPU \d+:\s*|\s*\(UUID:[^)]*\)\s*$", re.IGNORECASE)
+
+#: A slice of a GPU by its name: "NVIDIA A100-SXM4-80GB MIG 3g.40gb".
+_SLICE = re.compile(r"\bMIG\b|\b\d+g\.\d+gb\b", re.IGNORECASE)
+
+#: Keys beside the GPUs that speak of the memory of the only one.
+_OF_ONE = re.compile(r"(?:vram|gpu_mem(?:ory)?|gpu_memory_(?:free|used|total)|vram_(?:free|used|total))(?:_[gm]i?b)?$")
+
 #: Xids that mean that a GPU is no longer on the bus (NVIDIA's Xid catalogue).
 _LOST = {79}
 
@@ -32,7 +41,8 @@ _LOST = {79}
 def read_gpus(facts: Mapping[str, Any], matrix: Matrix) -> Reading[tuple[Gpu, ...]] | None:
     """The GPUs in their order; None when nothing is said of them."""
     stated = first(facts, "gpus", "gpu")
-    entries = stated if isinstance(stated, list) else [stated]
+    entries = stated if isinstance(stated, list) else text(stated).splitlines() or [stated]
+    entries = _with_what_is_said_of_one(entries, facts)
     found: list[Gpu] = []
     for entry in entries:
         gpu, count = _one(entry, matrix)
@@ -50,13 +60,34 @@ def read_gpus(facts: Mapping[str, Any], matrix: Matrix) -> Reading[tuple[Gpu, ..
 
 def _one(entry: Any, matrix: Matrix) -> tuple[Gpu | None, int]:
     if isinstance(entry, str):
-        name, count = _counted(entry)
-        return (_gpu({"name": name}, matrix), count) if name or count > 1 else (None, 0)
-    stated = table(entry)
+        name, count = _counted(_LISTED.sub("", entry[:300]))
+        return (_gpu({"name": name}, count, matrix), count) if name or count > 1 else (None, 0)
+    stated = folded(table(entry))
     if not stated:
         return None, 0
     said = number(stated.get("count")) or 1
-    return _gpu(stated, matrix), int(said) if 1 <= said <= MOST else 1
+    count = int(said) if 1 <= said <= MOST else 1
+    return _gpu(stated, count, matrix), count
+
+
+def _with_what_is_said_of_one(entries: list[Any], facts: Mapping[str, Any]) -> list[Any]:
+    """A single GPU with the keys about memory and MIG that stand beside it: `vram_gb`, `gpu_memory_used`, `mig`."""
+    stated = folded(facts)
+    mig = first(stated, "mig_mode", "mig", "mig_enabled")
+    beside = {name: value for name, value in stated.items() if _OF_ONE.match(name) and name != "gpu_memory_utilization"}
+    one = entries[0] if len(entries) == 1 else None
+    if isinstance(one, str) and one.strip() and beside and _counted(one)[1] == 1:
+        one = {"name": _LISTED.sub("", one).strip()}
+    if isinstance(one, dict) and (number(one.get("count")) or 1) == 1:
+        entries = [{**beside, **folded(one)}]
+    return [_with_mig(entry) for entry in entries if entry] if answer(mig) is True else entries
+
+
+def _with_mig(entry: Any) -> dict[str, Any]:
+    if not isinstance(entry, str):
+        return {"mig": True, **folded(table(entry))}
+    name, count = _counted(_LISTED.sub("", entry[:300]))
+    return {"name": name, "count": count, "mig": True}
 
 
 def _counted(words: str) -> tuple[str, int]:
@@ -68,17 +99,19 @@ def _counted(words: str) -> tuple[str, int]:
     return ("" if re.match(r"gpus?\b", name, re.IGNORECASE) else name), min(max(count, 1), MOST)
 
 
-def _gpu(stated: Mapping[str, Any], matrix: Matrix) -> Gpu:
-    name = text(stated.get("name"))
-    total = _total(stated, name, matrix)
+def _gpu(stated: Mapping[str, Any], count: int, matrix: Matrix) -> Gpu:
+    name = text(first(stated, "name", "model", "gpu", "type"))
+    total = total_bytes(stated, name, count, matrix)
     return Gpu(
         index=0,
         name=name or "a GPU",
         compute_capability=_capability(stated, name, matrix),
         total_bytes=total,
-        free_bytes=_free(stated, total),
+        free_bytes=free_bytes(stated, total),
         uuid=text(stated.get("uuid")),
-        mig=answer(stated.get("mig_mode")) is True or bool(text(stated.get("mig_profile"))),
+        mig=any(answer(stated.get(one)) is True for one in ("mig_mode", "mig", "mig_enabled"))
+        or bool(text(stated.get("mig_profile")))
+        or _SLICE.search(name) is not None,
     )
 
 
@@ -89,33 +122,3 @@ def _capability(stated: Mapping[str, Any], name: str, matrix: Matrix) -> str:
     if match:
         return f"{match[1]}.{match[2]}"
     return matrix.capability_of(name) if name else ""
-
-
-def _total(stated: Mapping[str, Any], name: str, matrix: Matrix) -> int:
-    """What CUDA counts, in bytes; 0 when not stated. Round figures are the nominal ones that a card is sold with."""
-    exact = _gib(stated, "total_gpu_memory") or _gib(stated, "total")
-    if exact:
-        return exact
-    mib = size(first(stated, "memory_mib", "memory_total_mib"), MIB)
-    if mib:
-        return mib
-    nominal = size(first(stated, "memory_gb", "memory_gib", "memory", "vram_gb", "vram"), GIB)
-    if not nominal:
-        return 0
-    model = matrix.find_gpu(name) if name else None
-    if model is not None and round(model.memory_gib * GIB) == nominal:
-        return model.total_bytes
-    return int(nominal * USABLE_SHARE) if nominal % GIB == 0 else nominal
-
-
-def _free(stated: Mapping[str, Any], total: int) -> int:
-    """Bytes that are free, as stated or as left by what is stated to be in use; NOT_STATED when neither is."""
-    free, used = _gib(stated, "free"), _gib(stated, "used")
-    if free is None and used is not None and total:
-        free = max(0, total - used)
-    return NOT_STATED if free is None else min(free, total)
-
-
-def _gib(stated: Mapping[str, Any], what: str) -> int | None:
-    gib = size(first(stated, f"{what}_gib", f"memory_{what}_gib"), GIB)
-    return gib if gib is not None else size(first(stated, f"{what}_mib", f"memory_{what}_mib"), MIB)

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from autoglm_doctor.domain.driver.toolkit import DESKTOP
 from autoglm_doctor.facts import Host, Interpreter, Reading, known
 from autoglm_doctor.loose.container import kind_of
-from autoglm_doctor.loose.values import answer, first, number, text, version
+from autoglm_doctor.loose.module_log import key_refused
+from autoglm_doctor.loose.values import answer, first, number, table, text, version
 from autoglm_doctor.matrix import Matrix
 
 _LINUX = re.compile(r"linux|wsl|docker|ubuntu|debian|centos|rhel|fedora", re.IGNORECASE)
@@ -16,6 +18,12 @@ _LINUX = re.compile(r"linux|wsl|docker|ubuntu|debian|centos|rhel|fedora", re.IGN
 _REDIRECTS = 0x04 | 0x08 | 0x10
 #: An IOMMU that leaves the addresses of devices alone.
 _PASSES = re.compile(r"\bpt\b|pass-?through", re.IGNORECASE)
+#: Keys of the container toolkit's release, and the names of its packages.
+_TOOLKIT = (
+    *("nvidia_container_toolkit", "container_toolkit", "nvidia_container_toolkit_version"),
+    *("container_toolkit_version", "nvidia_ctk", "libnvidia_container", "libnvidia_container_version"),
+)
+_PACKAGES = ("nvidia-container-toolkit", "libnvidia-container1", "libnvidia-container-tools")
 _MACHINES = {"amd64": "x86_64", "x86-64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
 
@@ -25,8 +33,8 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
     container = kind_of(facts.get("container"))
     machine = text(first(facts, "arch", "machine")).lower()
     libc = first(facts, "glibc", "libc")
-    memlock, links, module = _memlock(facts), _links(facts), _module(facts)
-    if not (said or kernel or container or machine or libc or memlock or links or module):
+    memlock, links, module, toolkit = _memlock(facts), _links(facts), _module(facts), toolkit_version(facts)
+    if not (said or kernel or container or machine or libc or memlock or links or module or toolkit):
         return None
     host = Host(
         system=_system(said, container),
@@ -42,6 +50,7 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
         nvlink=links.get("nvlink"),
         secure_boot=module.get("secure_boot"),
         container_toolkit=module.get("container_toolkit"),
+        container_toolkit_version=toolkit or None,
     )
     return known(host, source="stated")
 
@@ -49,10 +58,21 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
 def _module(facts: Mapping[str, Any]) -> dict[str, bool]:
     """`secure_boot`, `mokutil` and `nvidia_container_toolkit`, as far as they are stated."""
     toolkit = answer(first(facts, "nvidia_container_toolkit", "container_toolkit"))
-    if toolkit is None and version(first(facts, "nvidia_container_toolkit", "container_toolkit")):
+    if toolkit is None and toolkit_version(facts):
         toolkit = True
     stated = {"secure_boot": secure_boot(facts), "container_toolkit": toolkit}
     return {name: value for name, value in stated.items() if value is not None}
+
+
+def toolkit_version(facts: Mapping[str, Any]) -> str:
+    """The release of the container toolkit, or of the Docker Desktop that brings one; "" when neither is stated."""
+    listed = table(facts.get("packages"))
+    own = next((found for found in map(version, (*map(facts.get, _TOOLKIT), *map(listed.get, _PACKAGES))) if found), "")
+    desktop = version(first(facts, "docker_desktop", "docker_desktop_version"))
+    words = f"{facts.get('os') or ''} {facts.get('container') or ''} {facts.get('docker') or ''}"
+    named = re.search(r"docker[ -]desktop(?: for windows)?[ ,(]*v?(\d+\.\d+(?:\.\d+)?)", words, re.IGNORECASE)
+    desktop = desktop or (named[1] if named else "")
+    return own or (f"{DESKTOP} {desktop}" if desktop else "")
 
 
 def secure_boot(facts: Mapping[str, Any]) -> bool | None:
@@ -61,7 +81,7 @@ def secure_boot(facts: Mapping[str, Any]) -> bool | None:
     on = answer(said)
     if on is None:
         match = re.search(r"\b(enabled|disabled)\b", text(said), re.IGNORECASE)
-        on = match[1].lower() == "enabled" if match else None
+        on = match[1].lower() == "enabled" if match else key_refused(facts) or None
     explained = facts.get("nvidia_module_found_for") or answer(facts.get("mok_enrolled"))
     return None if explained else on
 

@@ -12,6 +12,7 @@ from autoglm_doctor.facts import SCHEMA, Facts
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.jsonio import decode
+from autoglm_doctor.loose.module_log import machine_words
 from autoglm_doctor.loose.ranking import Ranked, merge
 from autoglm_doctor.loose.read import read_facts
 from autoglm_doctor.loose.wheel_words import symptoms_of_wheels
@@ -43,7 +44,9 @@ def diagnose(name: str, data: Any, checks: Sequence[Check], matrix: Matrix) -> D
     symptom = data.get("symptom")
     text = symptom if isinstance(symptom, str) else ""
     # What the text alone does not tell comes after what it does.
-    symptoms = by_facts(symptoms_of([text], intent.engine), text, facts, intent, _container(data))
+    stated = _stated(data) if is_loose else {}
+    said = symptoms_of([text, machine_words(stated)], intent.engine)
+    symptoms = by_facts(said, text, facts, intent, str(stated.get("container", "")))
     told = {one.signature.cause for one in symptoms}
     wheels = symptoms_of_wheels(text, facts.driver.value, matrix)
     symptoms = (*symptoms, *(one for one in wheels if one.signature.cause not in told))
@@ -51,10 +54,16 @@ def diagnose(name: str, data: Any, checks: Sequence[Check], matrix: Matrix) -> D
     return _diagnosis(name, merge(tuple(findings), symptoms, intent, folder))
 
 
-def _container(data: dict[str, Any]) -> str:
-    """What is said of the container, in loose facts; "" otherwise."""
-    stated = data.get("facts")
-    return str(stated.get("container", "")) if isinstance(stated, dict) else ""
+def _stated(data: dict[str, Any]) -> dict[str, Any]:
+    """The facts; they may stand below a key of their own, beside an error text.
+
+    Raises:
+        DoctorError: they are no object.
+    """
+    stated = data.get("facts", {} if "symptom" in data else data)
+    if not isinstance(stated, dict):
+        raise DoctorError("facts: a JSON object expected")
+    return stated
 
 
 def _diagnosis(name: str, ranked: Sequence[Ranked]) -> Diagnosis:
@@ -71,9 +80,7 @@ def _diagnosis(name: str, ranked: Sequence[Ranked]) -> Diagnosis:
 def _read(data: Any, matrix: Matrix) -> tuple[Facts, Intent, bool]:
     if not isinstance(data, dict):
         raise DoctorError("a JSON object expected")
-    stated = data.get("facts", {} if "symptom" in data else data)
-    if not isinstance(stated, dict):
-        raise DoctorError("facts: a JSON object expected")
+    stated = _stated(data)
     if isinstance(stated.get("schema"), int):
         saved = decode(Saved, data)
         if saved.facts.schema > SCHEMA:

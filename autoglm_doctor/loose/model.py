@@ -7,37 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from autoglm_doctor.domain.model_names import type_of_name
 from autoglm_doctor.intent import UNNAMED
 from autoglm_doctor.loose.values import table, text
 from autoglm_doctor.profiles import PROFILES, find_profile
-
-#: Families whose names tell the `model_type` of their config.json, narrow patterns first.
-#: None here for models that come with code of their own or that the engines read by a config of their own: for those a
-#: transformers that does not know the type is no fault.
-_TYPES = (
-    (r"qwen-?3[-_.]?vl.*\da\d+b", "qwen3_vl_moe"),
-    (r"qwen-?3[-_.]?vl", "qwen3_vl"),
-    (r"qwen-?2\.?5[-_.]?vl", "qwen2_5_vl"),
-    (r"qwen-?2[-_.]?vl", "qwen2_vl"),
-    (r"autoglm-phone|glm-?4\.1v|glm-?4\.6v-flash", "glm4v"),
-    (r"glm-?4\.[56]v", "glm4v_moe"),
-    (r"glm-?5\.3.*flash", "glm5_next"),
-    (r"glm-?5(?:\.[12])?(?![\d.]|.*(?:flash|v\b))", "glm_moe_dsa"),
-    (r"glm-?4\.7-?flash", "glm4_moe_lite"),
-    (r"glm-?4\.[567](?!v|.*flash)", "glm4_moe"),
-    (r"glm-?(?:4-(?:9|32)b|z1-(?:9|32)b).*0414", "glm4"),
-    (r"glm-?ocr", "glm_ocr"),
-    (r"glm-?image", "glm_image"),
-    (r"glm-?4v-9b|glm-?4-9b(?!.*(?:0414|hf))", "chatglm"),
-    (r"qwen-?3-?omni", "qwen3_omni_moe"),
-    (r"qwen-?3(?:-coder)?-\d+b-a\d+b", "qwen3_moe"),
-    (r"qwen-?3-\d+(?:\.\d+)?b", "qwen3"),
-    (r"gpt-?oss-\d+b", "gpt_oss"),
-    (r"llama-?4-(?:scout|maverick)", "llama4"),
-    (r"gemma-?3n", "gemma3n"),
-    (r"gemma-?3", "gemma3"),
-    (r"internvl-?[23]", "internvl_chat"),
-)
 
 #: Quantised checkpoints say so in their names by a custom that all who publish them keep; groups are of 128 then.
 _QUANTISED = (
@@ -46,6 +19,16 @@ _QUANTISED = (
     ("fp8", r"[-_. ]fp8\b"),
     # Whole numbers, as vLLM's documents on INT4 W4A16 and INT8 W8A8 name them; FP8-W8A8 is the row above.
     ("compressed-tensors", r"[-_.]w[48]a16(?![0-9a-z])|[-_.]w8a8(?![0-9a-z])"),
+)
+_OURS = re.compile(r"\b(?:vllm|sglang|transformers)\b", re.IGNORECASE)
+_STATED = frozenset({"awq", "gptq", "awq_marlin", "gptq_marlin", "fp8", "bitsandbytes", "mxfp4", "nvfp4"})
+#: Whose FP8 has another form than its name tells, by their model cards: Meta's of 405B is FBGEMM's; Qwen3's, and the
+#: whole of DeepSeek-V3, R1 and Kimi-K2, has a scale per block of 128 x 128.
+_FBGEMM = re.compile(r"meta-llama/(?:meta-)?llama-3\.1-405b(?:-instruct)?-fp8", re.IGNORECASE)
+_BLOCKS = re.compile(
+    r"qwen/qwen3[^/]*-fp8|deepseek-ai/deepseek-(?:v3|r1)(?:-base|-zero|-0324|-0528)?|deepseek-ai/deepseek-v3\.1(?:-base)?"
+    r"|moonshotai/kimi-k2-(?:instruct|base)(?:-0905)?",
+    re.IGNORECASE,
 )
 _BITS = re.compile(r"[-_.]?(?:int|w|-)?([2348])(?:bit)?$", re.IGNORECASE)
 
@@ -86,18 +69,32 @@ def config_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     said = text(facts.get("model"))
     known = find_profile(model_name(facts)) or _before_quantisation(said)
     config: dict[str, Any] = dict(known.config) if known else {}
-    kind = text(facts.get("model_type")) or ("" if known else _first(_types(), said))
+    kind = text(facts.get("model_type")) or ("" if known else type_of_name(said))
     config |= {"model_type": kind} if kind else {}
     dtype = text(facts.get("model_dtype"))
+    stored = _quantisation(said, facts)
+    if known and (stored or text(table(facts.get("engine_args")).get("quantization"))) and not _is_fp8(stored):
+        config.pop("dtype", None)  # that of the plain model: AWQ and GPTQ are often published in float16
     config |= {"dtype": dtype, "torch_dtype": dtype} if dtype else {}
-    return config | _quantisation(said) | dict(table(facts.get("config")))
+    return config | stored | dict(table(facts.get("config")))
 
 
-def _quantisation(said: str) -> dict[str, Any]:
-    """What a name such as Qwen2.5-7B-Instruct-GPTQ-Int4 tells of the numbers' format; {} for one that tells nothing."""
+def _is_fp8(stored: Mapping[str, Any]) -> bool:
+    return "fp8" in str(stored.get("quantization_config", {}).get("quant_method", ""))
+
+
+def _quantisation(said: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a name such as Qwen2.5-7B-Instruct-GPTQ-Int4 tells of the numbers' format, else `quantization`; {}: none."""
+    stated = text(facts.get("quantization")).lower().replace("-", "_")
+    # Other servers have kernels of their own for these forms, and who names no engine may use one.
+    ours = bool(_OURS.search(text(facts.get("engine")) or text(facts.get("command"))))
+    if ours and (_FBGEMM.fullmatch(said) or stated == "fbgemm_fp8"):
+        return {"quantization_config": {"quant_method": "fbgemm_fp8"}}
+    if ours and _BLOCKS.fullmatch(said):
+        return {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
     found = _method(said)
     if found is None:
-        return {}
+        return {"quantization_config": {"quant_method": stated}} if stated in _STATED else {}
     method, after = found
     scheme = re.search(r"w([48])a(16|8)", said, re.IGNORECASE)
     if method == "compressed-tensors" and scheme:
@@ -129,11 +126,3 @@ def _before_quantisation(said: str) -> Any:
             name = said[: match.start()]
             return find_profile(name) or _by_tail(name)
     return None
-
-
-def _types() -> tuple[tuple[str, str], ...]:
-    return tuple((kind, pattern) for pattern, kind in _TYPES)
-
-
-def _first(rows: tuple[tuple[str, str], ...], said: str) -> str:
-    return next((name for name, pattern in rows if re.search(pattern, said, re.IGNORECASE)), "")

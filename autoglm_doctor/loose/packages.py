@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,15 +15,25 @@ from autoglm_doctor.facts import Distribution, Packages, Reading, known
 from autoglm_doctor.loose.container import image_engine
 from autoglm_doctor.loose.engine import named_engine
 from autoglm_doctor.loose.torch import listed_torch, torch_version
-from autoglm_doctor.loose.values import as_list, table, text, version, words
+from autoglm_doctor.loose.values import as_list, first, table, text, words
+
+#: Packages that people name by a key of their own.
+_NAMED = (
+    *("vllm", "sglang", "transformers", "torchvision", "torchaudio", "triton", "numpy", "tokenizers"),
+    *("huggingface-hub", "accelerate", "peft", "flash-attn", "xformers", "bitsandbytes", "sgl-kernel", "scipy"),
+)
+#: "torch==2.9.1", "numpy 2.0.1".
+_LINE = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:==|@|:|\s)\s*(v?\d[\w.+!-]*(?: +\([^()]*\))?)\s*")
+_REMARK = re.compile(r"\s*\([^()]*\)\s*$")
 
 
 def read_packages(facts: Mapping[str, Any]) -> Reading[Packages] | None:
     """The packages whose version is stated, each once; None when there is none."""
     versions: dict[str, str] = {}
     for name, said in _stated(facts):
-        if _is_version(said):
-            versions.setdefault(canonicalize_name(name), said)
+        release = _release(said)
+        if release:
+            versions.setdefault(canonicalize_name(name), release)
     demands = _demands(facts, versions)
     if not versions and not demands:
         return None
@@ -39,10 +50,30 @@ def _stated(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [("torch", torch)] if torch else []
     engines = (named_engine(facts.get("engine")), image_engine(facts.get("container")))
     found += [one for one in engines if "+" in one[1]]  # a build of one's own, or for another CUDA
-    found += [(str(name), text(said)) for name, said in table(facts.get("packages")).items()]
+    found += [(name, text(said)) for name, said in _listed(facts.get("packages"))]
     found += [one for one in engines if one[1]]
-    named = ("vllm", "sglang", "transformers", "torchvision", "torchaudio", "triton", "numpy")
-    return found + [(name, version(facts.get(name))) for name in named]
+    return found + [(name, _alone(first(facts, name, name.replace("-", "_"), f"{name}_version"))) for name in _NAMED]
+
+
+def _listed(stated: Any) -> list[tuple[str, Any]]:
+    """Of an object, also of {name: {"version": ...}}; of a list or text, the lines of pip freeze and of pip list."""
+    if isinstance(stated, dict):
+        return [(str(name), table(said).get("version", said)) for name, said in stated.items()]
+    lines = text(stated).splitlines() if isinstance(stated, str) else words(as_list(stated))
+    matches = (_LINE.fullmatch(line[:200]) for line in lines)
+    return [(match[1], match[2]) for match in matches if match]
+
+
+def _alone(said: Any) -> str:
+    """The release of a package under its own key, where nothing else stands there than a remark."""
+    return str(said) if isinstance(said, float) else _release(text(said))
+
+
+def _release(said: str) -> str:
+    """A version without what people write around it: "==4.53.2", "v0.9.0", "2.0.1 (conda)"; "" when it is none."""
+    bare = _REMARK.sub("", said).removeprefix("==").strip()
+    bare = bare[1:] if re.match(r"v\d", bare) else bare
+    return bare if _is_version(bare) else ""
 
 
 def _demands(facts: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, list[str]]:

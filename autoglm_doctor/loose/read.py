@@ -8,15 +8,18 @@ from typing import Any
 
 from autoglm_doctor.facts import Facts, Gpu, Reading, fact_names
 from autoglm_doctor.intent import Intent
+from autoglm_doctor.loose.copies import with_copies
 from autoglm_doctor.loose.driver import read_cuda, read_driver, seen_to_work
 from autoglm_doctor.loose.engine import read_intent
 from autoglm_doctor.loose.environment import read_environment
 from autoglm_doctor.loose.gpus import MOST, read_gpus
 from autoglm_doctor.loose.host import read_host, read_interpreter
 from autoglm_doctor.loose.kernels import read_kernels
+from autoglm_doctor.loose.limits import with_limits
 from autoglm_doctor.loose.memory import read_memory, read_shared_memory
 from autoglm_doctor.loose.model_files import read_model_files
 from autoglm_doctor.loose.module import read_module, read_pci, with_flavour
+from autoglm_doctor.loose.net import read_offline, read_port, with_network
 from autoglm_doctor.loose.packages import read_packages
 from autoglm_doctor.loose.storage import read_disk_speed, read_download, read_storage
 from autoglm_doctor.loose.toolchain import read_toolchain
@@ -29,7 +32,7 @@ Stated = Mapping[str, Any]
 def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
     """The facts that are stated, and what is to run. Unknown keys and values of unknown form are ignored."""
     intent = read_intent(stated)
-    host = read_host(stated, matrix)
+    host = with_network(with_limits(read_host(stated, matrix), stated), stated)
     torch, run = read_torch(stated, host.value if host else None, matrix), read_torch_run(stated)
     driver = with_flavour(read_driver(stated, matrix) or read_module(stated), stated)
     found: dict[str, Reading[Any] | None] = {
@@ -40,7 +43,7 @@ def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
         "gpus": _as_many_as_taken(read_gpus(stated, matrix), intent),
         "cuda": read_cuda(stated),
         "interpreter": read_interpreter(stated),
-        "packages": read_packages(stated),
+        "packages": with_copies(read_packages(stated), stated),
         "torch": torch,
         "kernels": read_kernels(stated, intent.engine),
         "torch_run": run,
@@ -50,7 +53,8 @@ def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
         "storage": read_storage(stated),
         "disk_speed": read_disk_speed(stated),
         "download": read_download(stated),
-        "model_files": read_model_files(stated),
+        "model_files": read_offline(stated) or read_model_files(stated),
+        "port": read_port(stated, intent),
     }
     unread: Reading[Any] = Reading(outcome="not_run", why="it is not stated")
     readings: dict[str, Any] = dict.fromkeys(fact_names(), unread)

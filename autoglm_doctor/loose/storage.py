@@ -8,56 +8,89 @@ from typing import Any
 
 from autoglm_doctor.facts import DiskSpeed, Download, Reading, Storage, known
 from autoglm_doctor.intent import UNNAMED
+from autoglm_doctor.loose.amounts import amount, folded
+from autoglm_doctor.loose.disk_words import free_in, fs_type, is_full, on_windows_drive, quota_in
 from autoglm_doctor.loose.model import model_name
-from autoglm_doctor.loose.values import number, size, table, text
+from autoglm_doctor.loose.values import answer, first, number, table, text
 
-GIB = 1 << 30
+__all__ = ["fs_type", "read_disk_speed", "read_download", "read_storage"]
 
-_FULL = r"no space|disk (?:is )?full|quota (?:is )?(?:exceeded|used up|reached)"
 _CUT_OFF = (
     r"not? (?:reachable|accessible|available|internet|access)|unreachable|blocked|offline|air-?gapped|timed? ?out"
 )
-
-
-#: A file system in words -> its type. "network" stands for those of which only that is said.
-_KINDS = (
-    (r"\b(nfs4?|cifs|smb3?|ceph|lustre|glusterfs|beegfs|gpfs|9p|drvfs|virtiofs)\b", ""),
-    (r"\b(fuse\.[\w-]+|sshfs|s3fs|gcsfuse|juicefs|goofys|geesefs|rclone|blobfuse2?|ossfs|cosfs)\b", ""),
-    (r"wsl file ?system|windows drive|host folder", "9p"),
-    (r"network|distributed|remote|shared storage", "network"),
+_FREE = ("free", "available", "avail", "left", "remaining", "free_space", "space_free", "space_left")
+_KEYS = ("disk", "storage", "disk_space", "filesystem", "file_system", "model_storage", "model_disk")
+#: File systems that hold no weights.
+_FOR_OTHERS = re.compile(r"/(?:tmp|boot|dev|run|var)(?:/|$)")
+_CACHES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "MODELSCOPE_CACHE", "XDG_CACHE_HOME")
+_HOME = re.compile(r"(?:/home|/root|/users|~|\$HOME)(?:/|$)", re.IGNORECASE)
+_THERE = re.compile(
+    r"\b(?:all (?:files |shards )?(?:are )?(?:there|present)|(?<!not )(?<!in)complete\b|(?<!not )(?<!never )downloaded"
+    r"|(?<!not )cached|local(?:ly)?\b)",
+    re.IGNORECASE,
 )
 
 
-def fs_type(said: str) -> str:
-    """The type of the file system that a sentence speaks of; "" when it names none."""
-    for pattern, kind in _KINDS:
-        match = re.search(pattern, said, re.IGNORECASE)
-        if match:
-            return kind or match[1].lower()
-    return ""
-
-
 def read_storage(facts: Mapping[str, Any]) -> Reading[Storage] | None:
-    """The file system for the weights; None when its room is not stated."""
-    stated = facts.get("disk")
-    said = text(stated)
-    free = size(table(stated).get("free_gib"), GIB)
-    full = re.search(_FULL, said, re.IGNORECASE)
-    if free is None and not full:
+    """The file system for the weights; None when its room is not stated, or is that of another one."""
+    stated = first(facts, *_KEYS)
+    said, parts = text(stated), folded(table(stated))
+    path = text(first(parts, "path", "mount", "mount_point", "mountpoint"))
+    full = is_full(said) or _is_full_by_figures(parts)
+    free = _free(facts, said, parts)
+    if not full and (free is None or _is_another(path, facts) or _is_there(facts)):
         return None
-    path = text(table(stated).get("path")) or "the folder of the cache"
     words = ("Disk quota exceeded" if "quota" in said.lower() else "No space left on device") if full else ""
-    kind = text(table(stated).get("fs_type")) or fs_type(said)
-    return known(
-        Storage(path=path, wanted=path, fs_type=kind, free_bytes=free or 0, write_error=words), source="stated"
-    )
+    kind = text(first(parts, "fs_type", "type", "filesystem")) or fs_type(said)
+    where = path or "the folder of the cache"
+    storage = Storage(path=where, wanted=where, fs_type=kind, free_bytes=free or 0, write_error=words)
+    return known(storage, source="stated")
+
+
+def _free(facts: Mapping[str, Any], said: str, parts: Mapping[str, Any]) -> int | None:
+    """What is free, or what is allowed in all: more than that does not fit."""
+    total, used = amount(parts, "total", "size"), amount(parts, "used")
+    left = max(0, total - used) if total is not None and used is not None else None
+    quota = quota_in(said) if _is_in_home(facts) else None
+    top = amount(folded(facts), *(f"disk_{one}" for one in _FREE), "free_disk", "free_disk_space", "disk_space_free")
+    return next((one for one in (amount(parts, *_FREE), left, free_in(said), top, quota) if one is not None), None)
+
+
+def _is_full_by_figures(parts: Mapping[str, Any]) -> bool:
+    share = number(str(first(parts, "use_percent", "used_percent", "percent_used", "usage") or "").rstrip("% "))
+    return answer(parts.get("full")) is True or share == 100 or number(parts.get("inodes_free")) == 0
+
+
+def _cache(facts: Mapping[str, Any]) -> str:
+    """Where the variables send downloads; "" where they say nothing of it."""
+    variables = table(first(facts, "env", "environment"))
+    return next((path for name in _CACHES if (path := text(variables.get(name))).startswith(("/", "~"))), "")
+
+
+def _is_another(path: str, facts: Mapping[str, Any]) -> bool:
+    """Whether the disk is not that of the downloads, as far as both are told."""
+    cache = _cache(facts)
+    inside = path.rstrip("/") and (cache + "/").startswith(path.rstrip("/") + "/")
+    return _FOR_OTHERS.match(path) is not None or bool(cache and path and not inside)
+
+
+def _is_in_home(facts: Mapping[str, Any]) -> bool:
+    cache = _cache(facts)
+    return not cache or _HOME.match(cache) is not None
+
+
+def _is_there(facts: Mapping[str, Any]) -> bool:
+    """Whether the weights are said to be on the machine already."""
+    files = first(facts, "model_files", "weights", "weight_files")
+    return bool(text(facts.get("model_path"))) or _THERE.search(text(files)) is not None
 
 
 def read_disk_speed(facts: Mapping[str, Any]) -> Reading[DiskSpeed] | None:
     """Measured rates and the type of the file system; None when neither is stated."""
-    stated = table(facts.get("disk"))
-    rate, iops = number(stated.get("sequential_mb_s")), number(stated.get("random_iops"))
-    kind = text(stated.get("fs_type")) or fs_type(text(facts.get("disk"))) or fs_type(text(facts.get("model_path")))
+    parts = folded(table(first(facts, *_KEYS)))
+    rate = number(first(parts, "sequential_mb_s", "read_mb_s", "mb_s", "read_speed_mb_s", "throughput_mb_s"))
+    iops = number(first(parts, "random_iops", "iops"))
+    kind = _kind(facts, parts)
     if rate is None and iops is None and not kind:
         return None
     speed = DiskSpeed(
@@ -68,6 +101,20 @@ def read_disk_speed(facts: Mapping[str, Any]) -> Reading[DiskSpeed] | None:
         sequential_bytes_per_s=None if rate is None else rate * 1e6,
     )
     return known(speed, source="stated")
+
+
+def _kind(facts: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
+    stated = text(first(parts, "fs_type", "type", "filesystem", "fs"))
+    said = [text(facts.get(name)) for name in (*_KEYS, "fs_type", "model_path", "mount")]
+    named = fs_type(stated) or stated or next((kind for one in said if (kind := fs_type(one))), "")
+    return named or ("9p" if _is_windows_drive(facts) else "")
+
+
+def _is_windows_drive(facts: Mapping[str, Any]) -> bool:
+    """WSL, and a model or a cache below /mnt/c."""
+    is_wsl = re.search(r"\bwsl|microsoft", f"{text(facts.get('os'))} {text(facts.get('kernel'))}", re.IGNORECASE)
+    paths = (text(facts.get("model_path")), text(facts.get("model")), _cache(facts))
+    return bool(is_wsl) and not text(facts.get("container")) and any(map(on_windows_drive, paths))
 
 
 def read_download(facts: Mapping[str, Any]) -> Reading[Download] | None:

@@ -1,14 +1,27 @@
-"""`gcc`, `nvcc`, `cuda_toolkit`, `python_headers`, `cuda_home`, `ninja` -> the compilers of the deployment."""
+"""`gcc`, `nvcc`, `cuda_toolkit`, `python_headers`, `cuda_home`, `libcuda` -> the compilers of the deployment."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from autoglm_doctor.facts import Reading, Toolchain, known
 from autoglm_doctor.loose.container import image_engine, kind_of
-from autoglm_doctor.loose.values import answer, first, text, version
+from autoglm_doctor.loose.values import answer, as_list, first, table, text, version, words
 from autoglm_doctor.matrix.numbers import line
+
+#: The folder of the toolkit is not there, in the words of people and of `ls`.
+_GONE = re.compile(
+    r"\b(?:does ?n[o']t exist|do not exist|not there|not exist\w*|no such (?:file|folder|directory)|not found|missing"
+    r"|(?:was )?(?:removed|deleted|uninstalled)|is gone)\b",
+    re.IGNORECASE,
+)
+_HOMES = ("CUDA_HOME", "CUDA_PATH")
+_LINKS = ("libcuda_so_link", "libcuda_so", "libcuda_link", "libcuda_dev_link", "libcuda.so", "libcuda_symlink")
+_NO_LINK = re.compile(
+    r"\b(?:no|without|missing) libcuda\.so(?!\.1)|libcuda\.so (?:is |link )?(?:missing|not there)", re.I
+)
 
 
 def read_toolchain(facts: Mapping[str, Any]) -> Reading[Toolchain] | None:
@@ -24,18 +37,40 @@ def read_toolchain(facts: Mapping[str, Any]) -> Reading[Toolchain] | None:
     cc, nvcc, ninja = _tool(compiler, "gcc"), _tool(cuda, "nvcc"), _tool(facts.get("ninja"), "ninja")
     if nvcc == "" and image_engine(facts.get("container"))[0]:
         nvcc = None
-    if (cc, nvcc, ninja, headers) == (None, None, None, None):
+    home, there = _home(facts)
+    link = libcuda_link(facts)
+    if (cc, nvcc, ninja, headers, there, link) == (None,) * 6 and not home:
         return None
     tools = Toolchain(
         cc=cc,
         cc_version=version(compiler),
         nvcc=nvcc,
         nvcc_version=_release(facts),
-        cuda_home=text(facts.get("cuda_home")),
+        cuda_home=home,
+        cuda_home_there=there,
+        libcuda_link=link,
         python_headers=headers,
         ninja=ninja,
     )
     return known(tools, source="stated")
+
+
+def _home(facts: Mapping[str, Any]) -> tuple[str, bool | None]:
+    """The folder that CUDA_HOME names, and False where it is said not to be there."""
+    variables = table(first(facts, "env", "environment"))
+    key = text(facts.get("cuda_home"))
+    said = next((words for words in (key, *(text(variables.get(name)) for name in _HOMES)) if words), "")
+    match = re.match(r"(/[^\s(),;]*)\W", said + " ")
+    gone = bool(match and _GONE.search(said[match.end() - 1 :])) or answer(facts.get("cuda_home_exists")) is False
+    own = (match[1] if match else key) if "/" in key else ""
+    return (match[1], False) if match and gone else (own, None)
+
+
+def libcuda_link(facts: Mapping[str, Any]) -> bool | None:
+    """Whether the linker finds libcuda.so; None where it is not told, as by a list with the library alone."""
+    found = answer(first(facts, *_LINKS))
+    said = " ".join(words(as_list(first(facts, "libcuda", "ldconfig"))))
+    return False if found is None and _NO_LINK.search(said) else found
 
 
 def _release(facts: Mapping[str, Any]) -> str:

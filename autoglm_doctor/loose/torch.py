@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from autoglm_doctor.domain.wheels import capability, line, number
 from autoglm_doctor.facts import Host, Reading, Torch, TorchRun, known
+from autoglm_doctor.loose.pinned import pinned_torch
 from autoglm_doctor.loose.values import answer, as_list, table, text, version, words
 from autoglm_doctor.matrix import Matrix
 
@@ -51,7 +52,8 @@ def read_torch(facts: Mapping[str, Any], host: Host | None, matrix: Matrix) -> R
     said = torch_version(facts)
     built = _cuda(facts, said, host, matrix)
     if built is None:
-        return None
+        pinned = pinned_torch(facts, said, host, matrix)
+        return known(pinned, source="stated") if pinned else None
     cuda, hip = built
     return known(Torch(version=said, cuda=cuda, hip=hip, architectures=_architectures(facts)), source="stated")
 

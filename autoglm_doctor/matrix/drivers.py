@@ -24,6 +24,21 @@ class PciRange:
     what: str  # their generations, in words
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolkitFault:
+    """A fault of some releases of NVIDIA's container toolkit, and where it shows. Releases "1.14.4", branches "555"."""
+
+    fixed: str  # the first release without it
+    where: tuple[str, ...]  # "wsl", "kubernetes", "podman", "cgroup2" (of the host), "thor" (the GPU)
+    what: str
+    source: str
+    first: str = ""  # the oldest release with it; "": all before the mended one
+    docker_desktop: str = ""  # the first Docker Desktop that brings the mended one; "": not known
+    driver: str = ""  # the oldest driver branch that it shows with; "": any
+    last_driver: str = ""  # the newest such branch; "": all since
+    red: bool = False  # it stops every container there, not only some
+
+
 class Drivers(Sections):
     """The part of the matrix that NVIDIA's drivers are about."""
 
@@ -51,6 +66,11 @@ class Drivers(Sections):
     def pci_ids(self) -> tuple[PciRange, ...]:
         """GPUs that were dropped, by their numbers on the PCI bus."""
         return self.rows(tuple[PciRange, ...], "pci_ids")
+
+    @cached_property
+    def toolkit_faults(self) -> tuple[ToolkitFault, ...]:
+        """Releases of the container toolkit that are too old for a driver or a host."""
+        return self.rows(tuple[ToolkitFault, ...], "container_toolkit")
 
     @cached_property
     def ptx_isa(self) -> Mapping[str, str]:

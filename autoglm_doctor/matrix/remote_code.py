@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from autoglm_doctor.matrix.models import Models
@@ -25,6 +25,11 @@ class RemoteCode:
     # language model in it as well.
     architectures: tuple[str, ...] = ()
     updated: bool = False  # a newer copy takes these releases, or nobody could tell that none does
+    # transformers has code of its own for it as well: that of the repository runs only with trust_remote_code.
+    only_trusted: bool = False
+    # Its configuration lies in the file of the model, so that an engine imports that file too, until it has a
+    # configuration of its own: engine -> the first release that is known to do without; {}: engines do without.
+    engines: Mapping[str, str] = field(default_factory=dict)
 
     def is_called(self, name: str) -> bool:
         """A name without its owner is one of this family."""

@@ -1,11 +1,14 @@
-"""What a library's own headers say: where a section lies, and which libraries it asks for. 64-bit ELF alone."""
+"""What a library's own headers say: where a section lies, which libraries it asks for, and which versions of them.
+
+64-bit ELF alone.
+"""
 
 from __future__ import annotations
 
 import mmap
 import struct
 
-_STRINGS, _DYNAMIC = b".dynstr", b".dynamic"
+_STRINGS, _DYNAMIC, _VERSIONS = b".dynstr", b".dynamic", b".gnu.version_r"
 _NEEDED, _END = 1, 0  # tags of entries in .dynamic (elf.h: DT_NEEDED, DT_NULL)
 
 
@@ -43,6 +46,32 @@ def needed(data: mmap.mmap) -> tuple[str, ...]:
         if tag == _END:
             break
         if tag == _NEEDED:
-            name = data[strings + value : min(strings + value + 256, last)]
-            found.append(name.partition(b"\0")[0].decode("ascii", "replace"))
+            found.append(_text(data, strings + value, last))
     return tuple(found)
+
+
+def versions(data: mmap.mmap) -> tuple[str, ...]:
+    """The versions of symbols that it asks of other libraries, "GLIBC_2.34" (elf.h: Elf64_Verneed, Elf64_Vernaux).
+
+    Raises:
+        ValueError, struct.error: as `section`.
+    """
+    (at, end), (strings, last) = section(data, _VERSIONS), section(data, _STRINGS)
+    found: list[str] = []
+    while 0 < at <= end - 16:
+        _, count, _, first, following = struct.unpack_from("<HHIII", data, at)
+        one = at + first
+        for _ in range(count):
+            if one > end - 16:
+                break
+            *_, name, step = struct.unpack_from("<IHHII", data, one)
+            found.append(_text(data, strings + name, last))
+            one += max(step, 16)
+        if not following:
+            break
+        at += max(following, 16)
+    return tuple(found)
+
+
+def _text(data: mmap.mmap, at: int, last: int) -> str:
+    return data[at : min(at + 256, last)].partition(b"\0")[0].decode("ascii", "replace")

@@ -64,25 +64,28 @@ def _read(one: _Set, sys_path: Iterable[str]) -> Iterator[KernelLibrary]:
             read = [_parts(path) for path in paths]
         except (OSError, ValueError, LookupError, struct.error):  # cut short, no ELF file: half of a set proves nothing
             return
-        parts = [part for file in read for part in file.parts]
-        if parts:
-            yield _described(one.package, os.path.relpath(paths[0], folder), parts, {file.cuda for file in read} - {""})
+        if any(file.parts for file in read):
+            yield _described(one.package, os.path.relpath(paths[0], folder), read)
         return
 
 
 class _File(NamedTuple):
     parts: list[tuple[fatbin.Entry, ...]]
     cuda: str  # major of the CUDA runtime that it asks for; "" where it brings its own
+    versions: tuple[str, ...]  # of symbols, "GLIBC_2.34"
 
 
 def _parts(path: str) -> _File:
     with open_regular(path) as stream, fatbin.mapped(stream) as data:
         runtimes = [_RUNTIME.fullmatch(name) for name in elf.needed(data)]
         cuda = next((match[1] for match in runtimes if match), "")
-        return _File([entries for entries in fatbin.containers(data) if entries], cuda)
+        return _File([entries for entries in fatbin.containers(data) if entries], cuda, elf.versions(data))
 
 
-def _described(package: str, name: str, parts: list[tuple[fatbin.Entry, ...]], cuda: set[str]) -> KernelLibrary:
+def _described(package: str, name: str, files: list[_File]) -> KernelLibrary:
+    parts = [part for file in files for part in file.parts]
+    cuda = {file.cuda for file in files} - {""}
+    versions = [version for file in files for version in file.versions]
     sets = Counter(frozenset(entry.architecture for entry in part) for part in parts)
     common = max(sets, key=lambda one: (sets[one], len(one), sorted(one)))
     single = Counter(architecture for one in sets.elements() for architecture in one)
@@ -95,7 +98,15 @@ def _described(package: str, name: str, parts: list[tuple[fatbin.Entry, ...]], c
         others=_sorted(others),
         ptx=max(isas, key=_numbers, default=""),
         cuda_major=int(cuda.pop()) if len(cuda) == 1 else None,
+        glibc=_newest(versions, "GLIBC_"),
+        libstdcxx=_newest(versions, "GLIBCXX_"),
     )
+
+
+def _newest(versions: Iterable[str], prefix: str) -> str:
+    """Of the versions of one library, "2.34"; "" where none is asked for. GLIBC_PRIVATE is no version."""
+    found = [one.removeprefix(prefix) for one in versions if one.startswith(prefix)]
+    return max((one for one in found if re.fullmatch(r"\d+(\.\d+)+", one)), key=_numbers, default="")
 
 
 def _sorted(architectures: Iterable[str]) -> tuple[str, ...]:

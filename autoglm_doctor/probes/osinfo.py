@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from autoglm_doctor.facts import Environment, Host
+from autoglm_doctor.probes.hostlimits import read_interfaces, read_limits, read_own_address
 from autoglm_doctor.probes.loader import look_for_libraries
 
 #: Nothing else is ever collected.
@@ -27,6 +28,10 @@ _NAMES = frozenset(
         "NVCC_PREPEND_FLAGS",
         "NVCC_APPEND_FLAGS",
         "TRITON_PTXAS_PATH",
+        "TRITON_LIBCUDA_PATH",
+        "LIBRARY_PATH",
+        "GLOO_SOCKET_IFNAME",
+        "TP_SOCKET_IFNAME",
         "TRITON_PTXAS_BLACKWELL_PATH",
         "HF_HOME",
         "HF_HUB_CACHE",
@@ -85,6 +90,7 @@ def read_host(root: Path, environ: Mapping[str, str]) -> Host:
     name = platform.uname()
     wsl = "microsoft" in _read(root / "proc/version").lower()
     container = _container(root, environ)
+    open_files, processes = read_limits()
     return Host(
         system=name.system,
         machine=name.machine,
@@ -98,6 +104,10 @@ def read_host(root: Path, environ: Mapping[str, str]) -> Host:
         cpus=_cpus(),
         memlock_bytes=_memlock(),
         rdma_devices=_rdma_devices(root),
+        interfaces=read_interfaces(root),
+        own_address=read_own_address(root),
+        open_files=open_files,
+        processes=processes,
         secure_boot=_secure_boot(root),
         container_toolkit=None if wsl or container or name.system != "Linux" else _has_toolkit(root),
     )

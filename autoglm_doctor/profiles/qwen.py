@@ -105,6 +105,35 @@ _QWEN3_30B: dict[str, Any] = {
     "mlp_only_layers": [],
 }
 
+#: Published as Qwen3MoeForCausalLM as well; scripts of Megatron for them name the same shapes.
+_QWEN3_235B: dict[str, Any] = {
+    **_QWEN3_30B,
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "num_hidden_layers": 94,
+    "num_attention_heads": 64,
+    "moe_intermediate_size": 1536,
+}
+_QWEN3_480B: dict[str, Any] = {
+    **_QWEN3_30B,
+    "hidden_size": 6144,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 62,
+    "num_attention_heads": 96,
+    "num_key_value_heads": 8,
+    "num_experts": 160,
+    "moe_intermediate_size": 2560,
+}
+_QWEN3_4B: dict[str, Any] = {
+    "hidden_size": 2560,
+    "intermediate_size": 9728,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "tie_word_embeddings": True,
+}
+_28_TIED: dict[str, Any] = {"num_hidden_layers": 28, "num_attention_heads": 16, "tie_word_embeddings": True}
+_LONG: dict[str, Any] = {"max_position_embeddings": 262144}
+
 _QWEN2_VL: dict[str, Any] = {
     **{key: value for key, value in _QWEN25_VL_7B.items() if key != "vision_config"},
     "architectures": ["Qwen2VLForConditionalGeneration"],
@@ -201,4 +230,16 @@ PROFILES = (
         "32B", 32_762_123_264, hidden_size=5120, intermediate_size=25600, num_hidden_layers=64, num_attention_heads=64
     ),
     _qwen3("30B-A3B", 30_532_122_624, **_QWEN3_30B),
+    *(_qwen3(f"30B-A3B-{kind}-2507", 30_532_122_624, **{**_QWEN3_30B, **_LONG}) for kind in ("Instruct", "Thinking")),
+    # Of Coder the width of layers without experts differs, and it has none.
+    _qwen3("Coder-30B-A3B-Instruct", 30_532_122_624, **{**_QWEN3_30B, **_LONG, "intermediate_size": 5472}),
+    _qwen3("235B-A22B", 235_093_634_560, **_QWEN3_235B),
+    *(
+        _qwen3(f"235B-A22B-{kind}-2507", 235_093_634_560, **{**_QWEN3_235B, **_LONG})
+        for kind in ("Instruct", "Thinking")
+    ),
+    _qwen3("Coder-480B-A35B-Instruct", 480_154_875_392, **{**_QWEN3_480B, **_LONG}),
+    *(_qwen3(f"4B-{kind}-2507", 4_022_468_096, **{**_QWEN3_4B, **_LONG}) for kind in ("Instruct", "Thinking")),
+    _qwen3("0.6B", 596_049_920, hidden_size=1024, intermediate_size=3072, **_28_TIED),
+    _qwen3("1.7B", 1_720_574_976, hidden_size=2048, intermediate_size=6144, **_28_TIED),
 )

@@ -8,9 +8,21 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.compat_library import SHADOWS, UNSUPPORTED, compat_library
-from autoglm_doctor.facts import Cuda, CudaDevice, Driver, Environment, Gpu, LoaderLibrary, Torch
+from autoglm_doctor.facts import (
+    Cuda,
+    CudaDevice,
+    Driver,
+    Environment,
+    Gpu,
+    Host,
+    LoaderLibrary,
+    Toolchain,
+    Torch,
+    TorchRun,
+)
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
+from tests.restraint.judged import judged
 
 SWITCH = {"VLLM_ENABLE_CUDA_COMPATIBILITY": "1"}
 VLLM = Intent(model="/m", engine="vllm")
@@ -149,3 +161,48 @@ def test_a_switch_in_front_of_the_command_counts() -> None:
     intent = dataclasses.replace(VLLM, environment=SWITCH)
     (found,) = judge(compat_library, intent=intent, **facts({}, "580.126.09", RTX4090, "12.8"))
     assert found.fixes[0].commands == ("unset VLLM_ENABLE_CUDA_COMPATIBILITY",)
+
+
+OLD = Driver(version="545.23.08", cuda_version="12.5")
+MODULE = Driver(version="545.23.08", kernel_version="545.23.08", cuda_version="12.5")
+BARE = Host(system="Linux", machine="x86_64", kernel="6.8.0")
+INSIDE = dataclasses.replace(BARE, container="docker")
+SEES_CUDA = TorchRun(version="2.5.1", cuda_available=True)
+
+
+def card(name: str) -> tuple[Gpu, ...]:
+    return (Gpu(index=0, name=name, compute_capability="8.9", total_bytes=24 << 30, free_bytes=24 << 30),)
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        pytest.param({"driver": OLD}, "warn", id="a number that the branch does not know"),
+        pytest.param({"driver": OLD, "gpus": card(RTX4090)}, "warn", id="a GeForce, and nothing else"),
+        pytest.param({"driver": OLD, "gpus": card(RTX4090), "host": INSIDE}, "fail", id="a GeForce in a container"),
+        pytest.param({"driver": MODULE, "gpus": card(RTX4090)}, "fail", id="a GeForce and the module's version"),
+        pytest.param({"driver": OLD, "gpus": card(H100)}, "unknown", id="a data center card"),
+        pytest.param({"driver": OLD, "host": dataclasses.replace(BARE, wsl=True)}, "unknown", id="WSL"),
+        pytest.param({"driver": OLD, "host": dataclasses.replace(BARE, tegra=True)}, "unknown", id="a Jetson"),
+        pytest.param({"driver": OLD, "torch_run": SEES_CUDA}, "unknown", id="torch sees CUDA"),
+        pytest.param({"driver": OLD, "cuda": Cuda(library=None, init_code=0)}, "unknown", id="CUDA starts"),
+        pytest.param({"driver": OLD, "torch": Torch(version="2.5.1", cuda="12.5")}, "unknown", id="torch's number"),
+        pytest.param({"driver": OLD, "toolchain": Toolchain(nvcc_version="12.5.1")}, "unknown", id="nvcc's number"),
+        pytest.param({"driver": Driver(version="620.11", cuda_version="13.6")}, "unknown", id="a newer branch"),
+        pytest.param({"driver": Driver(version="551.86", cuda_version="12.5")}, "unknown", id="a branch of Windows"),
+        pytest.param({"driver": Driver(version="545.23.08", cuda_version="12.3")}, "unknown", id="its own number"),
+        pytest.param({"driver": Driver(version="545.23.08")}, "unknown", id="no number"),
+    ],
+)
+def test_a_newer_cuda_than_the_branch_knows(given: dict[str, Any], status: str) -> None:
+    (found,) = judge(compat_library, intent=VLLM, **given)
+    assert found.status == status
+    assert bool(found.fixes) == (status in ("fail", "warn"))
+    assert (found.cause == UNSUPPORTED) == (status == "fail")
+
+
+def test_the_number_of_the_toolkit_is_no_drivers() -> None:
+    stated = {"driver_version": "545.23.08", "cuda_driver_version": "12.5"}
+    assert judged({**stated, "cuda_toolkit": "12.5"}).status == "pass"
+    assert judged({**stated, "cuda_toolkit": "12.5", "container": "docker"}).status == "warn"
+    assert judged({**stated, "cuda_toolkit": "12.1"}).status == "warn"

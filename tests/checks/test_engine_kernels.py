@@ -98,6 +98,12 @@ def test_the_files_decide(capability: str, version: str, kernels: Any, engine: s
         pytest.param("7.5", "0.5.10", "sglang", {}, "fail", id="a T4: no index has kernels for it"),
         pytest.param("10.3", "0.5.11", "sglang", {}, "pass", id="a B300 and a wheel with code for it"),
         pytest.param("12.0", "0.8.5+abc", "vllm", {}, "unknown", id="a build of one's own"),
+        pytest.param("6.1", "0.8.1", "vllm", {}, "fail", id="a P40 and the wheel"),
+        pytest.param("6.1", "0.8.1+source", "vllm", {}, "fail", id="the project's sources have nothing for a P40"),
+        pytest.param("6.1", "0.8.2.dev3+g1a2b3c4d", "vllm", {}, "fail", id="nor has a build of its repository"),
+        pytest.param("6.1", "0.10.0+cu118", "vllm", {}, "fail", id="nor the project's wheel for another CUDA"),
+        pytest.param("6.1", "0.8.1+pascal", "vllm", {}, "unknown", id="somebody else's build for Pascal"),
+        pytest.param("7.0", "0.20.1+volta", "vllm", {}, "unknown", id="somebody else's build for Volta"),
         pytest.param(
             "12.0",
             "0.8.5",

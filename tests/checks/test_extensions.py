@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.extensions import extensions_match
-from autoglm_doctor.facts import Distribution, Gpu, Host, Packages, Torch
+from autoglm_doctor.facts import Distribution, Gpu, Host, Packages, Toolchain, Torch
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
 from autoglm_doctor.wording import render
@@ -118,6 +118,14 @@ QUIET_KERNELS: dict[str, dict[str, Any]] = {
     },
     "the project's wheel for Blackwell bears the same version": {"gpus": BLACKWELL, "packages": both()},
     "PyPI had none for Arm": {"host": Host(system="Linux", kernel="", machine="aarch64"), "packages": both()},
+    "a Jetson, whose torch is another": {
+        "host": Host(system="Linux", kernel="", machine="aarch64", tegra=True),
+        "packages": installed(torch="2.8.0", sgl_kernel="0.3.21"),
+    },
+    "the same by its GPU": {
+        "gpus": cards("Jetson AGX Orin", "8.7"),
+        "packages": installed(torch="2.8.0", sgl_kernel="0.3.21"),
+    },
     "an editable torch": {"packages": both({"editable": True})},
     "a torch of conda": {"packages": both({"requires": ("filelock",)})},
     "editable kernels": {"packages": both(None, {"editable": True})},
@@ -135,6 +143,72 @@ def test_kernels_of_another_torch_but_for_what_keeps_them_quiet() -> None:
 def test_kernels_that_are_not_judged(given: dict[str, Any]) -> None:
     (finding,) = judge(extensions_match, **{"gpus": HOPPER, "intent": SGLANG, **given})
     assert finding.status == "not_applicable"
+
+
+ARM = Host(system="Linux", kernel="", machine="aarch64")
+GB10 = cards("NVIDIA GB10", "12.1")
+ON_ARM = [
+    pytest.param("2.12.1+cu130", "sglang-kernel", "0.4.4+cu130", "fail", id="of torch 2.11, from the project's index"),
+    pytest.param("2.12.1+cu130", "sglang-kernel", "0.4.4", "fail", id="of torch 2.11, from PyPI"),
+    pytest.param("2.11.0+cu130", "sglang-kernel", "0.4.4+cu130", "pass", id="their torch"),
+    pytest.param("2.13.0", "sglang-kernel", "0.4.6.post1", "pass", id="of torch 2.13, from PyPI"),
+    pytest.param("2.8.0+cu129", "sgl-kernel", "0.3.21", "fail", id="of torch 2.9, for CUDA 12"),
+    pytest.param("2.9.1+cu129", "sgl-kernel", "0.3.21", "pass", id="their torch, for CUDA 12"),
+    pytest.param("2.9.1+cu130", "sgl-kernel", "0.3.21", "not_applicable", id="may be the project's own for CUDA 13"),
+    pytest.param("2.7.1+cu128", "sgl-kernel", "0.3.9", "not_applicable", id="a wheel for Arm that nobody read"),
+    pytest.param("2.10.0a0+nv25.12", "sglang-kernel", "0.4.4", "not_applicable", id="a vendor's torch"),
+    pytest.param("2.9.1+cu129", "sgl-kernel", "0.3.21+cu130", "unknown", id="CUDA 13 is there on a DGX Spark"),
+]
+
+
+@pytest.mark.parametrize(("torch", "name", "version", "status"), ON_ARM)
+def test_kernels_on_arm(torch: str, name: str, version: str, status: str) -> None:
+    there = installed(torch=torch, **{name.replace("-", "_"): version})
+    for host in (ARM, None):
+        (finding,) = judge(extensions_match, packages=there, gpus=GB10, host=host, intent=SGLANG)
+        assert finding.status == status
+
+
+OF_13 = Toolchain(nvcc="/usr/local/cuda/bin/nvcc", nvcc_version="13.0")
+NEWER = [
+    pytest.param("0.3.21+cu130", {}, None, "warn", id="nothing has the libraries of CUDA 13"),
+    pytest.param("0.3.21+cu130", {}, OF_13, "pass", id="a toolkit has them"),
+    pytest.param("0.3.21+cu130", {}, Toolchain(cuda_home="/usr/local/cuda-13.0"), "pass", id="one without its nvcc"),
+    pytest.param("0.3.21+cu130", {"nvidia_cuda_runtime": "13.0.96"}, None, "pass", id="a package has them"),
+    pytest.param("0.3.21+cu130", {}, Toolchain(nvcc="", nvcc_version="12.9"), "warn", id="another toolkit"),
+    pytest.param("0.3.21+cu128", {}, None, "pass", id="kernels for the same major"),
+    pytest.param("0.3.21+cu126", {}, OF_13, "pass", id="the same beside a newer toolkit"),
+]
+
+
+@pytest.mark.parametrize(("version", "more", "toolchain", "status"), NEWER)
+def test_kernels_for_a_newer_cuda(version: str, more: dict[str, str], toolchain: Any, status: str) -> None:
+    there = installed(torch="2.9.1+cu128", sgl_kernel=version, **more)
+    (finding,) = judge(extensions_match, packages=there, gpus=HOPPER, intent=SGLANG, toolchain=toolchain)
+    assert finding.status == status
+    if status == "warn":
+        assert finding.fixes[0].commands[0].endswith("--force-reinstall --no-deps sgl-kernel==0.3.21")
+
+
+def test_kernels_for_an_older_cuda_stay_red() -> None:
+    there = installed(torch="2.9.1+cu130", sgl_kernel="0.3.21+cu129")
+    (finding,) = judge(extensions_match, packages=there, gpus=HOPPER, intent=SGLANG, toolchain=OF_13)
+    assert finding.status == "fail"
+
+
+def test_newer_kernels_want_the_torch_of_their_cuda() -> None:
+    there = installed(torch="2.11.0+cu129", sglang_kernel="0.4.5+cu130")
+    (finding,) = judge(extensions_match, packages=there, gpus=HOPPER, intent=SGLANG)
+    gone, again = finding.fixes[0].commands
+    assert finding.status == "warn"
+    assert gone.endswith("uninstall -y torch")
+    assert again.endswith("install torch==2.11.0")
+
+
+def test_the_torch_of_kernels_from_the_project_s_index() -> None:
+    there = installed(torch="2.12.1+cu130", sglang_kernel="0.4.4+cu130")
+    (finding,) = judge(extensions_match, packages=there, gpus=GB10, host=ARM, intent=SGLANG)
+    assert finding.fixes[0].commands[0].endswith("sglang-kernel==0.4.4 'torch==2.11.*'")
 
 
 def test_the_way_out_is_what_sglang_pins() -> None:

@@ -13,10 +13,12 @@ from autoglm_doctor.checks.launch import (
     longest_context,
 )
 from autoglm_doctor.checks.parallel import parallelism_divides_heads
+from autoglm_doctor.domain.published_dtype import published_dtype
 from autoglm_doctor.facts import Distribution, Environment, Gpu, ModelFiles, Packages, Reading
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import SMOKE, Intent
 from autoglm_doctor.launch import default_intent, parse_command
+from autoglm_doctor.profiles import PROFILES
 from autoglm_doctor.testing import judge
 
 QWEN = {"model_type": "qwen2", "max_position_embeddings": 32768, "num_attention_heads": 16, "torch_dtype": "bfloat16"}
@@ -165,6 +167,54 @@ def test_dtype(intent: Intent, capabilities: str, version: str | None, model: Mo
     found = one(dtype_supported, intent=intent, gpus=gpus, packages=vllm(version), model_files=model)
     assert found.status == status
     assert found.cause == ("BF16_UNSUPPORTED_GPU" if status in ("fail", "warn") else "")
+
+
+NAMED = [
+    pytest.param("meta/llama3-8b-instruct", "0.4.1", "fail", id="Llama 3 as NVIDIA's catalogue writes it"),
+    pytest.param("meta-llama/Llama-3.2-3B-Instruct", "0.8.5", "fail", id="Llama 3.2"),
+    pytest.param("google/gemma-2-9b-it", "0.6.3", "fail", id="Gemma 2"),
+    pytest.param("google/gemma-3-4b-it", None, "warn", id="Gemma 3, no known version"),
+    pytest.param("baichuan-inc/Baichuan2-13B-Chat", "0.2.0", "fail", id="Baichuan 2"),
+    pytest.param("THUDM/glm-4-9b-chat", "0.5.4", "fail", id="GLM-4"),
+    pytest.param("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "0.5.4", "fail", id="a distill of R1"),
+    pytest.param("mistralai/Mixtral-8x7B-Instruct-v0.1", "0.3.0", "fail", id="Mixtral"),
+    pytest.param("meta-llama/Meta-Llama-3-8B-Instruct", "0.9.0", "pass", id="a release that falls back"),
+    pytest.param("meta-llama/Llama-2-7b-chat-hf", "0.4.1", "not_applicable", id="Llama 2 is float16"),
+    pytest.param("THUDM/chatglm3-6b", "0.4.1", "not_applicable", id="ChatGLM 3 is float16"),
+    pytest.param("CohereForAI/c4ai-command-r-v01", "0.4.1", "not_applicable", id="Command R is float16"),
+    pytest.param("allenai/OLMo-2-1124-7B", "0.6.5", "unknown", id="the base model of OLMo 2 is float32"),
+    pytest.param("TheBloke/Llama-3-8B-Instruct-AWQ", "0.4.1", "unknown", id="AWQ"),
+    pytest.param("someone/Mistral-7B-Instruct-v0.2-GPTQ", "0.4.1", "unknown", id="GPTQ"),
+    pytest.param("gradientai/Llama-3-8B-Instruct-262k", "0.4.1", "unknown", id="a fine-tune with a name of its own"),
+    pytest.param("Alibaba-NLP/gte-Qwen2-7B-instruct", "0.6.3", "unknown", id="a name that only holds one"),
+    pytest.param("/models/Meta-Llama-3-8B-Instruct", "0.4.1", "unknown", id="a folder, whatever lies in it"),
+    pytest.param("./Llama-3.2-1B", "0.4.1", "unknown", id="a folder here"),
+]
+
+
+@pytest.mark.parametrize(("model", "version", "status"), NAMED)
+def test_dtype_of_a_model_that_is_only_named(model: str, version: str | None, status: str) -> None:
+    found = one(dtype_supported, intent=line(model=model), gpus=(gpu("7.5"),), packages=vllm(version))
+    assert found.status == status
+
+
+def test_a_named_model_that_is_quantized_by_a_flag_is_not_known() -> None:
+    intent = line("--quantization awq", model="meta-llama/Meta-Llama-3-8B-Instruct")
+    found = one(dtype_supported, intent=intent, gpus=(gpu("7.5"),), packages=vllm("0.6.0"))
+    assert found.status == "unknown"
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda one: one.name)
+def test_the_names_agree_with_the_profiles(profile: Any) -> None:
+    """Two tables of one fact: where both speak, they say the same."""
+    told = {published_dtype(name) for name in profile.hub_names} - {None}
+    assert told <= {profile.config.get("dtype", profile.config.get("torch_dtype"))}
+
+
+def test_a_named_model_that_overflows_in_half_is_offered_float32() -> None:
+    intent = line(model="google/gemma-2-9b-it")
+    found = one(dtype_supported, intent=intent, gpus=(gpu("7.5"),), packages=vllm("0.6.3"))
+    assert "--dtype float32" in found.fixes[0].commands[0]
 
 
 def test_cuda_visible_devices_decides_which_gpu_is_judged() -> None:

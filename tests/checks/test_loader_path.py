@@ -24,7 +24,12 @@ CASES = [
     pytest.param("/sw/CUDA/12.0.1/lib64/", "2.1.0", "12.1", "fail", id="a module system's name"),
     pytest.param("/opt/cudnn-linux-x86_64-9.0.0/lib", "2.5.1", "12.4", "warn", id="parts of an older cuDNN"),
     pytest.param("/apps/cudnn/8.2.1/lib64:/usr/local/cuda-11.0/lib64", "1.13.1", "11.7", "fail warn", id="both"),
+    pytest.param("/usr/local/cuda-12.9/lib64", "2.10.0", "12.8", "warn", id="libcublasLt of 12.9 for torch's 12.8"),
     # Healthy.
+    pytest.param("/usr/local/cuda-12.9/lib64", "2.10.0", "12.9", "pass", id="12.9 for torch's 12.9"),
+    pytest.param("/usr/local/cuda-12.9/lib64", "2.8.0", "12.8", "pass", id="12.9 for an older torch"),
+    pytest.param("/usr/local/cuda-13.0/lib64", "2.10.0", "12.8", "pass", id="13.0 has other names"),
+    pytest.param("/usr/local/cuda-12.8/lib64", "2.10.0", "12.8", "pass", id="12.8 for torch's 12.8"),
     pytest.param("", "2.9.0", "12.8", "not_applicable", id="empty"),
     pytest.param(":", "2.9.0", "12.8", "not_applicable", id="only a colon"),
     pytest.param("/usr/local/cuda/lib64", "1.12.1", "11.3", "not_applicable", id="a link without a version"),

@@ -74,6 +74,24 @@ CASES = [
     pytest.param("VLLM_WORKER_MULTIPROC_METHOD", "thread", "fail", id="no way to start processes"),
     pytest.param("VLLM_RPC_TIMEOUT", "10s", "fail", id="a time with its unit"),
     pytest.param("VLLM_ATTENTION_BACKEND", "FLASH_ATTN", "pass", id="changes with every release"),
+    pytest.param("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:128", "pass", id="an option of torch's allocator"),
+    pytest.param(
+        "PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:False, max_split_size_mb:64", "pass", id="two, with a blank"
+    ),
+    pytest.param("PYTORCH_CUDA_ALLOC_CONF", "roundup_power2_divisions:[256:1,>:4]", "pass", id="a list in an option"),
+    pytest.param("PYTORCH_CUDA_ALLOC_CONF", "garbage_collection_threshold:0.8", "pass", id="a threshold"),
+    pytest.param("PYTORCH_CUDA_ALLOC_CONF", "backend:cudaMallocAsync", "pass", id="another allocator"),
+    pytest.param("PYTORCH_CUDA_ALLOC_CONF", "a_new_option:True", "pass", id="an option that is not known here"),
+    pytest.param("PYTORCH_CUDA_ALLOC_CONF", "", "pass", id="no options"),
+    pytest.param("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb=512", "warn", id="an equals sign, which torch refuses"),
+    pytest.param("PYTORCH_ALLOC_CONF", "expandable_segments:false", "warn", id="in small letters"),
+    pytest.param("PYTORCH_CUDA_ALLOC_CONF", "garbage_collection_threshold:80", "warn", id="percent for a share"),
+    pytest.param("VLLM_USE_DEEP_GEMM", "0", "pass", id="a switch in digits"),
+    pytest.param("VLLM_USE_DEEP_GEMM", "false", "warn", id="a word for a switch of vLLM"),
+    pytest.param("VLLM_USE_MODELSCOPE", "true", "pass", id="a switch that takes words"),
+    pytest.param("VLLM_LOGGING_LEVEL", "debug", "pass", id="a level in small letters"),
+    pytest.param("VLLM_LOGGING_LEVEL", "verbose", "warn", id="no level"),
+    pytest.param("VLLM_LOGGING_LEVEL", "", "warn", id="an empty level"),
 ]
 TWO = Intent(model="/m", engine="vllm", launch=Launch(tensor_parallel=2))
 
@@ -173,7 +191,9 @@ def test_nothing_set() -> None:
 def test_every_rule_refuses_something_and_has_a_source() -> None:
     assert len({rule.name for rule in RULES}) == len(RULES)
     for rule in RULES:
-        assert not rule.good("no such value"), rule.name
+        # Words are no list of torch's options: they are passed over.
+        bad = "expandable_segments:true" if rule.name.endswith("_ALLOC_CONF") else "no such value"
+        assert not rule.good(bad), rule.name
         assert rule.source.startswith("https://"), rule.name
 
 

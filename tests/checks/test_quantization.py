@@ -124,8 +124,33 @@ def test_sglang_has_rows_of_its_own() -> None:
     assert ask(BLOCK, "8.0", "0.5.9", engine="sglang").status == "warn"
 
 
-def test_transformers_is_not_judged() -> None:
-    assert ask(FP8, "7.0", None, engine="transformers").status == "not_applicable"
+FBGEMM: dict[str, Any] = {"quant_method": "fbgemm_fp8"}
+
+
+@pytest.mark.parametrize(
+    ("said", "gpu", "version", "status"),
+    [
+        pytest.param(FBGEMM, "8.0", None, "fail", id="FBGEMM's FP8 on Ampere, which no release does"),
+        pytest.param(FBGEMM, "8.9", "4.57.6", "fail", id="FBGEMM's FP8 on Ada"),
+        pytest.param(FBGEMM, "9.0", None, "pass", id="FBGEMM's FP8 on Hopper"),
+        pytest.param(BLOCK, "8.9", "4.50.3", "fail", id="blocks on Ada before 4.51"),
+        pytest.param(BLOCK, "8.9", "4.51.0", "pass", id="blocks on Ada from 4.51 on"),
+        pytest.param(BLOCK, "8.0", "4.57.6", "fail", id="blocks on Ampere before 5.0"),
+        pytest.param(BLOCK, "7.5", "5.0.0", "warn", id="blocks on Turing from 5.0 on"),
+        pytest.param(BLOCK, "8.0", None, "unknown", id="blocks on Ampere, release unknown"),
+        pytest.param(BLOCK, "9.0", "4.49.0", "pass", id="blocks on Hopper"),
+        pytest.param(FP8, "7.0", None, "not_applicable", id="another FP8"),
+        pytest.param(compressed(8, "float", True), "8.0", "4.51.3", "not_applicable", id="compressed-tensors"),
+        pytest.param(AWQ, "7.0", "4.51.3", "not_applicable", id="AWQ asks for no capability"),
+        pytest.param(GPTQ, "6.1", "5.5.0", "not_applicable", id="nor does GPTQ"),
+        pytest.param({"quant_method": "bitsandbytes"}, "6.1", "4.51.3", "not_applicable", id="nor does bitsandbytes"),
+        pytest.param(MXFP4, "7.0", "4.56.2", "not_applicable", id="MXFP4 is unpacked"),
+    ],
+)
+def test_plain_transformers(said: dict[str, Any], gpu: str, version: str | None, status: str) -> None:
+    found = ask(said, gpu, version, engine="transformers")
+    assert found.status == status
+    assert bool(found.fixes) == (status in ("fail", "warn"))
 
 
 def commands(finding: Finding) -> str:

@@ -10,7 +10,7 @@ import pytest
 from autoglm_doctor.checks.remote_code import own_code_runs
 from autoglm_doctor.facts import Distribution, ModelFiles, Packages
 from autoglm_doctor.finding import Finding
-from autoglm_doctor.intent import Intent
+from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.loose.judge import diagnose
 from autoglm_doctor.matrix import RemoteCode, load_matrix
 from autoglm_doctor.registry import load_checks
@@ -61,6 +61,10 @@ def folder(architecture: str, *, own: bool = True, language: str = "", **config:
         pytest.param("deepseek-ai/DeepSeek-R1", "4.48.1", id="the second of them"),
         pytest.param("deepseek-ai/DeepSeek-V2-Lite-Chat", "4.48.0", id="DeepSeek-V2"),
         pytest.param("AIDC-AI/Ovis2-8B", "4.54.0", id="Ovis2"),
+        pytest.param("moonshotai/Kimi-VL-A3B-Thinking-2506", "4.57.1", id="Kimi-VL"),
+        pytest.param("baichuan-inc/Baichuan-M1-14B-Instruct", "4.54.0", id="Baichuan-M1"),
+        pytest.param("OS-Copilot/OS-Atlas-Base-4B", "4.49.0", id="a Phi-3 in InternVL's code"),
+        pytest.param("vikhyatk/moondream1", "4.57.1", id="Moondream 1"),
     ],
 )
 def test_code_of_which_no_mended_copy_is_known_is_red(model: str, transformers: str) -> None:
@@ -83,6 +87,11 @@ def test_code_of_which_no_mended_copy_is_known_is_red(model: str, transformers: 
         pytest.param("vikhyatk/moondream2", "5.3.0", id="Moondream, which its owner changes often"),
         pytest.param("vikhyatk/moondream2@2025-06-21", "5.3.0", id="a revision of it"),
         pytest.param("rednote-hilab/dots.ocr", "5.3.0", id="a name with a full stop"),
+        pytest.param("MiaoshouAI/Florence-2-large-PromptGen-v2.0", "4.55.0", id="a copy of Florence-2's code"),
+        pytest.param("thwri/CogFlorence-2.2-Large", "4.57.1", id="another"),
+        pytest.param("Florence-2", "4.55.0", id="a family without size"),
+        pytest.param("Qwen/Qwen-7B-Chat", "4.55.0", id="Qwen of 2023"),
+        pytest.param("moonshotai/Kimi-VL-A3B-Instruct", "4.55.0", id="Kimi-VL before the import is gone"),
     ],
 )
 def test_code_that_a_newer_copy_mends_is_yellow(model: str, transformers: str) -> None:
@@ -146,11 +155,75 @@ def test_of_a_named_revision_nobody_knows(intent: Intent) -> None:
         pytest.param("florence-community/Florence-2-large", "4.57.1", "transformers", id="Florence-2, converted"),
         pytest.param("microsoft/Phi-3.5-mini-instruct", "4.57.1", "transformers", id="Phi-3.5 that transformers knows"),
         pytest.param("Qwen/Qwen2.5-VL-7B-Instruct", "5.3.0", "transformers", id="a model without code"),
+        pytest.param("florence-community/Florence-2-base-ft", "5.3.0", "transformers", id="Florence-2 for 5"),
+        pytest.param("Qwen/Qwen2-7B-Instruct", "4.57.1", "transformers", id="a later Qwen"),
+        pytest.param("Qwen/Qwen-7B-Chat", "4.53.3", "transformers", id="Qwen of 2023 in time"),
+        pytest.param("moonshotai/Kimi-VL-A3B-Instruct", "4.57.1", "vllm", id="vLLM has Kimi-VL"),
+        pytest.param("OS-Copilot/OS-Atlas-Base-7B", "4.57.1", "transformers", id="an OS-Atlas of Qwen2-VL"),
+        pytest.param("ibm-granite/granite-4.0-3b-vision", "5.4.0", "transformers", id="the last with the class"),
         pytest.param("somebody/my-chatglm3-6b-lora", "4.57.1", "transformers", id="a model that is trained on"),
     ],
 )
 def test_healthy_neighbours_are_quiet(model: str, transformers: str, engine: str) -> None:
     assert one(model, transformers, engine).status in ("pass", "not_applicable")
+
+
+@pytest.mark.parametrize(
+    ("model", "transformers", "trusts", "status"),
+    [
+        pytest.param("microsoft/Phi-3-mini-4k-instruct", "4.56.2", True, "fail", id="Phi-3 by its own code"),
+        pytest.param("microsoft/Phi-3.5-mini-instruct", "4.49.0", True, "fail", id="the first release without it"),
+        pytest.param("microsoft/Phi-3-medium-128k-instruct", "4.49.0.dev0", True, "fail", id="a build of that release"),
+        pytest.param("Phi-3", "4.55.0", True, "fail", id="a family without owner and size"),
+        pytest.param("deepseek-ai/DeepSeek-Coder-V2-Lite-Instruct", "4.55.0", True, "fail", id="DeepSeek-Coder-V2"),
+        pytest.param(
+            "microsoft/Phi-3-mini-4k-instruct", "4.56.2", False, "not_applicable", id="by that of transformers"
+        ),
+        pytest.param("deepseek-ai/DeepSeek-Coder-V2-Lite-Instruct", "4.55.0", False, "pass", id="DeepSeek by that"),
+        pytest.param("microsoft/Phi-3-mini-4k-instruct", "4.48.3", True, "pass", id="a release of its day"),
+        pytest.param(
+            "microsoft/Phi-4-mini-instruct", "4.57.1", True, "not_applicable", id="Phi-4-mini, which was made later"
+        ),
+        pytest.param("microsoft/phi-4", "4.57.1", True, "not_applicable", id="Phi-4, which brings no code"),
+        pytest.param("unsloth/Phi-3-mini-4k-instruct", "4.57.1", True, "not_applicable", id="a copy without code"),
+        pytest.param("microsoft/Phi-3-mini-4k-instruct-gguf", "4.57.1", True, "not_applicable", id="another format"),
+        pytest.param("Qwen/Qwen2.5-7B-Instruct", "5.3.0", True, "not_applicable", id="a model without code"),
+    ],
+)
+def test_code_that_runs_only_where_it_is_trusted(model: str, transformers: str, trusts: bool, status: str) -> None:
+    there = Packages(distributions=(Distribution(name="transformers", version=transformers),))
+    words = ("transformers", "serve", model, "--trust-remote-code", "--port", "9000")
+    intent = Intent(
+        model=model, engine="transformers", launch=Launch(trust_remote_code=trusts), command=words if trusts else ()
+    )
+    (finding,) = judge(own_code_runs, packages=there, intent=intent)
+    assert finding.status == status
+    if status == "fail":
+        without, older = finding.fixes
+        assert without.commands == (f"transformers serve {model} --port 9000",)
+        assert "transformers==4.48.3" in older.commands[0]
+
+
+@pytest.mark.parametrize(
+    ("engine", "release", "transformers", "status"),
+    [
+        pytest.param("vllm", "0.8.5", "4.51.3", "fail", id="vLLM from before it"),
+        pytest.param("vllm", "0.11.0", "4.57.1", "fail", id="the last without it"),
+        pytest.param("sglang", "0.5.3", "4.57.1", "fail", id="SGLang from before it"),
+        pytest.param("sglang", "0.5.4", "4.57.1", "warn", id="SGLang that knows it and was seen to fail"),
+        pytest.param("vllm", "0.11.1", "4.57.1", "not_applicable", id="vLLM with a configuration of its own"),
+        pytest.param("sglang", "0.5.6", "4.57.1", "not_applicable", id="SGLang with one"),
+        pytest.param("vllm", "0.8.5", "4.47.1", "pass", id="a transformers that has the name"),
+        pytest.param("vllm", "", "4.57.1", "not_applicable", id="no release is named"),
+    ],
+)
+def test_engines_import_it_for_its_configuration(engine: Any, release: str, transformers: str, status: str) -> None:
+    rows = {"transformers": transformers} | ({engine: release} if release else {})
+    there = Packages(distributions=tuple(Distribution(name=name, version=version) for name, version in rows.items()))
+    (finding,) = judge(own_code_runs, packages=there, intent=Intent(model="deepseek-ai/DeepSeek-OCR", engine=engine))
+    assert finding.status == status
+    if status in ("fail", "warn"):
+        assert f"{engine}>=0." in finding.fixes[0].commands[0]
 
 
 @pytest.mark.parametrize(
@@ -237,6 +310,13 @@ def test_stated_in_words(facts: dict[str, Any], status: str) -> None:
     found = stated(packages={"transformers": "4.57.1"}, **facts)
     assert found.status == status
     assert [cause.cause for cause in found.causes] == ([] if status == "pass" else [CAUSE])
+
+
+def test_words_of_a_property_that_asks_too_early() -> None:
+    words = "AttributeError: 'Florence2ForConditionalGeneration' object has no attribute '_supports_sdpa'"
+    for facts in ({"engine": "transformers"}, {}, {"engine": "transformers", "packages": {"transformers": "4.55.0"}}):
+        found = stated(words, **facts)
+        assert (found.status, [one.cause for one in found.causes]) == ("fail", [CAUSE])
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ def ask(
     variables: dict[str, str] | None = None,
     system: str = "Linux",
     toolchain: Toolchain | None = None,
+    name: str = "triton",
 ) -> Finding:
-    rows = (Distribution(name="triton", version=triton),) if triton else ()
+    rows = (Distribution(name=name, version=triton),) if triton else ()
     read = known(Environment(variables=variables or {}), source="/proc")
     (finding,) = judge(
         triton_knows_gpu,
@@ -68,6 +69,20 @@ def test_assembler(triton: str, gpu: str, status: str) -> None:
     found = ask(triton, gpu)
     assert found.status == status
     assert bool(found.fixes) == (status == "fail")
+
+
+NIGHTLY = [
+    pytest.param("3.5.0+git7416ffcb", "12.1", "fail", id="a GB10"),
+    pytest.param("3.5.1", "12.1", "fail", id="of torch's index, without a commit"),
+    pytest.param("3.5.0+git7416ffcb", "12.0", "unknown", id="it may be older than its release"),
+    pytest.param("3.6.0+git5261b273", "12.1", "unknown", id="the same on a GPU that the release knows"),
+    pytest.param("3.6.0+git5261b273", "8.9", "unknown", id="an RTX 4090"),
+]
+
+
+@pytest.mark.parametrize(("triton", "gpu", "status"), NIGHTLY)
+def test_the_triton_of_nightly_builds(triton: str, gpu: str, status: str) -> None:
+    assert ask(triton, gpu, name="pytorch-triton").status == status
 
 
 FIRST, SECOND = "TRITON_PTXAS_PATH", "TRITON_PTXAS_BLACKWELL_PATH"

@@ -10,7 +10,7 @@ from autoglm_doctor.checks.gpu import select
 from autoglm_doctor.checks.visible_devices import engine_reads_device_names
 from autoglm_doctor.domain.deployment import visible_gpus
 from autoglm_doctor.facts import Distribution, Environment, Gpu, Host, Packages
-from autoglm_doctor.intent import Intent
+from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.loose.judge import diagnose
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.registry import load_checks
@@ -125,3 +125,44 @@ def test_stated(stated: dict[str, Any], causes: list[str]) -> None:
     gpus = [{"name": "NVIDIA H100 80GB HBM3", "mig_mode": "enabled"}]
     found = diagnose("x", {"facts": {**stated, "gpus": gpus}}, load_checks().checks, load_matrix())
     assert [one.cause for one in found.causes] == causes
+
+
+@pytest.mark.parametrize(
+    ("value", "engine", "size", "mig", "status"),
+    [
+        pytest.param(f"{SLICE},{SLICE}", "vllm", 2, (True,), "fail", id="two slices by name"),
+        pytest.param(f"{SLICE},{SLICE}", "sglang", 2, (True,), "fail", id="with SGLang"),
+        pytest.param(None, "vllm", 2, (True, True), "fail", id="nothing but slices"),
+        pytest.param(None, "vllm", 2, (False, False), "not_applicable", id="whole GPUs"),
+        pytest.param("0,1", "vllm", 2, (False, False, True), "not_applicable", id="whole GPUs beside a cut one"),
+        pytest.param(None, "vllm", 1, (True,), "not_applicable", id="one slice"),
+        pytest.param(SLICE, "sglang", 1, (True,), "not_applicable", id="one slice by name, with SGLang"),
+        pytest.param(None, "vllm", 2, (), "not_applicable", id="no GPU read"),
+        pytest.param(SLICE, "transformers", 2, (True,), "not_applicable", id="plain transformers"),
+    ],
+)
+def test_a_model_over_slices(value: str | None, engine: Any, size: int, mig: tuple[bool, ...], status: str) -> None:
+    (found,) = judge(
+        engine_reads_device_names,
+        environment=Environment(variables={} if value is None else {"CUDA_VISIBLE_DEVICES": value}),
+        packages=Packages(distributions=()),
+        gpus=tuple(
+            Gpu(index=i, name="card", compute_capability="8.0", total_bytes=1, free_bytes=1, mig=one)
+            for i, one in enumerate(mig)
+        ),
+        host=Host(system="Linux", machine="x86_64", kernel="6.8"),
+        intent=Intent(model="m", engine=engine, device="cuda", launch=Launch(tensor_parallel=size)),
+    )
+    assert found.status == status
+    assert bool(found.fixes) == (status == "fail")
+
+
+def test_slices_explain_why_gpus_are_missing() -> None:
+    facts = {
+        "engine": "vllm",
+        "engine_args": {"tensor_parallel_size": 2},
+        "env": {"CUDA_VISIBLE_DEVICES": f"{SLICE},{SLICE}"},
+        "gpus": [{"name": "NVIDIA A100-SXM4-80GB", "mig_mode": "enabled"}],
+    }
+    found = diagnose("a machine", {"facts": facts}, load_checks().checks, load_matrix())
+    assert [one.cause for one in found.causes] == [MIG]

@@ -15,6 +15,7 @@ from autoglm_doctor.wording import render
 
 A48 = {"name": "NVIDIA GeForce RTX 4090", "memory_gb": 48}
 A24 = {"name": "RTX 3090", "memory_gb": 24}
+A80 = {"name": "NVIDIA A100", "memory_gb": 80}
 A8 = {"name": "RTX 3070", "memory_gb": 8}
 TP1 = {"tensor_parallel_size": 1}
 
@@ -122,7 +123,22 @@ NAMED = [
     pytest.param("google/gemma-3-27b-it", {"name": "x"}, {}, "unknown", id="no memory stated"),
     pytest.param("/models/gemma-3-27b-it", A24, {}, "unknown", id="a folder"),
     pytest.param("me/gemma-3-27b-lora", A24, {}, "unknown", id="an adapter"),
+    pytest.param("tiiuae/falcon-40b", A80, {}, "fail", id="40B, of which more is published, on 80 GB"),
+    pytest.param("tiiuae/falcon-40b", A80, {"tensor_parallel_size": 2}, "unknown", id="shared by two"),
+    pytest.param("codellama/CodeLlama-34b-Instruct-hf", A80, {}, "unknown", id="34B on 80 GB"),
+    pytest.param("codellama/CodeLlama-34b-Instruct-hf", {**A80, "memory_gb": 64}, {}, "fail", id="34B on 64 GB"),
+    pytest.param("somebody/new-40b", A80, {}, "unknown", id="a family that may be of fewer bits"),
+    pytest.param("tiiuae/falcon-40b-awq", A80, {}, "unknown", id="40B in 4 bits"),
+    pytest.param("x/llama-30b", {**A80, "memory_gb": 64}, {"gpu_memory_utilization": 0.95}, "unknown", id="borderline"),
+    pytest.param("x/llama-30b", {**A80, "memory_gb": 64}, {"gpu_memory_utilization": 0.8}, "fail", id="a small share"),
+    pytest.param("google/gemma-3-12b-it", A24, {"gpu_memory_utilization": 0.5}, "fail", id="half of the card"),
 ]
+
+
+def test_other_engines_may_fill_the_card() -> None:
+    given = {"gpus": [{**A80, "memory_gb": 64}], "model": "codellama/CodeLlama-34b-hf"}
+    assert found(weights_fit, engine="sglang 0.4.8", **given).status == "unknown"
+    assert found(weights_fit, engine="vllm 0.11.0", **given).status == "fail"
 
 
 @pytest.mark.parametrize(("model", "gpu", "flags", "status"), NAMED)

@@ -72,6 +72,7 @@ def test_the_subjects_are_the_table() -> None:
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.93 GiB."
 DIED = "RuntimeError: Engine core initialization failed. See root cause above."
 NCCL = "RuntimeError: NCCL error: unhandled cuda error"
+CUBLAS = "RuntimeError: CUDA error: CUBLAS_STATUS_INVALID_VALUE when calling `cublasGemmEx( handle, opa, opb, m, n, k)`"
 LFS = "SafetensorError: Error while deserializing header: header too large"
 
 
@@ -90,6 +91,14 @@ LFS = "SafetensorError: Error while deserializing header: header too large"
             ['  File "w.py", line 1, in profile_run', OOM], ["KV_CACHE_TOO_SMALL"], id="no room while profiling"
         ),
         pytest.param(['  File "w.py", line 1, in load_model', OOM], ["VRAM_TOO_SMALL_FOR_WEIGHTS"], id="while loading"),
+        pytest.param([CUBLAS], ["CUDA_LIBS_SHADOWED"], id="a plain product that cuBLAS refuses"),
+        pytest.param(
+            ['  File "bitsandbytes/autograd/_functions.py", line 390', CUBLAS], [], id="bitsandbytes on an older GPU"
+        ),
+        pytest.param([CUBLAS, "CUDA error: device-side assert triggered"], [], id="an index out of its bounds"),
+        pytest.param([CUBLAS.replace("GemmEx", "Sgemv")], [], id="a matrix times a vector that is too long"),
+        pytest.param(["Triton Error [CUDA]: named symbol not found"], [], id="a kernel that is not in its module"),
+        pytest.param(["HTTP error 500: symbol not found"], [], id="a server's error 500"),
         pytest.param([], [], id="nothing"),
         pytest.param(["", "all is well", "error_count=0", "--disable-log-errors"], [], id="no fault"),
         pytest.param([f"WARNING 10-21 09:11:57 [x.py:1] {LFS}"], [], id="a warning"),

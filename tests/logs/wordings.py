@@ -48,6 +48,12 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "docker: Error response from daemon: unknown or invalid runtime name: nvidia.",
         'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].',
     ),
+    "CONTAINER_TOOLKIT_TOO_OLD": (
+        "UserWarning: CUDA initialization: Unexpected error from cudaGetDeviceCount(). Error 500: named symbol not found",
+        "failed call to cuInit: CUDA_ERROR_NOT_FOUND: named symbol not found",
+        "nvidia-container-cli: container error: cgroup subsystem devices not found: unknown.",
+        "nvidia-container-cli: mount error: failed to add device rules: unable to find any existing device filters attached to the cgroup: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted",
+    ),
     "CONTAINER_WITHOUT_GPU": (
         "RuntimeError: Failed to infer device type, please set the environment variable `VLLM_LOGGING_LEVEL=DEBUG` to turn on verbose logging",
         "ImportError: libcuda.so.1: cannot open shared object file: No such file or directory",
@@ -104,7 +110,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "RuntimeError: can't start new thread",
         "RuntimeError: unable to open shared memory object </torch_1_2_3> in read-write mode: Too many open files (24)",
     ),
-    "FABRIC_MANAGER_MISSING": ("RuntimeError: CUDA error 802: system not yet initialized",),
+    "FABRIC_MANAGER_MISSING": (
+        "RuntimeError: CUDA error 802: system not yet initialized",
+        "nv-fabricmanager[13]: fabric manager NVIDIA GPU driver interface version 550.127.05 don't match with driver version 550.120.",
+    ),
     "CUDA_COMPAT_LIB_SHADOWS_DRIVER": (
         "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display driver / cuda driver combination",
     ),
@@ -117,6 +126,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ptxas /tmp/x.ptx, line 5; fatal   : Unsupported .version 8.7; current version is '8.4'",
     ),
     "BF16_UNSUPPORTED_GPU": (
+        "RuntimeError: CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmStridedBatchedEx(handle, opa, opb, (int)m, (int)n, (int)k, (void*)&falpha, a, CUDA_R_16BF, (int)lda, stridea, b)`",
         "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 GPU has compute capability 7.5. You can use float16 instead by explicitly setting the `dtype` flag in CLI, for example: --dtype=half.",
     ),
     "GPU_TOO_OLD_FOR_ENGINE": (
@@ -182,6 +192,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "CUDNN_CONV3D_REGRESSION": ("RuntimeError: CRITICAL WARNING: PyTorch 2.9.1 & CuDNN Compatibility Issue Detected",),
     "CUDA_LIBS_SHADOWED": (
+        "RuntimeError: CUDA error: CUBLAS_STATUS_INVALID_VALUE when calling `cublasGemmEx( handle, opa, opb, m, n, k, &falpha, a, CUDA_R_16BF, lda, b, CUDA_R_16BF, ldb, &fbeta, c, CUDA_R_16BF, ldc, compute_type, CUBLAS_GEMM_DEFAULT_TENSOR_OP)`",
         "RuntimeError: cuDNN version incompatibility: PyTorch was compiled against (9, 10, 2) but found runtime version (8, 9, 7).",
         "ImportError: /opt/v/torch/lib/../../nvidia/cusparse/lib/libcusparse.so.12: undefined symbol: __nvJitLinkComplete_12_4, version libnvJitLink.so.12",
     ),
@@ -241,6 +252,14 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "RuntimeError: The detected CUDA version (12.4) mismatches the version that was used to compile PyTorch (13.0).",
     ),
     "ENV_VAR_OVERRIDE_WRONG": (
+        "AssertionError: Expandable segments are not compatible with memory pool. Please track "
+        "https://github.com/pytorch/pytorch/issues/147851 for the latest updates.",
+        "RuntimeError: TorchMemorySaver is disabled for the current process because expandable_segments is not supported "
+        "yet.",
+        "RuntimeError: Unrecognized CachingAllocator option: expandable_segments",
+        "RuntimeError: Expected 'True' or 'False' at index 2 in ConfigTokenizer but got 'true'",
+        "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: Failed: Cuda error /workspace/csrc/custom_all_reduce.cuh:455 "
+        "'invalid argument'",
         "The CUDA version for the compile is set by BNB_CUDA_VERSION=118, no such library",
         "RuntimeError: NCCL_ERROR_SYSTEM_ERROR: Cannot allocate memory",
         "NCCL WARN Call to ibv_reg_dmabuf_mr failed with error Cannot allocate memory",

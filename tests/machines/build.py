@@ -130,6 +130,8 @@ KERNELS = (
         name="vllm/_C.abi3.so",
         common=("sm_70", "sm_75", "sm_80", "sm_89", "sm_90", "sm_100", "sm_120"),
         others=("sm_90a", "sm_100a", "sm_120a", "compute_80", "compute_90"),
+        glibc="2.14",
+        libstdcxx="3.4.21",
     ),
     KernelLibrary(
         package="vllm", name="vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so", common=("sm_80", "compute_80"), ptx="8.8"
@@ -167,7 +169,7 @@ def healthy() -> dict[str, Reading[Any]]:
             )
         ),
         "torch_run": known(
-            TorchRun(version="2.9.0+cu128", file=f"{SITE}/torch/__init__.py", import_seconds=2.1, cuda_available=True, devices=(DeviceRun(index=0, products=products),))
+            TorchRun(version="2.9.0+cu128", file=f"{SITE}/torch/__init__.py", import_seconds=2.1, cuda_available=True, devices=(DeviceRun(index=0, products=products),), libstdcxx="/usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30")
         ),
         "memory": known(Memory(total_bytes=64 * GIB, available_bytes=58 * GIB)),
         "shared_memory": known(SharedMemory(total_bytes=32 * GIB, free_bytes=32 * GIB)),

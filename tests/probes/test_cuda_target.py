@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -230,6 +231,18 @@ def test_a_torch_that_does_not_import(torch: str, says: str, run: Run) -> None:
     assert facts["torch_run"].outcome == "known"
     assert facts["torch_run"].value.import_error.startswith(says)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("loads", "says"),
+    [
+        pytest.param("import ctypes; ctypes.CDLL('libstdc++.so.6')", r"/.*/libstdc\+\+\.so\.6\S*", id="it comes along"),
+        pytest.param("", "", id="it does not"),
+    ],
+)
+def test_the_libstdcxx_that_comes_with_torch(loads: str, says: str, run: Run) -> None:
+    value = run(f"__version__ = '2.9.1'\n{loads}")[0]["torch_run"].value
+    assert re.fullmatch(says, value.libstdcxx)
 
 
 def test_a_torch_without_cuda_says_why(run: Run) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import _ctypes
+import mmap
 import os
+import re
 import struct
 from pathlib import Path
 
 import pytest
 
 from autoglm_doctor.facts import KernelLibrary
-from autoglm_doctor.probes.kernels import probe
+from autoglm_doctor.probes.elf import versions
+from autoglm_doctor.probes.kernels import _newest, probe
 from tests.probes.gpu_code import elf, fatbin
 
 BASE = fatbin("sm_70 sm_80 sm_90 sm_100")  # what vLLM compiles for every GPU
@@ -96,3 +100,26 @@ def test_half_of_a_set_proves_nothing(tmp_path: Path) -> None:
     (tmp_path / "sgl_kernel").mkdir()
     os.mkfifo(tmp_path / "sgl_kernel" / "common_ops.abi3.so")
     assert read(tmp_path) == ()
+
+
+def test_versions_that_a_library_asks_for(tmp_path: Path) -> None:
+    """A library of this Python's own: the names of versions stand nowhere else in it."""
+    real = Path(_ctypes.__file__).read_bytes()
+    put(tmp_path, "_ctypes.so", real)
+    with (tmp_path / "_ctypes.so").open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = set(versions(data))
+    said = {one.decode() for one in re.findall(rb"\bGLIBC_[\d.]+", real)}
+    assert said
+    assert said == {one for one in found if one.startswith("GLIBC_")}
+
+
+@pytest.mark.parametrize("cut", [200, 0.5, 0.9])
+def test_a_library_that_is_cut_short_says_so_or_less(tmp_path: Path, cut: float) -> None:
+    real = Path(_ctypes.__file__).read_bytes()
+    put(tmp_path, "vllm/_C.abi3.so", real[: int(cut if cut > 1 else len(real) * cut)])
+    assert read(tmp_path) == ()
+
+
+def test_the_newest_of_the_versions_counts() -> None:
+    asked = ("GLIBC_2.4", "GLIBC_2.34", "GLIBC_PRIVATE", "GLIBCXX_3.4.9", "GLIBCXX_3.4.30", "CXXABI_1.3.13")
+    assert (_newest(asked, "GLIBC_"), _newest(asked, "GLIBCXX_"), _newest((), "GLIBC_")) == ("2.34", "3.4.30", "")

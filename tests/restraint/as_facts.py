@@ -117,11 +117,11 @@ def kernels_of(machine: Machine) -> tuple[KernelLibrary, ...]:
 
 
 def _variables(machine: Machine, drawn: Around, rng: random.Random) -> dict[str, str]:
-    """What breaks nothing; of allocations in pieces, not those that WSL cannot do."""
+    """What breaks nothing; not allocations in pieces where WSL or vLLM's all-reduce over NVLink cannot do with them."""
     found = {**harmless_environment(machine, rng), **drawn.variables}
     if not drawn.nvcc:
         found.pop("CUDA_HOME", None)
-    if drawn.wsl:
+    if drawn.wsl or (machine.engine == "vllm" and machine.parallel > 1):
         found = {name: value for name, value in found.items() if "expandable" not in value}
     return found
 

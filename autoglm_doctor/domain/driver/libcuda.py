@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from autoglm_doctor.domain.deployment import variables_of
 from autoglm_doctor.domain.wheels import driver_cuda, number
-from autoglm_doctor.facts import Cuda, Driver, Environment, Torch
+from autoglm_doctor.facts import Cuda, Driver, Environment, Host, Torch
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.matrix import Matrix
 
@@ -90,3 +90,16 @@ def in_use(driver: Driver, cuda: Cuda | None, matrix: Matrix) -> Driver:
     found, has = number(said), number(driver_cuda(driver, matrix))
     newer = found is not None and (has is None or found > has)
     return dataclasses.replace(driver, cuda_version=said) if newer else driver
+
+
+def foreign_cuda(driver: Driver | None, host: Host | None, matrix: Matrix) -> str:
+    """The newest CUDA of the driver's branch, where it answers with a newer one; "" where it does not, or may.
+
+    Branches that are not in the table, and the drivers of Windows and of a Jetson, are not known well enough.
+    """
+    if driver is None or (host is not None and (host.wsl or host.tegra or host.system != "Linux")):
+        return ""
+    version, says = number(driver.kernel_version or driver.version), number(driver.cuda_version)
+    row = matrix.branches.get(str(version.major)) if version is not None else None
+    newest = number(row.cuda) if row is not None else None
+    return row.cuda if row and newest is not None and says is not None and says.release[:2] > newest.release[:2] else ""

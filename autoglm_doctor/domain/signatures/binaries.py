@@ -45,6 +45,21 @@ ROWS: tuple[Signature, ...] = (
         REPORTS,
         sure="likely",
     ),
+    # cuBLAS refuses values that are right where its libcublasLt is another release's: vLLM 0.17's release notes, vllm
+    # issue 35608, vllm-omni 1790, sglang-omni 93, pytorch 174320. With bitsandbytes and before Turing it is the GPU.
+    Signature(
+        "CUDA_LIBS_SHADOWED",
+        r"CUBLAS_STATUS_INVALID_VALUE when calling .{0,3}cublas(Gemm|Lt|[SHD]gemm(Strided|Ex|\b))",
+        "cuBLAS refuses a plain product: as a rule it has loaded the libcublasLt of another CUDA toolkit",
+        "Clear the loader's path of the toolkit, or install the torch of the toolkit's own CUDA.",
+        ("env | grep LD_LIBRARY_PATH", "unset LD_LIBRARY_PATH", "nvcc --version; python3 -m pip list | grep -i cublas"),
+        "setting",
+        REPORTS,
+        sure="likely",
+        ends_start=True,
+        unless=r"bitsandbytes[/.]|MatMul8bitLt|\bbnb\.matmul|device-side assert|index out of (range|bounds)"
+        r"|indexSelect\w*.{0,80}Assertion",
+    ),
     Signature(
         "TORCH_COMPANION_MISMATCH",
         r"torchvision::nms|requires the Torchvision library|No module named 'torch(vision|audio)'"

@@ -40,6 +40,16 @@ ROWS: tuple[Signature, ...] = (
         NVIDIA,
         in_warnings=True,
     ),
+    # What its own log says (gpu-operator issue 544, siderolabs/pkgs issue 720).
+    Signature(
+        "FABRIC_MANAGER_MISSING",
+        r"fabric manager NVIDIA GPU driver interface version \S+ (don't|doesn't|does not) match",
+        "the fabric manager is of another version than the driver, and does not start",
+        "Install the fabric manager of exactly the driver's version.",
+        ("cat /proc/driver/nvidia/version; dpkg -l | grep fabricmanager", "systemctl status nvidia-fabricmanager"),
+        "install",
+        NVIDIA,
+    ),
     Signature(
         "CUDA_COMPAT_LIB_SHADOWS_DRIVER",
         r"Error 803|CUDA_ERROR_SYSTEM_DRIVER_MISMATCH|unsupported display driver / cuda driver combination",
@@ -105,6 +115,17 @@ ROWS: tuple[Signature, ...] = (
         "flag",
         VLLM,
         ends_start=True,
+    ),
+    # pytorch issue 57773: older cuBLAS on GPUs before Volta. Other reasons are rarer.
+    Signature(
+        "BF16_UNSUPPORTED_GPU",
+        r"CUBLAS_STATUS_NOT_SUPPORTED when calling .{0,120}CUDA_R_16BF",
+        "cuBLAS does not multiply in bfloat16 on this GPU (it came with compute capability 8.0)",
+        "Let the engine compute in float16.",
+        ("nvidia-smi --query-gpu=name,compute_cap --format=csv", "{half}"),
+        "flag",
+        REPORTS,
+        sure="hint",
     ),
     # FlashInfer drops a GPU that its CUDA compiler is too old for, and then says of all of them that they are too old.
     # The words about SM 12.x alone, as its warning has them, stand in the logs of healthy servers as well.

@@ -12,6 +12,12 @@ _SECURE_BOOT = (
     r"secure ?boot(?!\W{1,3}(?:\w+\W{1,3}){0,3}?(?:disabled|off|not|no|false)\b)|\bMOK\b"
 )
 
+_TOOLKIT_VERSION = (
+    "nvidia-ctk --version",
+    "sudo apt-get update && sudo apt-get install -y nvidia-container-toolkit libnvidia-container1",
+    "sudo systemctl restart docker",
+)
+
 ROWS: tuple[Signature, ...] = (
     Signature(
         "CONTAINER_REQUIRES_NEWER_CUDA",
@@ -41,6 +47,34 @@ ROWS: tuple[Signature, ...] = (
         ("sudo nvidia-ctk runtime configure --runtime=docker", "sudo systemctl restart docker"),
         "install",
         NVIDIA,
+    ),
+    # NVIDIA/nvidia-container-toolkit issue 520: CUDA_ERROR_NOT_FOUND as CUDA starts, not as it looks for a kernel.
+    Signature(
+        "CONTAINER_TOOLKIT_TOO_OLD",
+        r"\bError 500: named symbol not found|driver library init failure: 500\b"
+        r"|\b(cuInit|cudaGetDeviceCount|initiali[sz]ation|initializing CUDA)\b.{0,200}"
+        r"(CUDA_ERROR_NOT_FOUND|named symbol not found)",
+        "CUDA misses a part of the driver as it starts, as in a container under WSL2 by a container toolkit that is "
+        "older than the driver",
+        "Update Docker Desktop (from 4.31 on), or the container toolkit (from 1.14.4 on) inside of WSL.",
+        _TOOLKIT_VERSION,
+        "install",
+        "NVIDIA/nvidia-container-toolkit issue 520",
+        sure="likely",
+        in_warnings=True,
+    ),
+    # NVIDIA/nvidia-docker issues 1447 and 1660, libnvidia-container 158, nvidia-container-toolkit 1200.
+    Signature(
+        "CONTAINER_TOOLKIT_TOO_OLD",
+        r"cgroup subsystem devices not found|unable to create cgroupv\d interface"
+        r"|unable to find any existing device filters attached to the cgroup"
+        r"|\bnvidia-frontend\b.{0,60}(not found|no such|missing|fail)|(not find|fail).{0,60}\bnvidia-frontend\b",
+        "the container toolkit is too old for the control groups or the driver of this host",
+        "Install the newest container toolkit, with its libnvidia-container, and start Docker again.",
+        _TOOLKIT_VERSION,
+        "install",
+        NVIDIA,
+        sure="likely",
     ),
     Signature(
         "CONTAINER_WITHOUT_GPU",

@@ -61,6 +61,29 @@ ROWS: tuple[Signature, ...] = (
         sure="likely",
     ),
     Signature(
+        "ENV_VAR_OVERRIDE_WRONG",
+        r"Expandable segments are not compatible with memory pool"
+        r"|TorchMemorySaver is disabled .{0,80}expandable_segments is not supported",
+        "PYTORCH_CUDA_ALLOC_CONF asks for expandable segments, which a memory pool that can sleep cannot have",
+        "Turn expandable segments off.",
+        ("unset PYTORCH_CUDA_ALLOC_CONF",),
+        "setting",
+        VLLM,
+        ends_start=True,
+    ),
+    Signature(
+        "ENV_VAR_OVERRIDE_WRONG",
+        r"Unrecognized CachingAllocator option|Expected a single True/False argument for expandable_segments"
+        r"|Expected 'True' or 'False' at index \d+ in ConfigTokenizer"
+        r"|garbage_collect(ion)?_threshold (is invalid|too (big|small))|c10/core/AllocatorConfig\.h",
+        "torch does not read what PYTORCH_CUDA_ALLOC_CONF says",
+        "Write its options as torch's documentation does, or unset it.",
+        ("env | grep ALLOC_CONF", "unset PYTORCH_CUDA_ALLOC_CONF PYTORCH_ALLOC_CONF"),
+        "setting",
+        TORCH,
+        ends_start=True,
+    ),
+    Signature(
         "WSL_EXPANDABLE_SEGMENTS",
         r"CUDA driver error: device not ready|expandable_segments.{0,80}(WSL|not supported|unsupported)",
         "expandable_segments of PYTORCH_CUDA_ALLOC_CONF does not work on this driver (WSL)",

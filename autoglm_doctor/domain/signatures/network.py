@@ -82,6 +82,18 @@ ROWS: tuple[Signature, ...] = (
         sure="likely",
     ),
     Signature(
+        "ENV_VAR_OVERRIDE_WRONG",
+        r"custom_all_reduce\.cuh.{0,60}invalid argument",
+        "the engine's own all-reduce cannot share expandable segments, which PYTORCH_CUDA_ALLOC_CONF asks for",
+        "Turn expandable segments off, or leave the all-reduce to NCCL (--disable-custom-all-reduce).",
+        ("unset PYTORCH_CUDA_ALLOC_CONF",),
+        "setting",
+        REPORTS,
+        sure="likely",
+        ends_start=True,
+        after=r"expandable_segments\W{0,3}True",
+    ),
+    Signature(
         "P2P_UNRELIABLE_GPU_OR_DRIVER",
         r"custom_all_reduce\.cuh|peer access is not supported between these"
         r"|P2P.{0,60}(not supported"

@@ -89,7 +89,7 @@ ROWS: tuple[Signature, ...] = (
         "TRANSFORMERS_TOO_NEW_FOR_MODEL",
         r"_pad\(\) got an unexpected keyword argument 'padding_side'"
         r"|got an unexpected keyword argument 'standardize_cache_format'"
-        r"|'\w+' object has no attribute 'all_tied_weights_keys'",
+        r"|'\w+' object has no attribute '(all_tied_weights_keys|_supports_sdpa)'",
         _OWN_CODE,
         _OLDER,
         ("python3 -m pip list | grep -i transformers", "{download}"),
@@ -135,7 +135,7 @@ ROWS: tuple[Signature, ...] = (
         r"|register\(\) got multiple values for argument 'exist_ok'|__init__\(\) got multiple values for argument"
         r"|cannot import name '\w+' from 'transformers|module 'transformers\S*' has no attribute"
         r"|(vllm|sglang) \S+ (with|and) transformers 5\S* (fails|does not|cannot)"
-        r"|has no attribute '?(rope_scaling|rope_theta|image_token_index|_supports_sdpa|use_return_dict)'?",
+        r"|has no attribute '?(rope_scaling|rope_theta|image_token_index|use_return_dict)'?",
         "the installed transformers is newer than this engine's code was written for",
         "Install the transformers that the engine asks for, or a newer engine.",
         _PIN,

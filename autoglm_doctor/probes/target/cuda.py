@@ -41,7 +41,7 @@ MAJOR, MINOR = 75, 76
 
 
 #: Taken before torch is imported, which may put something else in their place.
-_dumps, _open, _write, _close = json.dumps, os.open, os.write, os.close
+_dumps, _open, _write, _close, _read_text = json.dumps, os.open, os.write, os.close, open
 _clock, _process, _leave = time.time, os.getpid, os._exit
 
 
@@ -109,7 +109,7 @@ def answer_cuda(out: Output) -> None:
 
 def read_cuda(library: Any) -> Any:
     """The fields of facts.Cuda from a loaded libcuda."""
-    value: Any = {"library": mapped_path() or LIBRARY, "driver_cuda_version": driver_version(library)}
+    value: Any = {"library": mapped_path("libcuda.so") or LIBRARY, "driver_cuda_version": driver_version(library)}
     try:
         code = library.cuInit(0)
     except AttributeError as error:
@@ -123,13 +123,13 @@ def read_cuda(library: Any) -> Any:
     return value
 
 
-def mapped_path() -> Any:
-    """The file that was really loaded, from /proc/self/maps; None where that cannot be read."""
+def mapped_path(name: str) -> Any:
+    """The file of a library that was really loaded, from /proc/self/maps; None where that cannot be read."""
     try:
-        with open("/proc/self/maps") as stream:
+        with _read_text("/proc/self/maps") as stream:
             for line in stream:
                 path = line.split(None, 5)[-1].strip()
-                if "/libcuda.so" in path:
+                if "/" + name in path:
                     return path
     except (OSError, UnicodeDecodeError):
         pass
@@ -205,6 +205,7 @@ def answer_torch(out: Output, arguments: Any) -> None:
         out.fact("torch_run", "known", value, source="import torch")
         return
     value["import_seconds"] = round(_clock() - started, 3)
+    value["libstdcxx"] = printable(mapped_path("libstdc++.so") or "")
     if not arguments.get("leave_cuda"):
         out.progress("starting CUDA in torch")
         value.update(use_cuda(torch, out, arguments))

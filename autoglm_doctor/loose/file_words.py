@@ -1,0 +1,103 @@
+"""What a sentence says of a model's files: which of them are faulty, and how."""
+
+from __future__ import annotations
+
+import re
+
+from autoglm_doctor.facts import WeightFile
+from autoglm_doctor.loose.amounts import sizes
+
+#: What safetensors takes; a rounded "100 MB" is not more than that.
+_HEADER_BYTES = 105_000_000
+
+_WEIGHTS = re.compile(r"[\w.-]{1,120}\.(?:safetensors|gguf|bin|pth?)\b", re.IGNORECASE)
+_SHARDS = re.compile(
+    r"(?P<there>\d+) \D{0,40}(?:present|exist|there|on disk|found)\D+(?P<named>\d+)"
+    r"|index (?:names|lists|expects|has) (?P<wanted>\d+)\D+(?P<found>\d+)"
+    r"|(?:only )?(?<![\w.-])(?P<some>\d{1,4}) ?(?:of|/|out of) ?(?P<all>\d{1,4})(?![\w.-])(?: \w+){0,3}? "
+    r"(?:are |were |is )?(?:present|there|downloaded|on disk|found|shards?|safetensors)",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(r"header[^.;]{0,30}", re.IGNORECASE)
+
+_POINTERS = (
+    r"without git[- ]?lfs|lfs[- ]pointer|pointer files?\b|git[- ]?lfs (?:was |is )?(?:not installed|missing|absent)"
+    r"|no git[- ]?lfs|(?<![\d.])13\d bytes"
+)
+_MISSING = (
+    r"(?:shards?|weight files?|safetensors|\.bin|\.gguf)\b(?: \w+){0,2}"
+    r" (?:missing|absent|not found|not there|not on disk)"
+    r"|missing (?:\w+ )?(?:shards?|weight files?|safetensors|model-\d)"
+)
+_CUT = (
+    r"truncated|shorter than (?:its|the|their) header|cut (?:off|short)"
+    r"|(?:download|transfer|copy|upload)\w* (?:was |were |is |got |has been )?"
+    r"(?:interrupted|aborted|broken off|stopped|cancell?ed|incomplete|cut|killed)"
+    r"|interrupted download|\bincomplete\b|partial(?:ly)?[- ](?:downloaded|copied|file|shard)|half[- ]downloaded"
+)
+_EMPTY = r"(?<![\d.])0 bytes|zero bytes|\b(?:is|are) empty|empty (?:file|shard)"
+_NO_INDEX = r"without \S*index\.json|\bno \S*index\.json|index\.json \S* ?missing|missing \S*index\.json"
+_NO_TEMPLATE = (
+    r"(?:without|no|lacks|missing)(?: an?| any)? [`'\"]?chat[_ ]template"
+    r"|chat[_ ]template\S* (?:is |was )?(?:missing|absent|not (?:there|defined|set|found|present|included))"
+)
+
+_FAULTS = (("lfs_pointer", _POINTERS), ("missing", _MISSING), ("truncated", _CUT), ("empty", _EMPTY))
+
+#: Said before the words, it turns them round.
+_DENIED = re.compile(r"(?:\bnot|\bnone|\bnever|\bwithout|n't|\bno|\bnothing)(?: [\w.-]+){0,2} $", re.IGNORECASE)
+#: The files were made whole since.
+_MENDED = re.compile(
+    r"(?<!in)(?<!not )\bcomplete\b|all (?:files |shards )?(?:are )?(?:there|present)|re-?download"
+    r"|downloaded again|verified"
+    r"|(?:sha-?256|checksums?|hash(?:es)?) (?:ok|match)|\bfixed\b|after (?:git )?lfs pull",
+    re.IGNORECASE,
+)
+
+
+def faults_in(said: str, name: str = "") -> tuple[WeightFile, ...]:
+    """The faulty files that it speaks of; without a name of its own, `name` or "a weight file" stands for them."""
+    counted = _of_numbers(said)
+    if counted or _MENDED.search(said):
+        return counted
+    header = next((one for match in _HEADER.findall(said) for one in sizes(match)), 0)
+    fault = "header_limit" if header > _HEADER_BYTES else _first(said)
+    if not fault:
+        return ()
+    detail = f"a header of {header} bytes" if fault == "header_limit" else ""
+    names = dict.fromkeys(_WEIGHTS.findall(said)) or (name or "a weight file",)
+    return tuple(WeightFile(name=one, size_bytes=0, fault=fault, detail=detail) for one in names)
+
+
+def says_no_index(said: str) -> bool:
+    """Whether the index of the shards is said to be missing."""
+    return _says(_NO_INDEX, said)
+
+
+def says_no_template(said: str) -> bool:
+    """Whether there is said to be no chat template."""
+    return _says(_NO_TEMPLATE, said)
+
+
+def _first(said: str) -> str:
+    return next((fault for fault, pattern in _FAULTS if _says(pattern, said)), "")
+
+
+def _says(pattern: str, said: str) -> bool:
+    matches = re.finditer(pattern, said, re.IGNORECASE)
+    return any(not _DENIED.search(said[: match.start()]) for match in matches)
+
+
+def _of_numbers(said: str) -> tuple[WeightFile, ...]:
+    """Files of a sentence such as "15 present, index names 30" or "2 of 4 shards": those in between are missing."""
+    match = _SHARDS.search(said)
+    if match is None:
+        return ()
+    there = int(match["there"] or match["found"] or match["some"])
+    return absent(there, int(match["named"] or match["wanted"] or match["all"]))
+
+
+def absent(there: int, named: int) -> tuple[WeightFile, ...]:
+    """The shards from one number to another, as save_pretrained names them; at most a thousand."""
+    names = (f"model-{n:05}-of-{named:05}.safetensors" for n in range(there + 1, min(named, there + 1000) + 1))
+    return tuple(WeightFile(name=name, size_bytes=0, fault="missing") for name in names)
