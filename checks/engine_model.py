@@ -30,6 +30,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine import NAMES, model_type
+from autoglm_doctor.domain.builds import as_new_as
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
 from autoglm_doctor.domain.engine_configs import has_own_config
@@ -186,6 +187,9 @@ def _judge_transformers(
             expected=f">={support.transformers}",
             threshold=threshold,
         )
+    if found < first and not _source_build(found, first) and (as_new_as(version) or found) >= first:
+        words = "whether transformers {version}, a build from its sources, knows {type} models is open"
+        return unknown(Text(words, values), subject="transformers")
     if found < first and not _source_build(found, first) and no_proof:
         values["reason"] = no_proof
         text = Text("transformers {version} is older than its own code for {type} models; {reason}", values)
@@ -231,6 +235,9 @@ def _judge_engine(
     elif found.is_devrelease and found < Version("0.2"):
         text = Text("{engine} {version} is a source build whose number says nothing", values)
         yield not_applicable(text, subject=intent.engine)
+    elif found < Version(needed) <= (as_new_as(version) or found) and not _source_build(found, Version(needed)):
+        words = "whether {engine} {version}, a build from its sources, knows {type} models is open"
+        yield unknown(Text(words, values), subject=intent.engine)
     elif found < Version(needed) and not _source_build(found, Version(needed)):
         yield fail(
             Text("{engine} {version} does not know {type} models, which need {first}", values),

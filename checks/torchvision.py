@@ -59,7 +59,8 @@ def torchvision_matches(
     torchvision is compiled against one release line of torch. A stranger fails with "operator torchvision::nms does
     not exist" or "undefined symbol", and takes transformers' image processors with it.
 
-    Measured by comparing the installed versions with the pairs in torchvision's own metadata.
+    Measured by comparing the installed versions with the pairs in torchvision's own metadata; and on Linux by the
+    build: the default index's torchvision does not load with a torch for the CPU alone (+cpu).
 
     ## Fix
     The torchvision of this torch. Naming the torch in the same line keeps pip from moving it. Where the engine pins
@@ -78,6 +79,12 @@ def torchvision_matches(
             yield not_applicable(Text("torchvision is not installed"))
     elif row is None or not lines:
         yield unknown(Text("whether torchvision {version} belongs to torch {torch} is in no table of ours", values))
+    elif line(torch.version) in lines and _is_for_cuda_alone(version, torch.version, host):
+        text = Text(
+            "torchvision {version} of the default index was built for CUDA, and does not load with torch {torch}",
+            values,
+        )
+        yield fail(text, fix=fix, observed=version, expected=f"{version}+cpu")
     elif line(torch.version) in lines:
         text = Text("torchvision {version} belongs to torch {torch}", values)
         yield ok(text, observed=version, expected=f"{row.torchvision}.*")
@@ -100,6 +107,18 @@ def torchvision_matches(
             threshold=Threshold(value=row.torchvision, unit="version", source=row.source),
             explained_by=(*_ROOTS, "PKG003") if only_torch else _ROOTS,
         )
+
+
+def _is_for_cuda_alone(version: str, torch: str, host: Host | None) -> bool:
+    """A plain number is the default index's wheel, which on Linux is linked with torch's CUDA libraries.
+
+    Tried with torchvision 0.28.0 beside torch 2.13.0+cpu: "operator torchvision::nms does not exist".
+    """
+    found = number(version)
+    is_plain = found is not None and found.local is None and not found.is_prerelease
+    return (
+        is_plain and torch.endswith("+cpu") and host is not None and host.system == "Linux" and host.machine == "x86_64"
+    )
 
 
 def _requirement(row: TorchCompanions | None) -> str:

@@ -22,6 +22,7 @@ from autoglm_doctor.api import (
     not_applicable,
     ok,
     unknown,
+    warn,
 )
 from autoglm_doctor.checks.gpu import VARIABLE
 from autoglm_doctor.domain.builds import is_before, release_of
@@ -73,6 +74,16 @@ def engine_reads_device_names(
         yield not_applicable(Text(why_not or "no vLLM is run here that reads names of GPUs"))
     elif not is_slice and not entry.startswith("GPU-"):
         yield not_applicable(Text("CUDA_VISIBLE_DEVICES names no GPU by its UUID"))
+    elif is_slice and found is None:
+        yield warn(
+            Text(
+                'CUDA_VISIBLE_DEVICES="{entry}": vLLM before {first} takes numbers only',
+                {"entry": entry, "first": str(TAKES_UUIDS)},
+            ),
+            fix=_slice(entry),
+            observed=entry,
+            expected="numbers",
+        )
     elif (
         release is None
         or release < TAKES_NUMBERS

@@ -117,6 +117,24 @@ def test_number_of_gpus(stated: dict[str, Any], count: int) -> None:
     assert [gpu.index for gpu in gpus] == list(range(count))
 
 
+@pytest.mark.parametrize(
+    ("stated", "cuda"),
+    [
+        pytest.param({"cuda_version_shown_in_container": "12.9"}, "12.9", id="what nvidia-smi shows in a container"),
+        pytest.param({"nvidia_smi_cuda_version": "12.4"}, "12.4", id="what nvidia-smi shows"),
+        pytest.param(
+            {"container_cuda_version": "13.0", "cuda_driver_version": "12.8"},
+            "13.0",
+            id="a container has its own libcuda",
+        ),
+    ],
+)
+def test_cuda_of_the_driver(stated: dict[str, Any], cuda: str) -> None:
+    driver = read(**stated).driver.value
+    assert driver is not None
+    assert driver.cuda_version == cuda
+
+
 def test_a_branch_is_not_its_oldest_release() -> None:
     driver = read(driver_branch="580").driver.value
     assert driver is not None
@@ -136,6 +154,11 @@ def test_a_branch_is_not_its_oldest_release() -> None:
         pytest.param({"torch": "2.9.0", "container": "NGC PyTorch 25.09"}, "open", id="a vendor's image"),
         pytest.param({"torch": "2.9.0", "python_distribution": "conda"}, "open", id="conda"),
         pytest.param({"torch": "2.9"}, "open", id="a line, not a version"),
+        pytest.param({"torch": "2.9.0", "torch_cuda": None}, "12.8", id="nobody looked for its CUDA"),
+        pytest.param(
+            {"torch": "2.9.0", "torch_cuda": None, "cuda_available": False}, None, id="looked at: it has none"
+        ),
+        pytest.param({"torch_cuda": None, "cuda_available": False}, "open", id="no torch is named at all"),
         pytest.param({"torch_arch_list": ["sm_70", "sm_90"]}, "11.8", id="the oldest that knows the chips"),
     ],
 )

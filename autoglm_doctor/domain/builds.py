@@ -35,5 +35,18 @@ def is_before(version: str | None, release: Version) -> bool:
     return is_early(version) and release_of(version) == release
 
 
+def as_new_as(version: str | None) -> Version | None:
+    """The newest release whose code a development build may hold; None of what is no such build.
+
+    Its own; and the next minor release where it was counted on from a candidate or a patch, whose branch that does not
+    come from: 0.17 of "0.16.0rc2.dev245+g1234", 5.1 of "5.0.1.dev0".
+    """
+    found = number(version)
+    if found is None or not found.is_devrelease:
+        return None
+    base = Version(found.base_version)
+    return max(base, Version(f"{base.major}.{base.minor + 1}")) if found.pre is not None or base.micro else base
+
+
 def _has_no_tag(found: Version) -> bool:
     return found.is_devrelease and Version(found.base_version) < _NO_TAG

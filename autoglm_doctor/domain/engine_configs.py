@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from packaging.version import Version
 
+from autoglm_doctor.domain.builds import as_new_as
 from autoglm_doctor.domain.wheels import number
 
 #: Engine -> model type -> the last release that was looked at and has none; "" where the first one had it.
@@ -116,4 +117,6 @@ def has_own_config(engine: str, version: str | None, model_type: str) -> bool:
     """A release of an engine reads this type by a configuration of its own, as far as is known."""
     last = _LAST_WITHOUT.get(engine, {}).get(model_type)
     found = number(version)
-    return last is not None and found is not None and (not last or found > Version(last))
+    if last is None or found is None:
+        return False
+    return not last or max(found, as_new_as(version) or found) > Version(last)

@@ -14,11 +14,17 @@ from autoglm_doctor.loose.start import cuda_code, nvml_words
 from autoglm_doctor.loose.values import first, text, version
 from autoglm_doctor.matrix import Matrix
 
+#: The CUDA that the driver knows; what nvidia-smi shows inside a container is that of the libcuda there.
+_CUDA_OF_DRIVER = (
+    *("cuda_version_shown_in_container", "cuda_version_in_container", "container_cuda_version"),
+    *("cuda_driver_version", "nvidia_smi_cuda_version"),
+)
+
 
 def read_driver(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Driver] | None:
     """The driver as far as it is stated; None when nothing is."""
     stated = version(first(facts, "driver_version", "driver"))
-    newest = None if _is_a_toolkits(facts, stated, matrix) else version(facts.get("cuda_driver_version")) or None
+    newest = None if _is_a_toolkits(facts, stated, matrix) else version(first(facts, *_CUDA_OF_DRIVER)) or None
     branch = _branch(facts)
     if branch and not stated:
         # Its oldest release would be meant by the bare number; what its libcuda knows holds for all of the branch.

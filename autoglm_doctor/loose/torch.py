@@ -67,6 +67,8 @@ def _cuda(
         return version(stated), None
     if isinstance(stated, str) and stated.strip().lower() in ("none", "cpu", "n/a"):
         return None, None
+    if "torch_cuda" in facts and stated is None and answer(facts.get("cuda_available")) is False and said:
+        return None, None  # as collect_env says it of a build without CUDA; null alone may mean that nobody looked
     tag = said.partition("+")[2]
     match = re.match(r"cu(\d+)(\d)(?:\D|$)", tag)
     if match:

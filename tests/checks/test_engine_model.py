@@ -101,6 +101,13 @@ def test_by_name_alone(model: str, engine: str, versions: dict[str, str], cause:
         ),
         pytest.param("Qwen/Qwen3-8B+trust", "vllm", {"vllm": "0.8.3", "transformers": "4.50.3"}, id="code may run"),
         pytest.param("Qwen/Qwen3-8B", "transformers", {"transformers": "4.51.0.dev0"}, id="a build of that release"),
+        pytest.param("Qwen/Qwen3-8B", "transformers", {"transformers": "4.50.1.dev0"}, id="a build after that patch"),
+        pytest.param(
+            "zai-org/GLM-4.5V",
+            "vllm",
+            {"vllm": "0.10.0rc2.dev9+g1a2b3c4", "transformers": "4.57.1"},
+            id="a build from the line before it",
+        ),
         pytest.param("Qwen/Qwen3-8B", "vllm", {"vllm": "0.8.5"}, id="no transformers is named"),
         pytest.param("google/gemma-3-4b-it", "vllm", {"vllm": "0.8.0", "transformers": "4.50.0"}, id="since the table"),
         pytest.param(

@@ -153,6 +153,20 @@ def test_a_volta_is_sent_to_builds_that_keep_it() -> None:
     assert finding.fixes[-1].commands[1] == PIP_LINE + f"install {INDEX}cu126 torch==2.11.0+cu126"
 
 
+@pytest.mark.parametrize(
+    ("version", "cuda", "status"),
+    [
+        pytest.param("2.7.0.dev20250310+cu126", "12.6", "fail", id="no build for CUDA 12.6 has Blackwell"),
+        pytest.param("2.7.0.dev20250310+cu128", "12.8", "unknown", id="those for CUDA 12.8 have it, this was not read"),
+        pytest.param("2.7.0a0+gitab12cd3", "12.6", "unknown", id="built here"),
+        pytest.param("2.7.0.dev20250310", "12.6", "unknown", id="of no index"),
+    ],
+)
+def test_a_nightly_build_is_judged_by_its_cuda(version: str, cuda: str, status: str) -> None:
+    unread = Torch(version=version, cuda=cuda, location="/v/lib/torch")
+    assert one(architectures, torch=unread, gpus=(gpu("12.0"),), driver=NEW_DRIVER, host=X86).status == status
+
+
 def test_a_second_gpu_that_is_not_taken_is_not_judged() -> None:
     found = judge(architectures, torch=TORCH, gpus=(gpu("8.9"), gpu("6.1", 1)))
     assert [(f.subject, f.status) for f in found] == [("gpu:0", "pass")]

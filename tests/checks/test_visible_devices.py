@@ -29,7 +29,8 @@ CASES = [
     pytest.param(SLICE, "vllm", "0.5.0.post1", "unknown", "", id="a slice, with one that reads none of it"),
     pytest.param(CARD, "vllm", "0.24.0", "pass", "", id="a release that looks UUIDs up"),
     pytest.param(SLICE, "vllm", "0.24.0", "unknown", "", id="a slice, with a release that looks UUIDs up"),
-    pytest.param(SLICE, "vllm", "", "unknown", "", id="a release that is not known"),
+    pytest.param(SLICE, "vllm", "", "warn", MIG, id="a slice, and no release is known"),
+    pytest.param(CARD, "vllm", "", "unknown", "", id="a whole GPU, and no release is known"),
     pytest.param(SLICE, "vllm", "0.24.0rc1.dev9+g1a2b3c4", "unknown", "", id="a build on the way to it"),
     pytest.param("0", "vllm", "0.20.1", "not_applicable", "", id="a number"),
     pytest.param("2,3", "vllm", "0.20.1", "not_applicable", "", id="numbers"),
@@ -68,7 +69,7 @@ def ask(
 def test_names(value: str | None, engine: Any, version: str, status: str, cause: str) -> None:
     found = ask(value, engine, version)
     assert found.status == status
-    assert bool(found.fixes) == (status == "fail")
+    assert bool(found.fixes) == (status in ("fail", "warn"))
     if cause:
         assert found.cause == cause
 

@@ -91,6 +91,7 @@ LFS = "SafetensorError: Error while deserializing header: header too large"
             ['  File "w.py", line 1, in profile_run', OOM], ["KV_CACHE_TOO_SMALL"], id="no room while profiling"
         ),
         pytest.param(['  File "w.py", line 1, in load_model', OOM], ["VRAM_TOO_SMALL_FOR_WEIGHTS"], id="while loading"),
+        pytest.param(["memory usage while profiling", OOM], ["KV_CACHE_TOO_SMALL"], id="no room for the profile run"),
         pytest.param([CUBLAS], ["CUDA_LIBS_SHADOWED"], id="a plain product that cuBLAS refuses"),
         pytest.param(
             ['  File "bitsandbytes/autograd/_functions.py", line 390', CUBLAS], [], id="bitsandbytes on an older GPU"

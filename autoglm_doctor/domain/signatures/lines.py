@@ -38,7 +38,8 @@ _GOES_ON = re.compile(
 #: and of locked memory that it does without, a loader under WSL; and settings and templates shown as they are.
 _NO_FAULT = re.compile(
     r"Failed to import Triton kernels|Cannot use FA version"
-    r"|ggml_cuda_init: failed to initialize CUDA(?!.*(?:not yet init|unknown error|insufficient|\b80[234]\b|\b999\b))"
+    r"|ggml_cuda_init: failed to initialize CUDA(?!.*(?:not yet init|unknown error|insufficient"
+    r"|unsupported display|forward compat|\b80[234]\b|\b999\b))"
     r"|Try increasing RLIMIT_MEMLOCK|ldconfig.{0,60}is not a symbolic link"
     r"|server_args=ServerArgs\(|args: Namespace\(|non-default args: |llama_model_loader: - kv "
 )

@@ -21,7 +21,8 @@ _OOM = (
 _WEIGHTS_ARE_IN = (
     r"Model loading took|Loading (model )?weights took|Load weight end|load_tensors: offloaded|KV buffer size"
     r"|(profile_run|determine_available_memory|determine_num_available_blocks|initialize_kv_caches?|capture_model"
-    r"|_dummy_run|_dummy_sampler_run|init_memory_pool|CudaGraphRunner|init_cuda_graphs)\b|warming up|graph_reserve"
+    r"|profile run|while profiling|_dummy_run|_dummy_sampler_run|init_memory_pool|CudaGraphRunner|init_cuda_graphs)\b"
+    r"|warming up|graph_reserve"
 )
 
 ROWS: tuple[Signature, ...] = (
