@@ -200,7 +200,7 @@ def weights_fit(
     parameters that it says, in 16 bits where its family is published so, else in 4; of such families 0.97 from 30B on):
     red only when not even that fits in what vLLM may claim, in the whole GPU for other engines.
     Where nobody says over how many of several GPUs the model is spread, red only when all of them together are too
-    small.
+    small. Stages of a pipeline that a variable makes unequal (VLLM_PP_LAYER_PARTITION) are not judged.
 
     ## Fix
 
@@ -216,7 +216,7 @@ def weights_fit(
 
 
 def _judge_weights(case: Case) -> Judgement:
-    obstacle = hopeless(case) or obstacle_of(case)
+    obstacle = (None if case.layers else hopeless(case)) or obstacle_of(case)
     if obstacle is not None:
         return obstacle
     shown = case.estimates[-1]
@@ -243,6 +243,9 @@ def obstacle_of(case: Case) -> Judgement | None:
     """Why there is nothing to compare."""
     if case.card is None:
         return unknown(Text("the memory of the GPUs that the deployment takes is not known"))
+    if case.layers:
+        text = "each GPU holds another share of the model: a variable deals the layers out as {layers}"
+        return unknown(Text(text, {"layers": case.layers}))
     if case.estimates:
         return None
     weights = weight_bytes(case.intent, case.files)

@@ -33,6 +33,10 @@ class Taken:
         return max(0, self.total_bytes - (self.free_bytes or 0))
 
 
+#: Engine -> the variable that says how many layers each pipeline stage gets.
+_PARTITION = {"vllm": "VLLM_PP_LAYER_PARTITION", "sglang": "SGLANG_PP_LAYER_PARTITION"}
+
+
 def variables_of(environment: Environment | None, intent: Intent) -> Mapping[str, str]:
     """The deployment's variables: assignments in front of its command win."""
     return {**(environment.variables if environment else {}), **intent.environment}
@@ -191,6 +195,7 @@ class Case:
     version: str | None  # of the engine
     card: Card | None  # the smallest GPU; None: its memory is not known
     estimates: tuple[Estimate, ...]  # () when the model or the card is not known
+    layers: str = ""  # the layers of each pipeline stage, where a variable deals them out unevenly ("16,32")
 
     @property
     def capability(self) -> str:
@@ -211,7 +216,18 @@ def read_case(
     card = card_of(taken, len(visible_gpus(gpus, variables_of(environment, intent))))
     version = engine_version(packages, intent)
     found = estimates(intent, files, card, version) if card else ()
-    return Case(intent=intent, files=files, taken=taken, version=version, card=card, estimates=found)
+    layers = uneven_stages(intent, variables_of(environment, intent))
+    return Case(intent=intent, files=files, taken=taken, version=version, card=card, estimates=found, layers=layers)
+
+
+def uneven_stages(intent: Intent, variables: Mapping[str, str]) -> str:
+    """The layers of each pipeline stage, where a variable of the engine does not deal them out equally; "" otherwise.
+
+    (get_pp_indices in vllm/distributed/utils.py and in SGLang's copy of it.)
+    """
+    said = variables.get(_PARTITION.get(intent.engine, ""), "")
+    is_even = len({word.strip() for word in said.split(",")}) == 1
+    return "" if is_even or intent.launch.pipeline_parallel < 2 else said
 
 
 def _number(capability: str) -> float:

@@ -146,3 +146,21 @@ def test_weights_by_the_name(model: str, gpu: Any, flags: Any, status: str) -> N
     one = found(weights_fit, gpus=[gpu], engine="vllm 0.11.0", engine_args=flags, model=model)
     assert one.status == status, render(one.text)
     assert bool(one.fixes) == (status == "fail")
+
+
+STAGES = [
+    pytest.param({"VLLM_PP_LAYER_PARTITION": "16,48"}, 2, "unknown", id="a stage of sixteen and one of forty-eight"),
+    pytest.param({"VLLM_PP_LAYER_PARTITION": "32,32"}, 2, "fail", id="two equal stages"),
+    pytest.param({"SGLANG_PP_LAYER_PARTITION": "16,48"}, 2, "fail", id="another engine's variable"),
+    pytest.param({"VLLM_PP_LAYER_PARTITION": "16,48"}, 1, "fail", id="no stages"),
+    pytest.param({"VLLM_PP_LAYER_PARTITION": ""}, 2, "fail", id="an empty variable"),
+]
+
+
+@pytest.mark.parametrize("check", [weights_fit, kv_cache_fits])
+@pytest.mark.parametrize(("variables", "stages", "status"), STAGES)
+def test_stages_of_unequal_size_are_not_judged(variables: Any, stages: int, status: str, check: Any) -> None:
+    flags = {"tensor_parallel_size": 1, "pipeline_parallel_size": stages, "max_model_len": 40960}
+    stated = {"gpus": [A24, A48], "engine": "vllm 0.11.0", "engine_args": flags, "env": variables}
+    one = found(check, **stated, model="Qwen/Qwen3-32B")
+    assert one.status == status, render(one.text)
