@@ -39,6 +39,8 @@ _USE_V1 = "VLLM_USE_V1"
 _V1_FROM, _V1_UNTIL = Version("0.7.3"), Version("0.11.0")
 
 _BNB = "BNB_CUDA_VERSION"
+#: Where there is no cuBLASLt these releases put the number behind the name's end ("..._nocublaslt124.so").
+_MISNAMES_FROM, _MISNAMES_UNTIL, _LT_FROM = Version("0.43"), Version("0.44"), (7, 5)
 #: libbitsandbytes_cuda*.so in the Linux wheels of these releases; between two of them either list may hold.
 _LIBRARIES: tuple[tuple[str, str], ...] = (
     ("0.41.3", "110 111 114 115 117 118 120 121 122"),
@@ -72,7 +74,7 @@ def other_values(
     if intent.engine == "vllm":
         yield from _word_for_number(variables.get(_USE_V1, ""), engine_version(packages, intent))
     if packages is not None:
-        yield from _bitsandbytes(variables.get(_BNB, ""), packages)
+        yield from _bitsandbytes(variables.get(_BNB, ""), packages, gpus)
         yield from _architectures(variables.get(_ARCHS, ""), packages, intent)
 
 
@@ -89,10 +91,14 @@ def _attention(value: str, version: str | None, gpus: Sequence[Gpu]) -> Iterator
         return
     numbers = [capability(gpu.compute_capability) for gpu in gpus]
     least = _LEAST.get(value)
-    if least and numbers and all(one is not None and one < least for one in numbers):
+    if least and _all_before(least, numbers):
         said |= {"cc": gpus[0].compute_capability, "least": f"{least[0]}.{least[1]}"}
         text = Text("{name}={value}: these kernels need a GPU of {least}, this one is of {cc}: vLLM refuses them", said)
         yield _red(text, _ATTENTION, value, "https://github.com/vllm-project/vllm/issues/9922")
+
+
+def _all_before(least: tuple[int, int], numbers: Sequence[tuple[int, int] | None]) -> bool:
+    return bool(numbers) and all(one is not None and one < least for one in numbers)
 
 
 def _word_for_number(value: str, version: str | None) -> Iterator[Judgement]:
@@ -103,11 +109,20 @@ def _word_for_number(value: str, version: str | None) -> Iterator[Judgement]:
         yield _red(text, _USE_V1, value, "https://docs.vllm.ai/en/latest/configuration/env_vars.html")
 
 
-def _bitsandbytes(value: str, packages: Packages) -> Iterator[Judgement]:
+def _bitsandbytes(value: str, packages: Packages, gpus: Sequence[Gpu]) -> Iterator[Judgement]:
     version = installed_version(packages, "bitsandbytes")
     release = release_of(version)
     wanted = value.strip()
     if release is None or not published(version) or not (wanted.isascii() and wanted.isdecimal()):
+        return
+    numbers = [capability(gpu.compute_capability) for gpu in gpus]
+    if _MISNAMES_FROM <= release < _MISNAMES_UNTIL and _all_before(_LT_FROM, numbers):
+        text = Text(
+            "{name}={value}: on GPUs before 7.5 bitsandbytes {version} makes a file name of it that does not exist",
+            {"name": _BNB, "value": wanted, "version": str(release)},
+        )
+        fix = _unset(_BNB, "https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1318")
+        yield warn(text, fix=fix, subject=_BNB, observed=wanted, expected="not set")
         return
     brought = _libraries(release)
     if not brought or wanted in brought or not 2 <= len(wanted) <= 3:

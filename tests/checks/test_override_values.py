@@ -84,6 +84,19 @@ def test_libraries_of_bitsandbytes(value: str, version: str, status: str) -> Non
     assert status_of("BNB_CUDA_VERSION", value, "vllm", "9.0", bitsandbytes=version) == status
 
 
+@pytest.mark.parametrize(
+    ("version", "capability", "status"),
+    [
+        pytest.param("0.43.3", "7.0", "warn", id="a V100, and a release that puts the number in the wrong place"),
+        pytest.param("0.43.3", "7.5", "pass", id="a GPU with cuBLASLt"),
+        pytest.param("0.43.3", "", "pass", id="a GPU of which nothing is known"),
+        pytest.param("0.44.1", "7.0", "pass", id="mended"),
+    ],
+)
+def test_the_file_name_that_bitsandbytes_makes_of_it(version: str, capability: str, status: str) -> None:
+    assert status_of("BNB_CUDA_VERSION", "124", "vllm", capability, bitsandbytes=version) == status
+
+
 LIST = "7.0;7.5;8.0;8.9;9.0;10.0+PTX"
 
 
