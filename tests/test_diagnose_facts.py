@@ -221,6 +221,23 @@ def test_engine_arguments(arguments: Any, field: str, value: object) -> None:
     assert getattr(intent(engine="vllm", model="m", engine_args=arguments).launch, field) == value
 
 
+@pytest.mark.parametrize(
+    ("stated", "field", "value"),
+    [
+        pytest.param({"trust_remote_code": True}, "trust_remote_code", True, id="code of the model's own"),
+        pytest.param({"trust_remote_code": False}, "trust_remote_code", False, id="none of it"),
+        pytest.param({"max_model_len": 9000}, "max_model_len", 9000, id="a number"),
+        pytest.param(
+            {"max_model_len": 1, "engine_args": {"max_model_len": 9000}}, "max_model_len", 9000, id="the flags win"
+        ),
+        pytest.param({"max_model_len": "as much as fits"}, "max_model_len", None, id="words"),
+        pytest.param({"tensor_parallel_size": 2}, "tensor_parallel", 2, id="how many GPUs share it"),
+    ],
+)
+def test_a_flag_may_be_a_fact_of_its_own(stated: dict[str, Any], field: str, value: object) -> None:
+    assert getattr(intent(engine="vllm", model="m", **stated).launch, field) == value
+
+
 def test_a_command_says_it_all() -> None:
     one = intent(command="vllm serve a/b --max-model-len 4k --port 9001", engine="sglang")
     assert (one.engine, one.model, one.launch.max_model_len, one.port) == ("vllm", "a/b", 4000, 9001)
@@ -369,6 +386,9 @@ _KEYS = [
     "wants_numpy_lt_2",
     "engine",
     "engine_args",
+    "trust_remote_code",
+    "max_model_len",
+    "tensor_parallel_size",
     "command",
     "container",
     "os",

@@ -39,6 +39,13 @@ _START: Mapping[Engine, tuple[str, ...]] = {
 }
 
 
+#: Flags of a server that people state as facts of their own; where engine_args says otherwise, that counts.
+_FLAGS = (
+    *("trust_remote_code", "max_model_len", "max_num_seqs", "gpu_memory_utilization", "kv_cache_dtype"),
+    *("tensor_parallel_size", "pipeline_parallel_size", "enforce_eager", "context_length", "mem_fraction_static"),
+)
+
+
 def named_engine(said: Any) -> tuple[str, str]:
     """Name and version: ("vllm", "0.9.0") of "vllm 0.9.0"; "" for what is not told.
 
@@ -62,13 +69,17 @@ def read_intent(facts: Mapping[str, Any]) -> Intent:
         return dataclasses.replace(stated, device="cpu") if for_the_cpu(facts, stated) else stated
     model = model_name(facts)
     words = [*_START[_engine(facts)], model_name({}) if model.startswith("-") else model]  # what begins so is a flag
-    for flag in _flags(facts.get("engine_args")):
+    for flag in [*_flags(_beside(facts)), *_flags(facts.get("engine_args"))]:
         if _parsed([*words, *flag]) is not None:
             words += flag
     intent = parse_command(words)
     return dataclasses.replace(
         intent, stated_by="options", device=read_device(facts, intent), split_open=not _says_split(intent)
     )
+
+
+def _beside(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in _FLAGS if name in facts}
 
 
 def _says_split(intent: Intent) -> bool:

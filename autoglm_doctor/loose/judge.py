@@ -15,6 +15,7 @@ from autoglm_doctor.jsonio import decode
 from autoglm_doctor.loose.module_log import machine_words
 from autoglm_doctor.loose.ranking import Ranked, merge
 from autoglm_doctor.loose.read import read_facts
+from autoglm_doctor.loose.wheel_tags import symptoms_of_tags
 from autoglm_doctor.loose.wheel_words import symptoms_of_wheels
 from autoglm_doctor.loose.word_facts import by_facts
 from autoglm_doctor.matrix import Matrix
@@ -48,7 +49,7 @@ def diagnose(name: str, data: Any, checks: Sequence[Check], matrix: Matrix) -> D
     said = symptoms_of([text, machine_words(stated)], intent.engine)
     symptoms = by_facts(said, text, facts, intent, str(stated.get("container", "")))
     told = {one.signature.cause for one in symptoms}
-    wheels = symptoms_of_wheels(text, facts.driver.value, matrix)
+    wheels = (*symptoms_of_tags(text, stated, facts), *symptoms_of_wheels(text, facts.driver.value, matrix))
     symptoms = (*symptoms, *(one for one in wheels if one.signature.cause not in told))
     folder = facts.model_files.value.path if facts.model_files.value else intent.model
     return _diagnosis(name, merge(tuple(findings), symptoms, intent, folder))
