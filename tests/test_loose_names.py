@@ -50,6 +50,10 @@ def test_the_format_of_a_model(model: str, form: str) -> None:
         pytest.param({"model": "a/b-GPTQ", "quantization": "awq"}, "gptq", id="the name decides"),
         pytest.param({"model": "a/b", "quantization": "none"}, "", id="stated to be none"),
         pytest.param({"model": "a/b", "quantization": "4 bits"}, "", id="words"),
+        pytest.param({"model": "a/b", "quantization": "GPTQ-Int4"}, "gptq", id="stated with its bits"),
+        pytest.param({"model": "a/b", "quantization": "bitsandbytes 4bit"}, "bitsandbytes", id="with a word behind"),
+        pytest.param({"model": "a/b", "quantization": "fp8 KV cache"}, "", id="of the cache, not of the weights"),
+        pytest.param({"model": "a/b", "quantization": "compressed-tensors"}, "", id="a container of many forms"),
     ],
 )
 def test_forms_that_their_makers_publish(facts: dict[str, Any], form: str) -> None:
@@ -85,3 +89,15 @@ def test_the_c_library_of_a_distribution(said: str, glibc: str | None) -> None:
     assert host is not None
     assert host.value is not None
     assert host.value.glibc == glibc
+
+
+@pytest.mark.parametrize(
+    ("stated", "form"),
+    [
+        pytest.param("compressed-tensors, NVFP4 (W4A16)", "float_w4a4", id="floats in 4 bits"),
+        pytest.param("compressed-tensors W4A16", "int_weights", id="whole numbers, weights alone"),
+        pytest.param("compressed-tensors W8A8", "int8", id="whole numbers, activations too"),
+    ],
+)
+def test_the_form_inside_compressed_tensors(stated: str, form: str) -> None:
+    assert form_of(config_of({"model": "a/b", "quantization": stated}), None) == form

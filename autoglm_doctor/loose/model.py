@@ -94,13 +94,36 @@ def _quantisation(said: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
     found = _method(said)
     if found is None:
-        return {"quantization_config": {"quant_method": stated}} if stated in _STATED else {}
+        return _stated_form(stated)
     method, after = found
     scheme = re.search(r"w([48])a(16|8)", said, re.IGNORECASE)
     if method == "compressed-tensors" and scheme:
         return {"quantization_config": {"quant_method": method, "config_groups": {"name": _group(*scheme.groups())}}}
     bits = _BITS.search(after)
     return {"quantization_config": {"quant_method": method} | ({"bits": int(bits[1])} if bits else {})}
+
+
+def _stated_form(stated: str) -> dict[str, Any]:
+    """What `quantization` says of the weights: a method, perhaps with more words; not what the KV cache is kept in."""
+    first = re.match(r"[a-z]\w*?(?=_?(?:int)?[48]_?bits?\b|_int[48]\b|\W|$)", stated)
+    if first is None or "kv" in stated:
+        return {}
+    if first[0] in _STATED:
+        return {"quantization_config": {"quant_method": first[0]}}
+    scheme = re.search(r"w([48])a(16|8)", stated)
+    if first[0] == "compressed_tensors" and scheme and "fp4" not in stated:
+        return {
+            "quantization_config": {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"name": _group(*scheme.groups())},
+            }
+        }
+    if first[0] == "compressed_tensors" and "fp4" in stated:
+        weights = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16}
+        group: dict[str, Any] = {"weights": weights}
+        group |= {} if "a16" in stated else {"input_activations": weights}
+        return {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {"name": group}}}
+    return {}
 
 
 def _group(weights: str, activations: str) -> dict[str, Any]:
