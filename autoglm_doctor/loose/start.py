@@ -48,7 +48,9 @@ _FABRIC_DOWN = re.compile(
     re.IGNORECASE,
 )
 #: GPUs on boards of eight with NVLink switches. The same chips on a card (PCIe, NVL) have none, fewer may have none.
-_SWITCHED = re.compile(r"\b(?:A100|A800|H100|H800|H200|H20|B100|B200|B300)\b(?!.*(?:pcie|\bnvl\b))", re.IGNORECASE)
+_SWITCHED = re.compile(
+    r"\b(?:V100-SXM3|A100|A800|H100|H800|H200|H20|B100|B200|B300)\b(?!.*(?:pcie|\bnvl\b))", re.IGNORECASE
+)
 _BOARD = re.compile(r"\b(?:HGX|DGX|NVSwitch)\b", re.IGNORECASE)
 _BOARD_OF = 8
 
@@ -100,6 +102,9 @@ def _numbers(said: str) -> list[str]:
 
 
 def _has_switches(facts: Mapping[str, Any]) -> bool:
+    switches = number(first(facts, "nvswitches", "nvswitch", "nvswitch_count"))
+    if switches is not None:
+        return switches > 0
     stated = as_list(first(facts, "gpus", "gpu"))
     names = [text(table(one).get("name") or one) for one in stated]
     if _BOARD.search(" ".join([*names, *(_words(facts.get(key)) for key in ("server", "topology", "cloud", "os"))])):

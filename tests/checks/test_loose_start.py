@@ -31,6 +31,10 @@ FAULTS = [
     pytest.param({**EIGHT, "fabric_manager": False}, FABRIC, id="none"),
     pytest.param({**EIGHT, "fabric_manager_version": "550.127.05"}, FABRIC, id="one of another version"),
     pytest.param({**D570, "gpus": [{"name": "NVIDIA B200", "count": 8}], "fabricmanager": "failed"}, FABRIC, id="B200"),
+    pytest.param({**D550, "nvswitches": 12, "fabric_manager": "not installed"}, FABRIC, id="switches that are counted"),
+    pytest.param(
+        {**D550, "gpus": ["16x Tesla V100-SXM3-32GB"], "fabric_manager": "inactive"}, FABRIC, id="the boards of a DGX-2"
+    ),
     pytest.param({**D550, "server": "DGX H100", "fabric_manager": "not installed"}, FABRIC, id="a DGX"),
     pytest.param({**CARD, "cuda_error": "error 802: system not yet initialized"}, FABRIC, id="the error in words"),
     pytest.param({**CARD, "cuda_error": "CUDA_ERROR_SYSTEM_NOT_READY"}, FABRIC, id="the error by its name"),
@@ -96,6 +100,8 @@ QUIET = [
     pytest.param({**EIGHT, "fabric_manager": "inactive", **WORKS}, id="CUDA works"),
     pytest.param({**D550, "gpus": ["8x H100 PCIe"], "fabric_manager": "inactive"}, id="cards without switches"),
     pytest.param({**D550, "gpus": ["H100"], "fabric_manager": "not installed"}, id="one GPU"),
+    pytest.param({**EIGHT, "nvswitches": 0, "fabric_manager": "not installed"}, id="no switches, by count"),
+    pytest.param({**D550, "gpus": ["8x Tesla V100-SXM2-32GB"], "fabric_manager": "inactive"}, id="V100 without any"),
     pytest.param({**D550, "gpus": ["4x A100-SXM4"], "fabric_manager": "inactive"}, id="a board of four"),
     pytest.param({**D550, "gpus": ["8x RTX 4090"], "fabric_manager": False}, id="eight GeForces"),
     pytest.param({**D550, "gpus": ["8x H200 NVL"], "fabric_manager": False}, id="NVL cards"),
