@@ -9,8 +9,11 @@ import pytest
 
 from autoglm_doctor.domain.signatures import SUBJECTS, TABLE, Matcher, details, symptoms_of
 from tests.logs.wordings import WORDINGS
+from tests.logs.wordings_gpu import GPU
+from tests.logs.wordings_host import HOST
+from tests.logs.wordings_packages import PACKAGES
 
-SAID = [(text, cause) for cause, texts in WORDINGS.items() for text in texts]
+SAID = [(text, cause) for table in (WORDINGS, PACKAGES, HOST, GPU) for cause, texts in table.items() for text in texts]
 PREFIXES = {
     "bare": "",
     "vLLM V0": "ERROR 05-21 18:16:40 [core.py:396] ",
@@ -45,7 +48,7 @@ def test_every_row_is_reached_by_some_words() -> None:
     reached = set()
     for text, _ in SAID:
         for engine in ("", "llamacpp", "sglang", "transformers", "vllm"):
-            traces = ("_multiprocessing.SemLock(", 'File "triton/runtime/driver.py", line 3')
+            traces = ("_multiprocessing.SemLock(", 'File "triton/runtime/driver.py", line 3', "BNB_CUDA_VERSION=124")
             for before in ("", "Model loading took 19.26 GiB and 5 seconds", *traces):
                 matcher = Matcher(engine)
                 matcher.notice(before)

@@ -24,7 +24,9 @@ _SAME_RELEASE = (
 ROWS: tuple[Signature, ...] = (
     Signature(
         "CUDNN_CONV3D_REGRESSION",
-        r"CuDNN Compatibility Issue|conv3d.{0,60}(slow|regression|memory)",
+        r"CuDNN Compatibility Issue|conv3d.{0,60}(slow|regression|memory)"
+        r"|(regression|slow(er|ness)?)\b.{0,40}\bconv3d\b"
+        r"|known bug in PyTorch \S+ .{0,4}nn\.Conv3d|nn\.Conv3d. implementation .{0,20}with CuDNN",
         "this torch 2.9 with a cuDNN before 9.15 computes Conv3d (the pictures' first layer) slowly and in much memory",
         "Install cuDNN 9.15 or newer.",
         ("python3 -m pip install 'nvidia-cudnn-cu12>=9.15'",),
@@ -36,8 +38,12 @@ ROWS: tuple[Signature, ...] = (
         "CUDA_LIBS_SHADOWED",
         r"cuDNN version incompatibility|undefined symbol: \w+, version lib(cublas|cudart|cudnn|cusparse|nvJitLink|nccl)"
         r"|undefined symbol: (__)?(nvJitLink|cublasLt|cudnn|nccl)\w*|libcudnn\S* .{0,40}(mismatch|incompatib)"
-        r"|Could not load library libcudnn|CUDNN_STATUS_(SUBLIBRARY_VERSION_MISMATCH|NOT_INITIALIZED)"
-        r"|libnccl.{0,40}undefined symbol",
+        r"|Could not load library libcudnn|CUDNN_STATUS_(SUBLIBRARY_(VERSION_MISMATCH|LOADING_FAILED)|VERSION_MISMATCH"
+        r"|NOT_INITIALIZED)|libnccl.{0,40}undefined symbol"
+        # nvidia-docker issue 1726, ChatGLM-6B 921, ms-swift 3390, CUDA.jl 3205; torch/backends/cudnn.
+        r"|symbol \w+,? version lib(cu|nv|nccl)\S+ not defined in file lib(cu|nv|nccl)|Cannot load symbol cudnn\w+"
+        r"|Unable to load any of \{libcudnn|Could not locate cudnn\w+\.dll|contains incompatible version of cudnn"
+        r"|Loaded runtime CuDNN library: \S+ but source was compiled with",
         "another copy of a CUDA library is loaded in place of the one that torch brought",
         "Clear the loader's path, so that torch's own libraries are found first.",
         ("env | grep LD_LIBRARY_PATH", "unset LD_LIBRARY_PATH"),
@@ -63,6 +69,7 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "TORCH_COMPANION_MISMATCH",
         r"torchvision::nms|requires the Torchvision library|No module named 'torch(vision|audio)'"
+        r"|partially initialized module 'torch(vision|audio)'"
         r"|(torchvision|torchaudio)[^ ]*: undefined symbol|torch(vision|audio).{0,80}(undefined symbol|different CUDA "
         r"versions|compiled with different|not compatible|Could not load)|Couldn't load custom C\+\+ ops"
         r"|Could not load (this library|library).{0,60}torchaudio",
@@ -73,14 +80,42 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "VLLM_CUDA_VARIANT_MISMATCH",
-        r"lib(cudart|nvrtc|cublas(Lt)?|cufft|curand|cusparse|cusolver|nvJitLink|cupti|cudnn"
+        r"lib(cudart|nvrtc|cublas(Lt)?|cufft|curand|cusparse|cusolver|nvJitLink|cupti|cudnn|nccl|cufile|nvshmem_host"
         r"|cusparseLt)\S*\.so\.\d+\S*: "
-        r"cannot open shared object|lib(cudart|nvrtc|cublas)\.so\.\d+.{0,40}(not found|missing)",
+        r"cannot open shared object|lib(cudart|nvrtc|cublas)\.so\.\d+.{0,40}(not found|missing)"
+        r"|\b(cudart|cublas|cublasLt)64_\d+\.dll.{0,20}(is not found|not found|missing)",
         "a compiled package needs the libraries of another CUDA than torch brought",
         "Install the engine's build for torch's CUDA (or torch for the engine's).",
         ("python3 -c 'import torch; print(torch.version.cuda)'", *_SHOW),
         source=REPORTS,
         ends_start=True,
+    ),
+    # vLLM warns of its own library, and fails later on, where it uses it; torchvision of its reader of pictures.
+    *(
+        Signature(
+            cause,
+            pattern,
+            meaning,
+            way_out,
+            _SHOW,
+            source=REPORTS,
+            sure="likely",
+            in_warnings=True,
+        )
+        for cause, pattern, meaning, way_out in (
+            (
+                "VLLM_TORCH_MISMATCH",
+                r"Failed to import from vllm\._C\b.{0,40}Error\(.{0,300}undefined symbol",
+                "vLLM's own library was built for another torch: torch was replaced after vLLM was installed",
+                "Install vLLM and its torch together.",
+            ),
+            (
+                "TORCH_COMPANION_MISMATCH",
+                r"Failed to load image Python extension: .{0,200}(undefined symbol|libtorch_cuda_c\w+\.so: cannot)",
+                "torchvision belongs to another torch",
+                "Install the companion that belongs to the installed torch.",
+            ),
+        )
     ),
     # vLLM's own library, also by the names that it had before 0.3; FlashAttention beside it is an extension.
     Signature(
@@ -139,22 +174,24 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "TRITON_TORCH_MISMATCH",
-        r"cannot import name '\w+' from 'triton|module 'triton\S*' has no attribute|No module named 'triton\.",
+        r"cannot import name '\w+' from 'triton|module 'triton\S*' has no attribute|No module named 'triton\."
+        r"|ASTSource\.__init__\(\) got an unexpected|ASTSource\.__init__\(\) missing",
         "triton is not the version that this torch needs",
         "Install the triton that torch pins.",
         ("python3 -m pip check", "python3 -m pip install --force-reinstall --no-deps 'triton' torch"),
         source=REPORTS,
     ),
+    # Also of Triton for AMD, which lacks what torch asks for; and on Windows, where torch brings none.
     Signature(
-        "NUMPY2_ABI",
-        r"_ARRAY_API not found|compiled using NumPy 1|Could not infer dtype of numpy|numpy\.core\.multiarray failed to"
-        r"|numpy\.dtype size changed|Numpy is not available|module 'numpy' has no attribute '(float|int|bool"
-        r"|object)_?'",
-        "a package was built for NumPy 1 and NumPy 2 is installed",
-        "Install NumPy 1 beside it.",
-        ("python3 -m pip install 'numpy<2'",),
-        source=REPORTS,
-        in_warnings=True,
+        "TRITON_TORCH_MISMATCH",
+        r"'KernelMetadata' object has no attribute|Cannot find a working triton installation"
+        r"|ModuleNotFoundError: No module named 'triton'",
+        "triton is missing, or not the version that this torch needs",
+        "Install the triton that torch pins.",
+        ("python3 -m pip check", "python3 -m pip install --force-reinstall --no-deps 'triton' torch"),
+        source="torch's inductor; vllm issue 10244",
+        sure="likely",
+        unless=r"A matching Triton is not available|Error caught was",  # xFormers goes on without
     ),
     Signature(
         "CUDA_HOME_INVALID",
@@ -213,7 +250,10 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "CUDA_MAJOR_MIXED_PACKAGES",
-        r"detected CUDA version \(\S+\) mismatches|CUDA versions? .{0,30}mismatch|nvidia-\S+-cu1[123]\b.{0,40}conflict",
+        r"detected CUDA version \(\S+\) mismatches"
+        r"|Installed CUDA version \S+ does not match the version torch was compiled with(?!.{0,40}\bbut since)"
+        r"|version of Cuda that does not match the version used to compile"
+        r"|CUDA versions? .{0,30}mismatch|nvidia-\S+-cu1[123]\b.{0,40}conflict",
         "packages for different CUDA versions are installed side by side",
         "Install them anew into an empty environment.",
         _SHOW,

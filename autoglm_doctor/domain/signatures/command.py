@@ -64,7 +64,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "EXECUTION_NOT_PERMITTED",
-        r"PermissionError: \[Errno 13\]|Permission denied: '",
+        r"PermissionError: \[Errno 13\]|Permission denied: '|\[Errno 30\] Read-only file system",
         "the engine may not read or write a file that it needs",
         "Look at who owns the folders of the model and of the caches.",
         ('ls -ld {folder} "${HF_HOME:-$HOME/.cache}" "${TMPDIR:-/tmp}"',),

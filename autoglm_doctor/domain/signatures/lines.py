@@ -29,7 +29,8 @@ _PYTHON_WARNING = re.compile(r"\b[A-Z]\w*Warning: |^warning: |: warning: |^\[?W(
 _PROGRESS = re.compile(r"\d+%\s?\||\d+% Completed \|")
 #: Whoever says so goes on without it.
 _GOES_ON = re.compile(
-    r"\bignor(?:e|ing|ed)\b|\bfall(?:ing|s)? ?back\b|\bretrying\b|\bskipp(?:ed|ing)\b|\bwill (?:not )?be (?:disabled"
+    r"(?<!NVIDIA driver will )\bignor(?:e|ing|ed)\b"
+    r"|\bfall(?:ing|s)? ?back\b|\bretrying\b|\bskipp(?:ed|ing)\b|\bwill (?:not )?be (?:disabled"
     r"|used)\b"
     r"|\bautotuning\b|\bnot critical\b|\bharmless\b|\bto silence this\b|\bis disabled because\b",
     re.IGNORECASE,

@@ -1,188 +1,12 @@
-"""The machine under the engine: kernel module, container, system libraries, disk, limits."""
+"""The machine under the engine: system libraries, disk, limits."""
 
 from __future__ import annotations
 
-from autoglm_doctor.domain.signatures.row import NVIDIA, REPORTS, TORCH, VLLM, Signature
+from autoglm_doctor.domain.signatures.row import REPORTS, TORCH, Signature
 
 SHM_COMMANDS = ("df -h /dev/shm", "docker run --gpus all --ipc=host IMAGE")
 
-#: Spoken of, and not as something that is off.
-_SECURE_BOOT = (
-    r"(?<!no )(?<!not )(?<!off )(?<!without )(?<!disabled )(?<!disabling )(?<!disable )"
-    r"secure ?boot(?!\W{1,3}(?:\w+\W{1,3}){0,3}?(?:disabled|off|not|no|false)\b)|\bMOK\b"
-)
-
-_TOOLKIT_VERSION = (
-    "nvidia-ctk --version",
-    "sudo apt-get update && sudo apt-get install -y nvidia-container-toolkit libnvidia-container1",
-    "sudo systemctl restart docker",
-)
-
 ROWS: tuple[Signature, ...] = (
-    Signature(
-        "CONTAINER_REQUIRES_NEWER_CUDA",
-        r"unsatisfied condition: (cuda|driver|brand)|requirement error: unsatisfied",
-        "the image asks for a newer CUDA than the host's driver offers",
-        "Install a newer driver on the host, or take an older image.",
-        ("nvidia-smi",),
-        "reboot",
-        NVIDIA,
-    ),
-    Signature(
-        "NVML_DRIVER_LIBRARY_MISMATCH",
-        r"driver/library version mismatch|NVML_ERROR_LIB_RM_VERSION_MISMATCH",
-        "the driver was updated and its old kernel module still runs",
-        "Load the new module, or reboot.",
-        ("sudo reboot",),
-        "reboot",
-        NVIDIA,
-        in_warnings=True,
-    ),
-    Signature(
-        "CONTAINER_TOOLKIT_MISSING",
-        r"could not select device driver|unknown or invalid runtime name: nvidia|unresolvable CDI devices"
-        r"|nvidia-container-(cli|runtime).{0,40}not found",
-        "Docker was not told of the NVIDIA container toolkit",
-        "Install the toolkit, configure Docker with it and restart Docker.",
-        ("sudo nvidia-ctk runtime configure --runtime=docker", "sudo systemctl restart docker"),
-        "install",
-        NVIDIA,
-    ),
-    # NVIDIA/nvidia-container-toolkit issue 520: CUDA_ERROR_NOT_FOUND as CUDA starts, not as it looks for a kernel.
-    Signature(
-        "CONTAINER_TOOLKIT_TOO_OLD",
-        r"\bError 500: named symbol not found|driver library init failure: 500\b"
-        r"|\b(cuInit|cudaGetDeviceCount|initiali[sz]ation|initializing CUDA)\b.{0,200}"
-        r"(CUDA_ERROR_NOT_FOUND|named symbol not found)",
-        "CUDA misses a part of the driver as it starts, as in a container under WSL2 by a container toolkit that is "
-        "older than the driver",
-        "Update Docker Desktop (from 4.31 on), or the container toolkit (from 1.14.4 on) inside of WSL.",
-        _TOOLKIT_VERSION,
-        "install",
-        "NVIDIA/nvidia-container-toolkit issue 520",
-        sure="likely",
-        in_warnings=True,
-    ),
-    # NVIDIA/nvidia-docker issues 1447 and 1660, libnvidia-container 158, nvidia-container-toolkit 1200.
-    Signature(
-        "CONTAINER_TOOLKIT_TOO_OLD",
-        r"cgroup subsystem devices not found|unable to create cgroupv\d interface"
-        r"|unable to find any existing device filters attached to the cgroup"
-        r"|\bnvidia-frontend\b.{0,60}(not found|no such|missing|fail)|(not find|fail).{0,60}\bnvidia-frontend\b",
-        "the container toolkit is too old for the control groups or the driver of this host",
-        "Install the newest container toolkit, with its libnvidia-container, and start Docker again.",
-        _TOOLKIT_VERSION,
-        "install",
-        NVIDIA,
-        sure="likely",
-    ),
-    Signature(
-        "CONTAINER_WITHOUT_GPU",
-        r"Failed to infer device type|libcuda\.so\.1.{0,60}(cannot|not found)"
-        r"|no GPU was found in the container|NVIDIA Driver was not detected",
-        "the engine finds neither a GPU nor its driver, as in a container that was started without GPUs",
-        "Start the container with its GPUs; on a bare machine, install the driver.",
-        ("nvidia-smi", "docker run --rm --gpus all IMAGE nvidia-smi"),
-        "restart",
-        VLLM,
-        sure="likely",
-        ends_start=True,
-    ),
-    Signature(
-        "CONTAINER_GPU_CGROUP_LOST",
-        r"Failed to initialize NVML: Unknown Error|NVMLError_Unknown|NVML.{0,20}Unknown Error",
-        "the container lost its GPUs (a reload of systemd takes them away)",
-        "Restart the container; for good, give it the device nodes or let Docker use cgroupfs.",
-        ("docker restart CONTAINER",),
-        "restart",
-        NVIDIA,
-        sure="likely",
-        in_warnings=True,
-    ),
-    Signature(
-        "SECURE_BOOT_BLOCKS_MODULE",
-        r"Key was rejected by service|Required key not available|module verification failed.{0,40}nvidia"
-        r"|Loading of unsigned module is rejected",
-        "Secure Boot refuses the NVIDIA module, which is not signed with a known key",
-        "Enrol the key of the module, or turn Secure Boot off.",
-        ("mokutil --sb-state", "sudo mokutil --import /var/lib/shim-signed/mok/MOK.der"),
-        "reboot",
-        REPORTS,
-    ),
-    Signature(
-        "NOUVEAU_OR_NOVA_HOLDS_GPU",
-        r"\bnouveau\b|\bnova[_-]?core\b",
-        "another driver (nouveau) holds the GPU",
-        "Keep nouveau from loading, then reboot.",
-        ("echo 'blacklist nouveau' | sudo tee /etc/modprobe.d/blacklist-nouveau.conf", "sudo update-initramfs -u"),
-        "reboot",
-        REPORTS,
-        sure="likely",
-    ),
-    Signature(
-        "KERNEL_MODULE_NOT_BUILT",
-        r"Module nvidia not found|nvidia.{0,30}not found in (directory )?/lib/modules"
-        r"|Error! Bad return status for module|\bdkms\b.{0,60}(fail|error|bad exit)"
-        r"|Your kernel headers for kernel .* cannot be found",
-        "there is no NVIDIA module for the running kernel",
-        "Install the kernel's headers and build the module again.",
-        ("sudo apt install linux-headers-$(uname -r)", "sudo dkms autoinstall"),
-        "reboot",
-        REPORTS,
-    ),
-    Signature(
-        "KERNEL_MODULE_FLAVOUR_WRONG",
-        r"not supported by open nvidia|requires use of the NVIDIA open kernel modules|not supported by the NVIDIA open",
-        "the NVIDIA module is of the flavour (open or proprietary) that does not drive this GPU",
-        "Install the driver's other flavour.",
-        ("sudo dmesg | grep NVRM | tail", "cat /proc/driver/nvidia/version"),
-        "reboot",
-        NVIDIA,
-    ),
-    Signature(
-        "BIOS_BAR_SETTINGS",
-        r"PCI I/O region assigned to your NVIDIA device is invalid|BAR \d.{0,40}(no space|failed to assign"
-        r"|can't assign)",
-        "the BIOS gave the GPU no room for its memory window",
-        "Turn on Above 4G Decoding and Resizable BAR in the BIOS.",
-        ("sudo dmesg | grep -i -E 'nvrm|BAR' | tail",),
-        "reboot",
-        NVIDIA,
-    ),
-    Signature(
-        "DRIVER_DROPPED_GPU",
-        r"supported through the NVIDIA \S+ Legacy|\d{3}\.xx Legacy driver|driver .{0,40}ignores .{0,20}GPU"
-        r"|NVRM: .{0,80}not supported by this",
-        "the installed driver no longer supports this GPU",
-        "Install the legacy driver that the kernel's log names.",
-        ("sudo dmesg | grep NVRM | tail",),
-        "reboot",
-        NVIDIA,
-    ),
-    Signature(
-        "SECURE_BOOT_BLOCKS_MODULE",
-        rf"({_SECURE_BOOT}).{{0,300}}couldn't communicate with the NVIDIA driver"
-        rf"|couldn't communicate with the NVIDIA driver.{{0,300}}({_SECURE_BOOT})",
-        "the NVIDIA module is not loaded, and Secure Boot is spoken of",
-        "See what the kernel says of the module.",
-        ("mokutil --sb-state", "sudo modprobe nvidia", "sudo dmesg | grep -i nvidia | tail"),
-        "reboot",
-        REPORTS,
-        sure="likely",
-    ),
-    Signature(
-        "KERNEL_MODULE_NOT_BUILT",
-        r"couldn't communicate with the NVIDIA driver",
-        "the NVIDIA module is not loaded: not built for this kernel, as after an update, or refused by Secure Boot",
-        "Install the headers of the running kernel and build the module again; then see what the kernel says of it.",
-        (
-            "sudo modprobe nvidia; sudo dmesg | grep -i nvidia | tail; mokutil --sb-state",
-            "sudo apt install linux-headers-$(uname -r) && sudo dkms autoinstall",
-        ),
-        "reboot",
-        REPORTS,
-        sure="hint",
-    ),
     # A shell that looks for ":/usr/local/cuda/bin/nvcc" shows a variable with a colon in it.
     Signature(
         "CUDA_HOME_INVALID",
@@ -195,7 +19,8 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "WSL_LIBCUDA_STUB",
-        r"libcuda\.so: cannot open shared object|/usr/lib/wsl/lib.{0,80}(not a symbolic link|cannot|fail)",
+        r"(?<!cannot find )libcuda\.so: cannot open shared object|libcuda\.so(\.1)?\b.{0,40}/usr/lib/wsl/lib"
+        r"|/usr/lib/wsl/lib.{0,80}(not a symbolic link|cannot|fail)",
         "there is no libcuda.so, only libcuda.so.1 (as under WSL)",
         "Make the link, or put WSL's folder into the loader's path.",
         ("export LD_LIBRARY_PATH=/usr/lib/wsl/lib:$LD_LIBRARY_PATH",),
@@ -205,7 +30,8 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "LIBCUDA_DEV_LINK_MISSING",
-        r"cannot find -lcuda\b|ld: .*-lcuda\b",
+        r"cannot find -lcuda\b|ld: .*-lcuda\b|unable to find library -lcuda\b|library not found: cuda$"
+        r"|set to NOTFOUND: CUDA_CUDA_LIBRARY|CUDA::cuda_driver but the target was not found",
         "the linker finds no libcuda.so",
         "Put the driver's library into the linker's path.",
         ("ldconfig -p | grep libcuda", "export LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:$LIBRARY_PATH"),
@@ -214,7 +40,9 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "LIBSTDCXX_TOO_OLD",
-        r"GLIBCXX_\S+.{0,3} not found|CXXABI_\S+.{0,3} not found",
+        r"GLIBCXX_\S+.{0,3} not found|CXXABI_\S+.{0,3} not found|\bGCC_1\d\.\d\S*.{0,3} not found"
+        r"|undefined symbol: _ZN?K?St(\d|7__cxx11)|undefined symbol: \w+, version (GLIBCXX|CXXABI)_"
+        r"|libstdc\+\+\.so\.6: cannot open shared object",
         "the C++ library that is loaded first is too old",
         "Put a newer libstdc++ first in the loader's path (in conda: install libstdcxx-ng).",
         ("conda install --yes --channel conda-forge libstdcxx-ng",),
@@ -222,7 +50,9 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "GLIBC_TOO_OLD",
-        r"GLIBC_\S+.{0,3} not found",
+        r"GLIBC_\d\S*.{0,3} not found|GLIBC_\d\S* not defined in file|\b__glibc ?>=|\b__glibc\["
+        r"|undefined symbol: \w+, version GLIBC_"
+        r"|\bglibc [\d.]+ is (older|too old)",
         "a binary package needs a newer C library than this system has",
         "Use a newer system or the engine's container.",
         ("ldd --version",),
@@ -232,7 +62,11 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "OS_UNSUPPORTED_BY_ENGINE",
         r"No module named 'uvloop'|uvloop.{0,60}(Windows|missing)|(does not|doesn't"
-        r"|not) support(ed)?( on)?( native)? Windows"
+        r"|not) support(ed)?( on)?( native)? Windows|(vLLM"
+        r"|SGLang)\b.{0,20} only supports Linux|Windows is not supported"
+        r"|No module named '(fcntl|resource|pwd|termios)'|module 'signal' has no attribute 'SIG"
+        r"|module 'os' has no attribute '(sched_\w+|fork|get[eu]+id)'|PyTorch was built without libuv"
+        r"|makeDeviceFor\w+\(\): unsupported gloo device|\btriton\b.{0,40}not (available|supported) (on|for) Windows"
         r"|No CUDA runtime is found, using CUDA_HOME='[A-Z]:\\",
         "the engine does not run on Windows itself",
         "Run it in WSL2 or in the engine's container.",
@@ -247,6 +81,9 @@ ROWS: tuple[Signature, ...] = (
         r"ncclShmOpen|extend /dev/shm|shm_open.{0,40}(fail|error)|/dev/shm.{0,60}(too small|insufficient|no space"
         r"|full|Error)"
         r"|\bSIGBUS\b"
+        r"|exit(_?code)?[: ]{1,2}-7\b|raise your shared memory limit"
+        r"|Call to (posix_fallocate|ftruncate) failed.{0,3}: No space"
+        r"|object store is using /tmp instead of /dev/shm"
         r"|\bBus error\b|insufficient shared memory|NCCL.{0,40}shared memory.{0,40}(fail|insufficient)"
         r"|Error while (creating|attaching to) shared memory segment"
         r"|unable to (mmap|allocate|open) shared memory(?!.*Too many open files)"
@@ -275,8 +112,14 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "DISK_FULL",
-        r"No space left on device|Disk quota exceeded|\bENOSPC\b|\[Errno (28|122)\]|os error (28|122)\b"
-        r"|not enough (free )?disk space|Not enough free disk"
+        r"No space left on device(?!: failed to add inotify)|Disk quota exceeded|\bENOSPC\b|\[Errno (28|122)\]"
+        r"|os error (28|122)\b"
+        r"|not enough (free )?disk space|Not enough free disk|condition: \[DiskPressure\]"
+        r"|low on resource: ephemeral-storage"
+        r"|local storage usage exceeds the total limit|EmptyDir volume .{0,40}exceeds the limit|\bStorageFull\b"
+        r"|(WinError|os error) 112\b|not enough space on the disk|database or disk is full|\bEDQUOT\b"
+        r"|don't have enough free space in|(insufficient|out of) disk space"
+        r"|PytorchStreamWriter failed writing|inline_container.{0,12}unexpected pos"
         r"|\bquota\b.{0,20}\b(exceeded|used up|full|reached)",
         "the disk is full",
         "Free space where the temporary files and the weights go.",
@@ -288,6 +131,9 @@ ROWS: tuple[Signature, ...] = (
         "SLOW_MODEL_STORAGE",
         r"(load(ing|s)?|from_pretrained|read(ing|s)?)\b.{0,40}\btakes? (.{0,12}\bminutes|\d+ ?min|\d+ m\b|very long"
         r"|long)"
+        r"|(load|read|shards)\w*\b.{0,60}\btook (\d{2,} minutes|\d{4,}(\.\d+)? ?s)"
+        r"|\b(NFS|9p|lustre|gcsfuse|s3fs|/mnt/[a-z]/?|network (share|disk|drive))\b.{0,60}\b(slow|minutes|long)\b"
+        r"|\b(slow|minutes|long)\b.{0,60}\b(NFS|9p|lustre|gcsfuse|s3fs|network (share|disk|drive))\b"
         r"|\btakes? (\d+ ?(min|m\b)|.{0,12}\bminutes|\d+ ?h\b|hours).{0,20} to load",
         "reading the weights takes very long, as from a network disk",
         "Copy the model to a local disk and start from there.",
@@ -300,7 +146,9 @@ ROWS: tuple[Signature, ...] = (
         "MEMLOCK_LIMIT_LOW",
         # ibv_reg_dmabuf_mr is not meant: it registers memory of the GPU, which this limit does not count.
         r"max locked memory|RLIMIT_MEMLOCK|ulimit -l\b|Cannot allocate memory.{0,40}(ibv_|mlock)|mlock.{0,40}fail"
-        r"|ibv_reg_mr(_iova2?)?\b.{0,40}Cannot allocate memory",
+        r"|ibv_(reg_mr(_iova2?)?|create_(qp|cq))\b.{0,40}Cannot allocate memory"
+        r"|Failed to register memory.{0,20}Cannot allocate"
+        r"|(ibv_\w+|HostRegister)\b.{0,40}\bmemlock\b",
         "the limit of locked memory is too low for RDMA or pinned memory",
         "Raise it for the service or the container.",
         ("ulimit -l unlimited", "docker run --ulimit memlock=-1 IMAGE"),
@@ -310,12 +158,49 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "NOFILE_LIMIT_LOW",
-        r"Too many open files|can't start new thread|Resource temporarily unavailable|pthread_create failed",
+        r"Too many open files|can't start new thread|Resource temporarily unavailable|pthread_create failed"
+        r"|received \d+ items of ancdata|\bEMFILE\b|No file descriptors available|os error 24\b"
+        r"|(spawn thread|ThreadPoolBuildError).{0,60}WouldBlock"
+        r"|fork rejected by pids controller|failed to add inotify watch|\bulimit -n\b.{0,20}too low"
+        r"|descriptor limit is too low",
         "the limit of open files or of processes is too low",
         "Raise it for the shell, the service or the container.",
         ("ulimit -n 65535", "ulimit -u"),
         "setting",
         REPORTS,
         sure="likely",
+    ),
+    # huggingface_hub warns of it before it starts to download.
+    Signature(
+        "DISK_FULL",
+        r"Not enough free disk space to download",
+        "the disk has no room for the file that is to be downloaded",
+        "Free space where the weights go, or name another place in HF_HOME.",
+        ('df -h "${HF_HOME:-$HOME}"',),
+        "setting",
+        REPORTS,
+        sure="likely",
+        in_warnings=True,
+    ),
+    Signature(
+        "LIBCUDA_DEV_LINK_MISSING",
+        r"undefined reference to .(?-i:cu[A-Z])\w+'|'-lcuda'.{0,300}returned non-zero exit status",
+        "what triton compiles at its start did not link, as where the linker finds no libcuda.so",
+        "See what the compiler says above; put the driver's library into the linker's path.",
+        ("ldconfig -p | grep libcuda", "export LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:$LIBRARY_PATH"),
+        "setting",
+        REPORTS,
+        sure="hint",
+    ),
+    # Ray's warning: what is left of a large disk may do.
+    Signature(
+        "DISK_FULL",
+        r"is over 9\d% full",
+        "the disk of Ray's temporary files is nearly full",
+        "Free space there, or name another place.",
+        ('df -h "${TMPDIR:-/tmp}"',),
+        "setting",
+        REPORTS,
+        sure="hint",
     ),
 )

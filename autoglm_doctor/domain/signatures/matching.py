@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,17 +17,26 @@ from autoglm_doctor.domain.signatures.lines import (
     may_be_a_warning,
     split,
 )
+from autoglm_doctor.domain.signatures.prefilter import may_match, words_needed
 from autoglm_doctor.domain.signatures.row import Signature
 from autoglm_doctor.domain.signatures.table import TABLE
 from autoglm_doctor.facts import Failure
 
 _RANK = {"certain": 0, "likely": 1, "hint": 2}
-_PATTERNS = tuple(re.compile(row.pattern, re.IGNORECASE) for row in TABLE)
 #: Of lines around the one that a row means.
-_AROUND = {text: re.compile(text, re.IGNORECASE) for row in TABLE for text in (row.after, row.unless) if text}
+_AROUND = tuple({text: None for row in TABLE for text in (row.after, row.unless) if text})
 _QUIET = ("DEBUG", "INFO", "WARNING")
 #: No message is read further than this: patterns with gaps take their time on a line of a megabyte.
 _LONGEST = 2000
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """At its first use: a run that reads no log compiles none of some hundreds."""
+    return re.compile(pattern, re.IGNORECASE)
+
+
+_words = functools.cache(words_needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,10 @@ class Matcher:
 
     def notice(self, line: str) -> None:
         """Take a line for context only."""
-        for text, pattern in _AROUND.items():
-            if text not in self._seen and pattern.search(line[:_LONGEST]):
+        line = line[:_LONGEST]
+        small = line.lower()
+        for text in _AROUND:
+            if text not in self._seen and may_match(small, _words(text)) and _compiled(text).search(line):
                 self._seen.add(text)
 
     def rules_out(self, row: Signature) -> bool:
@@ -71,14 +83,17 @@ class Matcher:
         return self._first(message, warning=level in _QUIET)
 
     def _first(self, message: str, *, warning: bool) -> Signature | None:
-        for row, pattern in zip(TABLE, _PATTERNS, strict=True):
+        small = message.lower()
+        for row in TABLE:
+            if not may_match(small, _words(row.pattern)):
+                continue
             if warning and not row.in_warnings:
                 continue
             if row.engines and (self.engine or row.engine_known) and self.engine not in row.engines:
                 continue
             if (row.after and row.after not in self._seen) or self.rules_out(row):
                 continue
-            if pattern.search(message) and (row.when is None or row.when(message)):
+            if _compiled(row.pattern).search(message) and (row.when is None or row.when(message)):
                 return row
         return None
 

@@ -14,7 +14,8 @@ _LOOK_AT_LIMIT = ("cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.peak /sys
 _OOM = (
     r"CUDA out of memory|\bOutOfMemoryError(?!: out of resource)|CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY"
     r"|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED|cudaMalloc failed: out of memory"
-    r"|torch\.AcceleratorError: .*out of memory"
+    r"|torch\.AcceleratorError: .*out of memory|CUDA driver error: out of memory|HIP out of memory"
+    r"|CUDA runtime error\b.{0,20}: out of memory|Cuda failure\b.{0,9}\bout of memory|RESOURCE_EXHAUSTED: Out of memory"
 )
 
 #: Where an engine is once its weights lie on the GPU.
@@ -29,6 +30,10 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "CGROUP_MEMORY_LIMIT",
         r"Memory cgroup out of memory|oom-kill:.*CONSTRAINT_MEMCG|\bOOMKilled\b"
+        r"|oom[-_]kill event|OOM Killed\b|cgroup (out-of-memory|OOM)|task \d+: Out Of Memory"
+        r"|node was low on resource: memory"
+        r"|Exceeded (job|step) memory limit|exceeded memory limit|memory: usage \d+kB, limit \d+kB"
+        r"|running beyond (physical|virtual) memory"
         r"|(container|pod)\b.{0,40}\b(killed|evicted)\b.{0,60}\b(memory|OOM)|exceeded (its|the) memory limit",
         "the memory limit of the container was reached, and the kernel killed the process",
         "Give the container more memory.",
@@ -42,7 +47,14 @@ ROWS: tuple[Signature, ...] = (
         r"DefaultCPUAllocator: (can't|not enough)|enforce fail at (alloc_cpu|CPUAllocator)|\bMemoryError\b"
         r"|\bstd::bad_alloc|Out of memory: Killed process|oom-kill:|Unable to allocate .{1,40} for an array"
         r"|OSError: \[Errno 12\]|unable to mmap .{0,200}Cannot allocate memory"
-        r"|failed to allocate buffer of size .*CPU|unable to allocate CPU(_\w+)? buffer",
+        r"|failed to allocate buffer of size .*CPU|unable to allocate CPU(_\w+)? buffer"
+        r"|cpu_buffer_type_alloc_buffer: failed"
+        r"|invoked oom-killer|killed by the OOM killer|Failed with result 'oom-kill'|systemd-oomd\b.{0,20}[Kk]illed"
+        r"|node running low on memory|exceeds the memory usage threshold|(WinError|os error) 1455"
+        r"|paging file is too small"
+        r"|requires more system memory|model request too large for system|ggml_aligned_malloc: insufficient memory"
+        r"|not enough memory: you tried to allocate|memory allocation of \d{7,} bytes failed|Too large swap space"
+        r"|(memory mapping|mmap failed|fork): Cannot allocate memory",
         "main memory ran out",
         "Free main memory, raise the limit of the container or add swap.",
         _LOOK_AT_RAM,
@@ -53,7 +65,8 @@ ROWS: tuple[Signature, ...] = (
         "RAM_TOO_SMALL",
         r"^Killed\b|: line \d+: +\d+ Killed|exit(ed)?( with)?( status| code| return code)?[ :=]+137\b"
         r"|returncode[ =:]+-9"
-        r"|\bSIGKILL\b|exit(ed)?( with)?( status| code)?[ :=]+-9\b|signal 9\b",
+        r"|(?<!attribute ')\bSIGKILL\b|code=killed, status=9|Killed signal terminated program|exit(_?code)?: -9\b"
+        r"|exit(ed)?( with)?( status| code)?[ :=]+-9\b|signal 9\b",
         "the process was killed from outside (SIGKILL), which the kernel does when memory runs out",
         "Free main memory, raise the limit of the container or add swap.",
         ("sudo dmesg | grep -i -E 'out of memory|oom' | tail", *_LOOK_AT_RAM, *_LOOK_AT_LIMIT),
@@ -97,7 +110,8 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "GPU_MEMORY_TAKEN_BY_OTHERS",
         r"Free memory on device.{0,80} on startup is less than|less than desired GPU memory utilization"
-        r"|Initial free memory .* current free memory",
+        r"|Initial free memory .* current free memory|reduce GPU memory used by other processes"
+        r"|GPU memory is occupied by other process|memory capacity is unbalanced",
         "other programs hold memory of the GPU that this server counts on",
         "End what else holds memory of the GPU, or give this server a smaller share.",
         (*_WHO_HOLDS, "{smaller_share}"),
@@ -119,7 +133,9 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "KV_CACHE_TOO_SMALL",
         r"No available memory for the cache blocks|larger than the (available KV cache memory|maximum number of tokens"
-        r" that can be stored)|KV cache is needed, which is larger|Cannot auto-fit max_model_len",
+        r" that can be stored)|KV cache is needed, which is larger|Cannot auto-fit max_model_len"
+        r"|Available KV cache memory: -\d|# GPU blocks: 0\b|estimated maximum model length is"
+        r"|Try (decreasing|lowering) .?max_model_len|(decreasing|reduce) .?max_model_len.? (when|or increas)",
         "the weights fit, but what is left of the GPU's memory holds too few tokens for one request of this length",
         "Take a shorter context, or give the engine a larger share of the GPU.",
         ("{shorter}", "{bigger_share}"),
@@ -151,6 +167,21 @@ ROWS: tuple[Signature, ...] = (
         LLAMACPP,
         engines=("llamacpp",),
         ends_start=True,
+    ),
+    # What only SGLang says, and TGI, TensorRT-LLM and LMDeploy, whatever engine is told.
+    Signature(
+        "KV_CACHE_TOO_SMALL",
+        r"increas(e|ing) --mem-fraction-static|set --mem-fraction-static to a smaller|max_total_num_tokens ?(<=|=) ?0\b"
+        r"|Not enough memory to handle \d+ .{0,40}tokens|decrease .?--max-batch-prefill-tokens"
+        r"|(Prefill|Decode) out of memory\. Try to lower|ggml_gallocr_reserve_n\w*: failed to allocate"
+        r"|No enough gpu memory for runtime|Insufficient memory for (the )?(KV )?cache|Capture (\w+ )?cuda graph failed"
+        r"|llama_kv_cache_init\(\) failed|failed to allocate (buffer for (kv|rs) cache|compute (pp|tg) buffers)",
+        "the weights fit, but what is left of the GPU's memory holds too few tokens",
+        "Take a shorter context or fewer requests at once, or give the engine another share of the GPU.",
+        ("{shorter}", "{fewer}", "{bigger_share}"),
+        "flag",
+        REPORTS,
+        sure="likely",
     ),
     Signature(
         "KV_CACHE_TOO_SMALL",
@@ -185,5 +216,27 @@ ROWS: tuple[Signature, ...] = (
         TORCH,
         sure="likely",
         ends_start=True,
+    ),
+    # torch's allocator asks NVML for what it prints when memory ran out, and may not ask on slices (MIG) and Jetson.
+    Signature(
+        "VRAM_TOO_SMALL_FOR_WEIGHTS",
+        r"NVML_SUCCESS == .{0,160}INTERNAL ASSERT FAILED",
+        "the memory of the GPU ran out, as a rule: torch fails as it asks the driver how much was left",
+        "Take a shorter context or a smaller checkpoint; if memory is free, look at what the driver says.",
+        ("nvidia-smi", "{shorter}"),
+        "flag",
+        TORCH,
+        sure="hint",
+    ),
+    Signature(
+        "VRAM_TOO_SMALL_FOR_WEIGHTS",
+        r"Make sure you have enough GPU RAM|\b(not enough|insufficient|requires more|exceeds?( the)? available)"
+        r" (free )?(VRAM|GPU memory)|weights? .{0,30}(do|does)(n't| not) fit (in|on)",
+        "the weights do not fit into the memory of the GPU",
+        "Take a larger GPU, several of them, or a quantised checkpoint.",
+        _WHO_HOLDS,
+        "hardware",
+        REPORTS,
+        sure="hint",
     ),
 )

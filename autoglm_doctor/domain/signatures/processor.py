@@ -6,12 +6,14 @@ from autoglm_doctor.domain.signatures.row import LLAMACPP, MEASURED, REPORTS, TR
 
 _DOWNLOAD = ("{download}",)
 _SMALL_FILE = (
-    r"(tokenizer\w*|preprocessor_config|processor_config|video_preprocessor_config|special_tokens_map|vocab)\.json"
+    r"((tokenizer\w*|preprocessor_config|processor_config|video_preprocessor_config|special_tokens_map|vocab)\.json"
+    r"|tokenizer\.model|merges\.txt)"
 )
 
 _NO_TEMPLATE = (
     r"chat_template is not set|have a chat template|default chat template is no longer allowed"
     r"|must provide a chat template|no chat template (is|was) (set|found|defined)"
+    r"|is not a built-in template name or a valid|\btemplate[ _]error: template not found"
 )
 
 ROWS: tuple[Signature, ...] = (
@@ -35,12 +37,37 @@ ROWS: tuple[Signature, ...] = (
         "flag",
     ),
     Signature(
+        "CHAT_TEMPLATE_MISSING",
+        r"Chat API will not work",
+        "the model's folder has no chat template, and the server says that chats will not work",
+        "Download the model's chat_template.jinja, or give one to the engine with --chat-template.",
+        ("{download}", "{template}"),
+        "flag",
+        VLLM,
+        sure="likely",
+        warns=True,
+        in_warnings=True,
+    ),
+    # The template is whole; what the client sends does not fit it.
+    Signature(
+        "CHAT_TEMPLATE_WRONG",
+        r"roles must alternate|System role not supported|Error in applying chat template|Jinja Exception:",
+        "the chat template refuses the order of these messages",
+        "Give the engine a template that takes them, or send user and assistant in turn, without a system message.",
+        ("{template}", "{download}"),
+        "flag",
+        "unsloth issue 334, graphrag 564",
+        sure="likely",
+    ),
+    Signature(
         "CHAT_TEMPLATE_WRONG",
         r"TemplateSyntaxError|jinja2\.exceptions\.\w+|chat template parsing error"
         r"|Unable to generate parser for this template"
         r"|total number of \S+ tokens in the prompts? should be the same as the number of images"
         r"|Image features and image tokens do not match|Failed to apply prompt replacement"
-        r"|Failed to find .*placeholder",
+        r"|Failed to find .*placeholder|prompt (replacements|updates|placeholders) corresponding to \d+ (image|video)"
+        r"|multimodal tokens to \d+ placeholders|Mismatch in `(image|video)` token count"
+        r"|contained \d+ image tokens but received",
         "the chat template is damaged, or leaves no place for the picture",
         "Download the model's chat template again.",
         _DOWNLOAD,
@@ -97,7 +124,10 @@ ROWS: tuple[Signature, ...] = (
         r"|Can't load (tokenizer|image processor|feature extractor|processor|video)"
         r"|Unrecognized (image processor|feature extractor) in|Can't instantiate a (processor"
         r"|tokenizer)"
-        r"|Could not load (the )?(tokenizer|processor)"
+        r"|Could not load (the )?(tokenizer|processor)|Unrecognized video processor in"
+        r"|Cannot instantiate this tokenizer from a slow version|Unable to load vocabulary from file"
+        r"|No module named 'transformers_modules\."
+        r"|does not appear to have a file named (modeling|configuration|tokenization|(image_)?processing)_\w+\.py"
         rf"|(No such file|not found|missing|does not appear to have a file named|Exception: ).{{0,160}}{_SMALL_FILE}"
         rf"|{_SMALL_FILE}\S*.{{0,30}}( is missing|not found|No such file|does not exist|damaged|expected )"
         r"|Failed to load (CLIP|mmproj|multimodal) model|failed to load multimodal model"
@@ -106,6 +136,23 @@ ROWS: tuple[Signature, ...] = (
         "Download the model's small files again.",
         _DOWNLOAD,
         source=f"{MEASURED}; {LLAMACPP}",
+    ),
+    # A slow tokenizer whose file is not there: its name is None.
+    *(
+        Signature(
+            "MODEL_FILES_INCOMPLETE",
+            pattern,
+            "the tokenizer's own file (tokenizer.model, vocab.json) is missing",
+            "Download the model's small files again.",
+            _DOWNLOAD,
+            source=TRANSFORMERS,
+            sure="hint",
+            after=after,
+        )
+        for pattern, after in (
+            (r"^TypeError: not a string$", ""),
+            (r"expected str, bytes or os\.PathLike object, not NoneType", r"\bvocab_file\b|/tokenization_\w+\.py"),
+        )
     ),
     Signature(
         "MODEL_FILES_INCOMPLETE",

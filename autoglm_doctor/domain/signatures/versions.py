@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoglm_doctor.domain.signatures.row import LLAMACPP, MEASURED, REPORTS, SGLANG, TRANSFORMERS, VLLM, Signature
+from autoglm_doctor.domain.signatures.row import LLAMACPP, MEASURED, REPORTS, SGLANG, VLLM, Signature
 
 #: The first transformers that knows the architecture glm4v and holds the fixes that the matrix asks for.
 GLM4V_TRANSFORMERS = "4.53.2"
@@ -10,15 +10,16 @@ GLM4V_TRANSFORMERS = "4.53.2"
 _UPGRADE = (f"python3 -m pip install --upgrade 'transformers>={GLM4V_TRANSFORMERS}'",)
 _CHECK = ("python3 -m pip check", "python3 -m pip list | grep -i -E 'vllm|sglang|transformers|torch'")
 _PIN = (*_CHECK, "python3 -m pip install 'transformers<5'")
-_PIP_CHECK = ("python3 -m pip check",)
-_EXCLUDED = "a package is missing or of a version that another one excludes"
-_SEE = "See what is missing or excludes what, and install it."
 _OWN_CODE = "the model's own code or its preprocessor_config.json was written for an older transformers"
 _OLDER = "Install the older transformers that the model's page names, or a newer copy of the model's small files."
-_HUB_MEANS = "tokenizers or huggingface-hub is outside the range that transformers accepts"
-_HUB_WAY_OUT = "Install the set that transformers asks for."
-_HUB_COMMANDS = ("python3 -m pip check", "python3 -m pip install --upgrade transformers tokenizers huggingface-hub")
 _MODEL_CLASSES = r"(Glm4v|Glm46V|AutoModelForImageTextToText|AutoVideoProcessor|BaseVideoProcessor|Qwen\d)"
+_MODEL_TYPES = (
+    r"glm|qwen|llama|gemma|phi|deepseek|intern|mistral|ministral|mixtral|pixtral|kimi|minicpm|minimax|ernie|smol|hunyuan"
+    r"|falcon|step\d|bailing|exaone|granite|olmo|jamba|nemotron|paddleocr|seed_oss|gpt_oss|lfm\d|mimo|apertus|molmo|ovis"
+    r"|keye|cohere|mllama|voxtral|longcat|idefics|paligemma|command_r|dots[\d_]"
+)
+#: A whole class of a model, which transformers seldom takes away again.
+_WHOLE_CLASS = r"[A-Z]\w*(?-i:ForConditionalGeneration|ForCausalLM|(?<!Cache)(?<!Trained)Config|Processor)"
 
 ROWS: tuple[Signature, ...] = (
     Signature(
@@ -33,36 +34,6 @@ ROWS: tuple[Signature, ...] = (
         engine_may_cope=True,
     ),
     Signature(
-        "HF_LIBS_CONFLICT",
-        r"is required for a normal functioning of this module|cannot import name .* from 'huggingface_hub"
-        r"|cannot import name .* from 'tokenizers",
-        _HUB_MEANS,
-        _HUB_WAY_OUT,
-        _HUB_COMMANDS,
-        source=REPORTS,
-        ends_start=True,
-    ),
-    # pip says it while it installs; what fails says more.
-    Signature(
-        "HF_LIBS_CONFLICT",
-        r"(?<![\w-])(transformers|accelerate|tokenizers|datasets?) \S+ requires (huggingface[-_]hub|tokenizers)\b",
-        _HUB_MEANS,
-        _HUB_WAY_OUT,
-        _HUB_COMMANDS,
-        source=REPORTS,
-        sure="likely",
-        warns=True,
-    ),
-    Signature(
-        "HF_LIBS_CONFLICT",
-        r"Either a revision or a version must be specified",
-        "the package kernels is newer than transformers was written for: from 0.15 on it wants each kernel's version",
-        "Install a kernels from before 0.15, or a newer transformers.",
-        ("python3 -m pip list | grep -i -E 'kernels|transformers'", "python3 -m pip install 'kernels<0.15'"),
-        source=REPORTS,
-        ends_start=True,
-    ),
-    Signature(
         "VLLM_TORCH_MISMATCH",
         r"(vllm|sglang)\S* \S+ requires torch(vision|audio)?[=<>!~]",
         "torch was replaced after the engine was installed, which needs exactly another one",
@@ -70,12 +41,52 @@ ROWS: tuple[Signature, ...] = (
         _CHECK,
         source=REPORTS,
     ),
+    # The table of an engine or of TGI, which names classes, and not kinds as transformers does.
+    Signature(
+        "ENGINE_TOO_OLD_FOR_MODEL",
+        r"KeyError: '\w+For(ConditionalGeneration|CausalLM)'|Error: Unsupported model type:? \S+"
+        r"|Unknown RoPE scaling type|Model type \w+ not supported\.|sharded is not supported for AutoModel",
+        "the installed engine does not know this kind of model",
+        "Install a newer engine.",
+        ("python3 -m pip install --upgrade {engine}",),
+        source=f"{VLLM}; the source of text-generation-inference",
+        sure="likely",
+        ends_start=True,
+    ),
+    # vLLM's loaders look each tensor up by its name.
+    Signature(
+        "ENGINE_TOO_OLD_FOR_MODEL",
+        r"KeyError: '[\w.]+\.(weight|bias|qweight|qzeros|scales|weight_scale(_inv)?|weight_packed)'",
+        "the engine knows no tensor of this name: the weights are of another form than its code for the model",
+        "Install a newer engine; or take the model in the form that its page names for the engine.",
+        ("python3 -m pip install --upgrade {engine}", "ls -l {folder}"),
+        source="GLM-4 issue 139",
+        sure="hint",
+    ),
+    Signature(
+        "ENGINE_TOO_OLD_FOR_MODEL",
+        r"requires a newer version of Ollama",
+        "the installed ollama is older than this model",
+        "Install a newer ollama.",
+        ("ollama --version",),
+        source="ollama's registry",
+    ),
+    # llama.cpp's own words, also from below ollama and LM Studio.
+    Signature(
+        "ENGINE_TOO_OLD_FOR_MODEL",
+        r"unknown model architecture: '|unknown pre-tokenizer type: '|unknown (vision |audio )?projector type: ",
+        "the installed llama.cpp does not know this kind of model",
+        "Install a newer llama.cpp (or ollama).",
+        ("llama-server --version; ollama --version",),
+        source=LLAMACPP,
+        ends_start=True,
+    ),
     Signature(
         "TRANSFORMERS_TOO_OLD_FOR_MODEL",
         r"does not recognize this architecture|Unrecognized processing class|Unrecognized configuration class"
         rf"|cannot import name '{_MODEL_CLASSES}|has no attribute '?{_MODEL_CLASSES}"
         rf"|Could not import module '{_MODEL_CLASSES}"
-        r"|KeyError: '(glm|qwen|llama|gemma|phi|deepseek|intern|mistral|kimi|minicpm)\w*'"
+        rf"|KeyError: '({_MODEL_TYPES})\w*'"
         r"|(Tokenizer|Processor|Image processor) class \w+ does not exist|Unrecognized model type for subconfig",
         "the installed transformers does not know this kind of model",
         "Install a transformers that knows it and that the engine allows.",
@@ -84,12 +95,44 @@ ROWS: tuple[Signature, ...] = (
         engine_may_cope=True,
         ends_start=True,
     ),
+    Signature(
+        "TRANSFORMERS_TOO_OLD_FOR_MODEL",
+        rf"cannot import name '{_WHOLE_CLASS}' from 'transformers'"
+        r"|`rope_scaling` must be a dictionary with (with )?two fields"
+        r"|No module named 'transformers\.(models\.\w+'|masking_utils|modeling_layers|video_utils|modeling_rope_utils"
+        r"|modeling_attn_mask_utils|cache_utils|processing_utils|image_processing_backends)"
+        r"|(model|checkpoint|Qwen|GLM|InternVL|MiniCPM)\S*\b.{0,60}\brequires? (a )?transformers ?(version )?>=? ?\d"
+        r"|Processor was not found, please check|upgrade (your )?transformers( version)? to (at least )?\d"
+        r"|update Transformers with the command",
+        "the installed transformers is older than this kind of model",
+        "Install a transformers that knows it and that the engine allows.",
+        _UPGRADE,
+        source="MiniCPM-V issue 987, Qwen3-VL 1042, EAGLE 282",
+        sure="likely",
+        engine_may_cope=True,
+    ),
+    # tokenizers reads tokenizer.json by kinds; a newer file has one that it does not know.
+    Signature(
+        "TRANSFORMERS_TOO_OLD_FOR_MODEL",
+        r"did not match any variant of untagged enum (Py)?"
+        r"(Model|PreTokenizer|Normalizer|Decoder|PostProcessor|Tokenizer)\w*",
+        "the installed tokenizers is older than the model's tokenizer.json",
+        "Install a newer transformers with its tokenizers.",
+        ("python3 -m pip install --upgrade transformers tokenizers",),
+        source="the source of tokenizers",
+        sure="likely",
+        ends_start=True,
+    ),
     # Of what transformers removed only the code of models and of training programs still asks.
     Signature(
         "TRANSFORMERS_TOO_NEW_FOR_MODEL",
         r"_pad\(\) got an unexpected keyword argument 'padding_side'"
         r"|got an unexpected keyword argument 'standardize_cache_format'"
-        r"|'\w+' object has no attribute '(all_tied_weights_keys|_supports_sdpa)'",
+        r"|'\w+' object has no attribute '(all_tied_weights_keys|_supports_sdpa|_supports_cache_class"
+        r"|_supports_flash_attn_2)'|type object 'DynamicCache' has no attribute"
+        r"|'\w*Tokenizer\w*' object has no attribute '(sp_tokenizer|sp_model|IMAGE_ST)'"
+        r"|property '(eos|pad|unk|bos)_token' of '\w+' object has no setter|can't set attribute '(eos|pad|unk)_token'"
+        r"|'ChatGLMConfig' object has no attribute 'max_length'",
         _OWN_CODE,
         _OLDER,
         ("python3 -m pip list | grep -i transformers", "{download}"),
@@ -108,7 +151,8 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "TRANSFORMERS_TOO_NEW_FOR_MODEL",
         r"cannot import name '(LlamaFlashAttention2|is_torch_fx_available|is_torch_greater_or_equal_than_\w+)'"
-        r"|'\w+(ForCausalLM|LMHeadModel|ChatModel|ForConditionalGeneration)' object has no attribute 'generate'"
+        r"|'\w+(ForCausalLM|LMHeadModel|ChatModel|ForConditionalGeneration)' object has no attribute '(generate"
+        r"|prepare_inputs_for_generation|visual)'|'tuple' object has no attribute 'get_seq_length'"
         r"|has no attribute '_extract_past_from_model_output'",
         _OWN_CODE,
         _OLDER,
@@ -135,7 +179,12 @@ ROWS: tuple[Signature, ...] = (
         r"|register\(\) got multiple values for argument 'exist_ok'|__init__\(\) got multiple values for argument"
         r"|cannot import name '\w+' from 'transformers|module 'transformers\S*' has no attribute"
         r"|(vllm|sglang) \S+ (with|and) transformers 5\S* (fails|does not|cannot)"
-        r"|has no attribute '?(rope_scaling|rope_theta|image_token_index|use_return_dict)'?",
+        r"|has no attribute '?(rope_scaling|rope_theta|image_token_index|use_return_dict)'?"
+        r"|'PreTrainedConfig' object has no attribute|'\w+Config' object has no attribute 'tie_word_embeddings'"
+        r"|'\w*(VL|Gemma3)\w*Config' object has no attribute '(vocab_size|hidden_size|num_attention_heads"
+        r"|num_hidden_layers)'"
+        r"|No module named 'transformers\.(tokenization_utils_fast"
+        r"|models\.\w+\.(tokenization|image_processing)_\w+_fast|models\.\w+\.feature_extraction_\w+|deepspeed|generation_utils|onnx)",
         "the installed transformers is newer than this engine's code was written for",
         "Install the transformers that the engine asks for, or a newer engine.",
         _PIN,
@@ -197,44 +246,13 @@ ROWS: tuple[Signature, ...] = (
         source=REPORTS,
     ),
     Signature(
-        "PYTHON_UNSUPPORTED",
-        r"requires? (a different )?Python|Requires-Python|no matching distribution found for (vllm|sglang|torch)\b"
-        r"|(not support(ed)?|fails?|unsupported) (on|under|with|by)? ?Python 3\.\d+",
-        "the engine has no build for this Python",
-        "Make an environment with a Python that it supports.",
-        ("uv venv --python 3.12",),
-        source=REPORTS,
+        "KNOWN_BAD_RELEASE",
+        r"'dict' object has no attribute 'model_type'",
+        "transformers 4.57.2 has a known fault: it reads no tokenizer from a local folder",
+        "Install the next release.",
+        ("python3 -m pip install --upgrade 'transformers>=4.57.3,<5'",),
+        source="transformers issue 42374",
         sure="likely",
-    ),
-    Signature(
-        "ENGINE_NOT_INSTALLED",
-        r"No module named '?(vllm|sglang|transformers)'?(?![\w.])|(vllm|sglang|transformers"
-        r"|llama-server): command not found"
-        r"|Missing dependencies for serving",
-        "the engine is not installed in the environment that runs",
-        "Activate the right environment, or install the engine.",
-        ("which -a python3 vllm llama-server", "python3 -m pip install {engine}"),
-        source=TRANSFORMERS,
         ends_start=True,
-    ),
-    Signature(
-        "DEPENDENCY_CONFLICT",
-        r"which is incompatible\.",
-        _EXCLUDED,
-        _SEE,
-        _PIP_CHECK,
-        source=REPORTS,
-        sure="likely",
-        warns=True,
-    ),
-    Signature(
-        "DEPENDENCY_CONFLICT",
-        r"VersionConflict|ContextualVersionConflict|DistributionNotFound"
-        r"|ModuleNotFoundError: No module named|PackageNotFoundError",
-        _EXCLUDED,
-        _SEE,
-        _PIP_CHECK,
-        source=REPORTS,
-        sure="likely",
     ),
 )

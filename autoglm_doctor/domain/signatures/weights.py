@@ -10,7 +10,8 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "MODEL_FILES_LFS_POINTER",
         r"header too large|HeaderTooLarge|invalid load key, '[v<]'|sentencepiece_processor\.cc.{0,40}ParseFromArray"
-        r"|git-lfs\.github\.com/spec"
+        r"|git-lfs\.github\.com/spec|could not parse ModelProto from|repository without having git-lfs installed"
+        r"|over its data quota|Smudge error: Error downloading|'lfs' is not a git command"
         r"|invalid magic characters: '(vers|<!DO|<htm)",
         "a weight file is no safetensors file (a git-lfs pointer or a saved web page)",
         "Download the weights again.",
@@ -20,7 +21,10 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "MODEL_FILE_TRUNCATED",
         r"file not fully covered|MetadataIncompleteBuffer|header too small|HeaderTooSmall|invalid JSON in header"
-        r"|InvalidHeader|while deserializing header|PytorchStreamReader failed|unexpected EOF, expected \d+ more bytes",
+        r"|InvalidHeader|while deserializing header|PytorchStreamReader failed|unexpected EOF, expected \d+ more bytes"
+        r"|safetensors file is (corrupt/)?incomplete|Consistency check failed: file should be of size"
+        r"|storage has wrong byte size|digest mismatch, file must be downloaded again"
+        r"|is not within the file bounds, model is corrupted|gguf_init_from_file\w*: failed to read",
         "a weight file is cut short or damaged",
         "Download the weights again.",
         _DOWNLOAD,
@@ -39,6 +43,16 @@ ROWS: tuple[Signature, ...] = (
         engines=("llamacpp",),
         ends_start=True,
     ),
+    # A pickle that torch cannot make sense of.
+    Signature(
+        "MODEL_FILE_TRUNCATED",
+        r"Unable to load weights from pytorch checkpoint file",
+        "a weight file is cut short or damaged",
+        "Download the weights again.",
+        _DOWNLOAD,
+        source=TRANSFORMERS,
+        sure="hint",
+    ),
     Signature(
         "SAFETENSORS_HEADER_LIMIT",
         r"header .{0,40}(larger than|exceeds) .{0,20}(100 ?MB|limit)",
@@ -51,7 +65,9 @@ ROWS: tuple[Signature, ...] = (
         r"No such file or directory.*\.safetensors|no file named \S*(model\.safetensors|pytorch_model)"
         r"|referenced in index but missing|Cannot find any model weights|\d{5}-of-\d{5}\.safetensors"
         r"(?!: *\d+%).{0,60}(not found|missing|does not|cannot)|(for|missing|find|open) \S*\d{5}-of-\d{5}\.safetensors"
-        r"|does not appear to have a file named \S*(\.safetensors|pytorch_model|\.bin)",
+        r"|does not appear to have (a file|files) named \S*(\.safetensors|pytorch_model|\.bin|-of-\d{5})"
+        r"|is not a folder containing a `\.index\.json`|No local weights found (in|for|with)\b"
+        r"|Could not locate pytorch_model\S* inside|illegal split file\b|failed to load GGUF split",
         "a weight file is missing",
         "Download the weights again.",
         _DOWNLOAD,
@@ -90,6 +106,7 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "MODEL_NEEDS_REMOTE_CODE",
         r"trust_remote_code=True(?!,)|--trust-remote-code.{0,40}(required|needed|to allow|set)"
+        r"|wish to run the custom code"
         r"|contains custom code which must be executed|requires? you to execute the (configuration|model|\w+) file",
         "the model wants to run code from its own repository, which the doctor does not do unasked",
         "Read that code; if you trust it, let the doctor run it.",
@@ -125,6 +142,7 @@ ROWS: tuple[Signature, ...] = (
         r"is not a local folder (and is not|or) a valid|Repo id must|Can't load the (model|configuration) (for|of)"
         r"|Repository Not Found|RepositoryNotFoundError|Failed to open GGUF|failed to open (GGUF file )?'?\S+\.gguf"
         r"|Does this file exist|Invalid repository ID or local directory|Path .{1,200} does not exist"
+        r"|Could not detect config format for no config file|No valid config format found"
         r"|does not appear to have a file named config\.json|No such file or directory: '[^']*config\.json'",
         "there is no model under this name or in this folder",
         "Look at the spelling; a folder must hold config.json and the weights.",
