@@ -9,7 +9,7 @@ from typing import Literal
 
 from packaging.version import Version
 
-from autoglm_doctor.matrix.numbers import capability, line, number
+from autoglm_doctor.matrix.numbers import capability, line, number, within
 from autoglm_doctor.matrix.rows import Branch, CudaMajor, CudaRelease
 from autoglm_doctor.matrix.sections import Sections
 
@@ -37,6 +37,17 @@ class ToolkitFault:
     driver: str = ""  # the oldest driver branch that it shows with; "": any
     last_driver: str = ""  # the newest such branch; "": all since
     red: bool = False  # it stops every container there, not only some
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverFunction:
+    """A function of libcuda that a package's library cannot be loaded without."""
+
+    package: str
+    versions: str  # ">=0.2.6,<0.3.6"
+    cuda: str  # the release whose driver first has it
+    function: str
+    source: str
 
 
 class Drivers(Sections):
@@ -71,6 +82,16 @@ class Drivers(Sections):
     def toolkit_faults(self) -> tuple[ToolkitFault, ...]:
         """Releases of the container toolkit that are too old for a driver or a host."""
         return self.rows(tuple[ToolkitFault, ...], "container_toolkit")
+
+    @cached_property
+    def driver_functions(self) -> tuple[DriverFunction, ...]:
+        """What packages' libraries ask of libcuda, beyond what every driver of their CUDA major has."""
+        return self.rows(tuple[DriverFunction, ...], "driver_functions")
+
+    def function_asked(self, package: str, version: str | None) -> DriverFunction | None:
+        """The row of a release of a package; None where it asks for nothing that is known."""
+        rows = (row for row in self.driver_functions if row.package == package)
+        return next((row for row in rows if version and within(version, row.versions)), None)
 
     @cached_property
     def ptx_isa(self) -> Mapping[str, str]:

@@ -61,13 +61,20 @@ def _release(matrix: Matrix, engine: str, row: EngineRelease) -> Release:
         torch=row.torch,
         transformers=row.transformers,
         cuda=cuda if cuda.split(".")[0] == str(major) else str(major),
-        minimum_driver=minimum.minimum_driver if minimum else "",
+        minimum_driver=_asked_by_kernels(matrix, row) or (minimum.minimum_driver if minimum else ""),
         minimum_capability=row.minimum_capability,
         architectures=tuple(row.sass.split()) or _of_its_torch(matrix, row),
         architectures_arm=tuple(row.sass_aarch64.split()),
         ptx_driver=matrix.branch_for_cuda(matrix.ptx_cuda(row.fa2_ptx)) if row.fa2_ptx else "",
         bad_transformers=_bad_transformers(matrix, engine, row.since),
     )
+
+
+def _asked_by_kernels(matrix: Matrix, row: EngineRelease) -> str:
+    """The first driver with what the engine's kernels ask of libcuda; "" where any of its CUDA major will do."""
+    package, _, version = row.kernel.partition(" ")
+    asked = matrix.function_asked(package, version)
+    return matrix.branch_for_cuda(asked.cuda) if asked else ""
 
 
 def _of_its_torch(matrix: Matrix, row: EngineRelease) -> tuple[str, ...]:
