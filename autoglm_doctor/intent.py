@@ -63,6 +63,7 @@ class Intent:
     unknown_flags: tuple[str, ...] = ()
     require_model: bool = False
     assumed: tuple[str, ...] = ()  # facts replaced by --assume, as given
+    other_engine: str = ""  # a server that is none of ours was named: `engine` says "transformers" for want of it
     split_open: bool = False  # over how many GPUs the model is spread was not said, and a default proves nothing
 
     @property

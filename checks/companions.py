@@ -72,7 +72,9 @@ def torch_companions(
     judged here only where no more than the version of torch is known. Yellow, since a server for pictures and text need
     not import them; torchvision is red: transformers' image processors do.
 
-    One more is known to fail: bitsandbytes before 0.45.1 imports triton.ops, which triton 3.2 (torch 2.6) removed.
+    More that are known to fail: bitsandbytes before 0.45.1 imports triton.ops, which triton 3.2 (torch 2.6) removed.
+    AutoAWQ's wheels were compiled for torch 2.0 (up to 0.1.5), 2.1 (to 0.1.8) and 2.2 (its kernels 0.0.6): yellow for
+    plain transformers, since they may have been built here; red where no more than versions and an AWQ model is stated.
 
     ## Fix
     The release that belongs to this torch, in one line with the torch.
@@ -87,6 +89,7 @@ def torch_companions(
     on_x86 = host is None or (host.system == "Linux" and host.machine != "aarch64")
     found += _codec(version, packages, interpreter) if on_x86 else []
     found += _triton_ops(version, packages, interpreter, host, matrix)
+    found += _awq(version, packages, interpreter, intent, matrix)
     if torch and on_x86 and not variables_of(environment, intent).get("BNB_CUDA_VERSION"):
         found += _bitsandbytes(torch, packages, interpreter, matrix)
     yield from found
@@ -212,6 +215,26 @@ def _triton_ops(
             observed=there,
             expected=row.instead,
         )
+
+
+def _awq(
+    version: str, packages: Packages, python: Interpreter | None, intent: Intent, matrix: Matrix
+) -> Iterator[Judgement]:
+    """Kernels for AWQ, which transformers imports for such a model; vLLM and SGLang have their own."""
+    for name in ("autoawq", "autoawq-kernels") if intent.engine == "transformers" else ():
+        there = installed_version(packages, name)
+        if not there or number(there) is None:
+            continue
+        for row in matrix.bad_pairs({name: there, "torch": version}):
+            values = {"name": name, "there": there, "torch": version, "what": row.what}
+            yield (fail if "awq" in intent.model.lower() and is_stated(packages) else warn)(
+                Text("{name} {there} does not go with torch {torch}: {what}", values),
+                cause="EXTENSION_ABI_MISMATCH",
+                fix=_fix([row.instead], packages, python),
+                subject=name,
+                observed=there,
+                expected=row.instead,
+            )
 
 
 def _triton(version: str, packages: Packages, host: Host | None, matrix: Matrix) -> str:

@@ -71,13 +71,14 @@ def compat_library(
     inside vLLM only.
 
     A driver that names a newer CUDA than its branch knows ("12.5" beside 545.23.08) shows the same without a path: its
-    answer came from the libcuda of another package. Yellow, and red for a GeForce whose kernel module or container is
-    stated. Not where CUDA starts, where that number is the one of nvcc or torch, on WSL, on a Jetson, and on data
-    center cards, for which it is made.
+    answer came from the libcuda of another package. Yellow, and red for a GeForce where the kernel module's version is
+    known as well, or where that number was seen in a container. Not where CUDA starts, where that number is the one of
+    nvcc, torch, the engine's wheels or the image, on WSL, on a Jetson, and on data center cards, for which it is made.
 
     ## Fix
 
-    Unset it: a driver of the same CUDA major needs no cuda-compat.
+    Unset it: a driver of the same CUDA major needs no cuda-compat. Where no variable sets it, take the package out, or
+    switch off the hook of the container toolkit.
     """
     compat = in_front(environment, torch, intent)
     if compat is None:
@@ -85,31 +86,36 @@ def compat_library(
         others = {line(one or "") for one in (toolchain and toolchain.nvcc_version, torch and torch.cuda)}
         newest = "" if works else foreign_cuda(driver, host, matrix)
         if newest and driver is not None and line(driver.cuda_version or "") not in others:
-            yield _foreign(newest, driver, gpus_of(gpus, cuda, environment, intent), host)
+            yield _foreign(newest, driver, gpus_of(gpus, cuda, environment, intent))
         elif environment is None:
             yield unknown(Text("the variables were not read, and nothing else tells of a cuda-compat"))
         else:
             yield not_applicable(Text("no cuda-compat on the loader's path"))
-    elif compat.by != SWITCH and cuda is not None and cuda.init_code == 0 and cuda.devices:
+    elif compat.by != SWITCH and _starts(cuda, torch_run):
         yield ok(Text("CUDA starts with {folder} on the loader's path", {"folder": compat.folder}))
     else:
         taken = gpus_of(gpus, cuda, environment, intent)
         yield _judge(compat, driver, taken, matrix)
 
 
-def _foreign(newest: str, driver: Driver, gpus: tuple[Gpu, ...] | None, host: Host | None) -> Judgement:
+def _starts(cuda: Cuda | None, run: TorchRun | None) -> bool:
+    """With this very path."""
+    return (cuda is not None and cuda.init_code == 0 and bool(cuda.devices)) or (run is not None and run.cuda_available)
+
+
+def _foreign(newest: str, driver: Driver, gpus: tuple[Gpu, ...] | None) -> Judgement:
     names = [gpu.name for gpu in gpus or ()]
     geforce = next((name for name in names if _GEFORCE.search(name)), "")
     said = {"driver": driver.version or "", "cuda": driver.cuda_version or "", "newest": newest, "gpu": geforce}
     said |= {"by": "", "library": ""}
     words = "driver {driver} knows CUDA {newest} at most and answers {cuda}: the libcuda of another package is in front"
-    if geforce and (driver.kernel_version or (host is not None and host.container)):
+    if geforce and driver.kernel_version:
         return _red(words + ", which {gpu} does not support (CUDA error 803 or 804)", said, UNSUPPORTED)
     if names and not geforce:
         return unknown(Text(words + ", as it may be on this GPU", said))
     return warn(
         Text(words + " (or the number is a toolkit's)", said),
-        fix=_off(""),
+        fix=_REMOVE,
         observed=driver.cuda_version,
         expected=f"<={newest}",
         threshold=Threshold(value=newest, unit="CUDA", source=_SOURCE),
@@ -174,13 +180,32 @@ def _knows_newest_major(driver: Driver | None, matrix: Matrix) -> bool:
     return has is not None and has.major >= max(int(major) for major in matrix.cuda_majors)
 
 
-def _off(by: str) -> Fix:
+#: No variable puts it in front: the loader's own list does, of a package or by the toolkit's hook (from 1.17.5 on).
+_REMOVE = (
+    Fix(
+        text=Text("take the package with the other libcuda out; in a container, out of its image"),
+        commands=("ldconfig -p | grep libcuda.so", "sudo apt-get remove -y 'cuda-compat-*'", "sudo ldconfig"),
+        needs_root=True,
+    ),
+    Fix(
+        text=Text("or, on the host of a container, keep the container toolkit from putting it in front"),
+        commands=(
+            "sudo nvidia-ctk config --in-place --set features.disable-cuda-compat-lib-hook=true",
+            "sudo systemctl restart docker",
+        ),
+        effort="restart",
+        needs_root=True,
+        url="https://github.com/NVIDIA/nvidia-container-toolkit/pull/1082",
+    ),
+)
+
+
+def _off(by: str) -> tuple[Fix, ...]:
+    if not by:
+        return _REMOVE
     without = "export LD_LIBRARY_PATH=$(echo $LD_LIBRARY_PATH | tr : '\\n' | grep -v compat | paste -sd:)"
-    find = () if by else ("ldconfig -p | grep libcuda.so",)
-    return Fix(
-        text=Text("let the driver's own libcuda be found; in a container, take the variable out of its start"),
-        commands=(*find, f"unset {by}" if by == SWITCH else without),
-    )
+    text = Text("let the driver's own libcuda be found; in a container, take the variable out of its start")
+    return (Fix(text=text, commands=(f"unset {by}" if by == SWITCH else without,)),)
 
 
 def _red(words: str, said: Mapping[str, str], cause: str) -> Judgement:

@@ -52,11 +52,13 @@ def image_cuda(
     Images say in NVIDIA_REQUIRE_CUDA what they need ("cuda>=12.8", and per product family the older driver branches
     that will do). NVIDIA's container toolkit compares when it starts the container, and ends with "requirement error:
     unsatisfied condition: cuda>=12.8". It compares releases: an image of CUDA 12.8 is refused on a driver of 12.4,
-    although programs of CUDA 12.8 mostly run there.
+    although programs of CUDA 12.8 mostly run there. It compares in its older mode alone: by CDI (podman, `--device
+    nvidia.com/gpu=all`, many a Kubernetes, its runtime from 1.18 on) nobody does.
 
     Measured by reading the variables NVIDIA_REQUIRE_*: a space is "or", a comma is "and". Where NVML answers, or CUDA
-    has started, the container runs already and was let through. Where the answer hangs on the product family, and the
-    name of the GPU does not tell it, this is unknown.
+    has started, the container runs already and was let through. An image that is only named, as stated facts do, counts
+    as asked about where nothing speaks of CDI, of Kubernetes or of a text from within it. Where the answer hangs on the
+    product family, and the name of the GPU does not tell it, this is unknown.
 
     Source: the NVIDIA container toolkit's page on environment variables; the variables of NVIDIA's own CUDA images.
 

@@ -34,7 +34,12 @@ from autoglm_doctor.domain.model import model_config
 NAMES = ("CUDA_HOME", "CUDA_PATH")
 
 #: Words with which people and tools say that it is not set.
-_NOTHING = re.compile(r"none|n/?a|nil|null|no|not\b.*|unset|undefined|empty|false|unknown|missing|-+", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"[\d.]+|none|n/?a|nil|null|no|not\b.*|unset|undefined|empty|false|unknown|missing|-+", re.IGNORECASE
+)
+
+#: A sentence of whoever states it, and no value.
+_WORDS = re.compile(r"[A-Za-z]+,? .*", re.DOTALL)
 
 #: WSL shows the variables of Windows, whose installer sets CUDA_PATH; what compiles in Linux has another toolkit.
 _OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
@@ -73,8 +78,8 @@ def cuda_home_is_a_folder(
     gone = toolchain is not None and toolchain.cuda_home_there is False
     if not any(values.values()) and (gone or _is_wrong(stated)):
         values["CUDA_HOME"] = stated
-    name = next((one for one in NAMES if values[one] and not _NOTHING.fullmatch(values[one])), "")
-    value = values.get(name, "")
+    name = next((one for one in NAMES if values[one] and not _is_nothing(values[one])), "")
+    value = stated if gone and stated else values.get(name, "")
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
     if why_not or not name or (host is not None and host.system != "Linux"):
         yield not_applicable(Text(why_not or "no variable names a CUDA toolkit"))
@@ -94,19 +99,29 @@ def cuda_home_is_a_folder(
     folder = next((part for part in reversed(value.split(":")) if part.startswith("/")), "/usr/local/cuda")
     words = '{name}="{value}" is not the path of one folder: nothing that compiles for CUDA finds its nvcc'
     if not _is_wrong(value):
-        folder, words = (
-            "/usr/local/cuda",
-            "{name} names {value}, which is not there: what compiles for CUDA finds no nvcc",
-        )
+        folder, words = "", "{name} names {value}, which is not there: what compiles for CUDA finds no nvcc"
     yield (fail if need is not None and need.without == "fail" else warn)(
         Text(words, said),
-        fix=Fix(
-            text=Text("set it to the folder of the toolkit, also in the file that sets it"),
-            commands=(f"export {name}={folder}", f"grep -n {name} ~/.bashrc ~/.profile /etc/environment"),
-            effort="setting",
-        ),
+        fix=_fix(name, folder),
         observed=value[:120],
         expected="one path from the root on",
+    )
+
+
+def _is_nothing(value: str) -> bool:
+    return bool(_NOTHING.fullmatch(value) or _WORDS.fullmatch(value))
+
+
+def _fix(name: str, folder: str) -> Fix:
+    """Without a folder that is known to be there, torch and FlashInfer look for nvcc themselves."""
+    words = "set it to the folder of the toolkit, also in the file that sets it"
+    where = f"grep -n {name} ~/.bashrc ~/.profile /etc/environment"
+    if folder:
+        return Fix(text=Text(words), commands=(f"export {name}={folder}", where), effort="setting")
+    return Fix(
+        text=Text("unset it, or set it to a folder that this shows, also in the file that sets it"),
+        commands=("ls -d /usr/local/cuda*/bin/nvcc", f"unset {name}", where),
+        effort="setting",
     )
 
 

@@ -34,14 +34,12 @@ from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import Taken, runs_on_cpu, taken_gpus
 from autoglm_doctor.domain.driver.ways import NEWER_GPU
 from autoglm_doctor.domain.kernels import code_for, engine_library
+from autoglm_doctor.domain.project_builds import is_of_the_project
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import capability, number
 from autoglm_doctor.matrix import EngineRelease
-
-#: Local parts of builds that hold what the project's sources say: its own wheels, and builds from its repository.
-_OF_THE_PROJECT = re.compile(r"cu\d{2,3}|cpu|source|(?:precompiled|g[0-9a-f]{7,}|d\d{8})(?:\..*)?")
 
 #: Of these GPUs no engine had code before it was measured what its wheels hold.
 _BLACKWELL = (10, 0)
@@ -79,9 +77,10 @@ def engine_supports_gpu(
 
     Where no library was read, the compute capability is held against the lowest one that the release has code for (7.0
     up to vLLM 0.19 and 7.5 after that; 7.5 up to SGLang 0.5.1 and 8.0 after that), and for vLLM against the list of the
-    published wheel. A build of somebody else (0.8.1+pascal) may hold code for older GPUs. An engine that is not
-    installed yet is judged by the release that asks for the least. Where nothing is known of the packages that release
-    may refuse a GPU, but not pass it.
+    published wheel. A build of somebody else (0.8.1+pascal, or for a CUDA that the project did not build the release
+    for, 0.8.5+cu128) may hold code for other GPUs, and so may one on a Jetson. An engine that is not installed yet is
+    judged by the release that asks for the least. Where nothing is known of the packages that release may refuse a GPU,
+    but not pass it.
 
     ## Fix
     Another release of the engine, where one has code for the GPU; else transformers, which runs wherever torch does,
@@ -145,7 +144,7 @@ def _judge_release(one: Taken, row: EngineRelease, site: Site) -> Judgement:
     values = {**_values(one, site), "needed": row.minimum_capability}
     limit = Threshold(value=row.minimum_capability, unit="compute capability", source=row.source)
     if (capability(seen) or (0, 0)) < needs:
-        if _is_of_somebody_else(site):
+        if not is_of_the_project(site.intent.engine, _version(site), site.matrix):
             text = Text(
                 "{engine} is no build of its project, which has no code for {gpu} (compute capability {cc})", values
             )
@@ -193,13 +192,8 @@ def _is_published_wheel(site: Site) -> bool:
     """
     host = site.host
     strange = host is not None and (host.tegra or bool(host.container))
-    return published(_version(site)) and not strange and site.intent.engine == "vllm"
-
-
-def _is_of_somebody_else(site: Site) -> bool:
-    """A build that may have been made for GPUs which the project has dropped (0.8.1+pascal)."""
-    version = number(_version(site))
-    return bool(version and version.local and not _OF_THE_PROJECT.fullmatch(version.local))
+    own = published(_version(site)) and is_of_the_project(site.intent.engine, _version(site), site.matrix)
+    return own and not strange and site.intent.engine == "vllm"
 
 
 def _changes_engine(fix: Fix, site: Site) -> bool:

@@ -8,6 +8,7 @@ from packaging.version import Version
 
 from autoglm_doctor.api import (
     Cuda,
+    Distribution,
     Driver,
     Environment,
     Findings,
@@ -30,10 +31,12 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine import NAMES, model_type
-from autoglm_doctor.domain.builds import as_new_as
+from autoglm_doctor.domain.builds import is_early, standing
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
 from autoglm_doctor.domain.engine_configs import has_own_config
+from autoglm_doctor.domain.launch_line import stated_flag
+from autoglm_doctor.domain.layer_types import layer_release
 from autoglm_doctor.domain.model_names import ARCHITECTURES, type_of_name
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
@@ -64,15 +67,22 @@ def engine_knows_model(
     config.json's `model_type` (of the model's folder, else of the known profile, else by the family that its name
     begins with). The numbers come from the files inside the wheels; each row of the table names its source.
     transformers is judged also where the engine's release is not known. A type that transformers does not know yet is
-    no fault where the model brings code of its own, where the engine brings the configuration, or where the engine's
-    release has code for its architecture. An engine that does not know the architecture is red where it is too old to
-    run it through transformers instead.
+    no fault where the model brings code of its own, where the engine brings the configuration, where the engine's
+    release has code for its architecture, or where vLLM reads Mistral's own form. An engine that does not know the
+    architecture is red where it is too old to run it through transformers instead. Open are builds from the sources,
+    candidates of the very release, a version that names a line of releases ("4.57"), and a transformers over which a
+    preview (`transformers-v4.55.0-GLM-4.5V-preview`) was installed. Of a kind of layer that came after the type
+    (`layer_types` in config.json) the later release counts. Other servers than ours are not judged.
 
     ## Fix
     A newer transformers, within what the engine allows; where the engine forbids it, the newest set that runs here.
     """
+    if intent.other_engine:
+        text = Text("{engine} has model code of its own, or another transformers", {"engine": intent.other_engine})
+        yield not_applicable(text)
+        return
     kind = model_type(model_files, intent) or _named_type(model_files, intent)
-    support = _support(kind, matrix)
+    support = _support(kind, matrix, model_files)
     if support is None:
         # Not "unknown": most of the world's model types are in no table of ours, and calling each of their
         # deployments incomplete would say nothing about them. The final stage still loads the model for real.
@@ -99,9 +109,12 @@ def engine_knows_model(
 _FIRST_RELEASE = "4.28.0"
 
 
-def _support(kind: str, matrix: Matrix) -> ModelSupport | None:
+def _support(kind: str, matrix: Matrix, files: ModelFiles | None) -> ModelSupport | None:
     """Where the type first works; for most types only transformers' own list says so."""
     first = matrix.model_types.get(kind, "")
+    layers = layer_release(files.config if files else None)
+    if first and layers and Version(layers) > Version(first):
+        return ModelSupport(transformers=layers, source="ALLOWED_LAYER_TYPES in the wheels of transformers")
     listed = ModelSupport(transformers=first, source="CONFIG_MAPPING in the wheels of transformers") if first else None
     return matrix.models.get(kind, listed)
 
@@ -120,8 +133,29 @@ def _may_know_it_all_the_same(kind: str, support: ModelSupport, site: Site, engi
         return "the model brings code of its own"
     if has_own_config(intent.engine, engine, kind):
         return f"{NAMES[intent.engine]} reads its configuration by code of its own"
+    if _is_in_mistrals_form(kind, intent):
+        return "vLLM reads Mistral's own form of it"
+    if support.source.startswith("ALLOWED"):  # that transformers looks at, whoever runs the model
+        return ""
     known = engine and any(site.matrix.engine_knows(intent.engine, engine, name) for name in _architectures(files))
     return f"{NAMES[intent.engine]} has code of its own for it" if known else ""
+
+
+#: Types whose makers publish them in a form of their own too (params.json), which newer vLLM take by themselves.
+_MISTRALS = frozenset({"mistral3", "ministral3", "voxtral"})
+
+
+def _says_mistrals_form(intent: Intent) -> bool:
+    return intent.engine == "vllm" and "mistral" in (
+        intent.launch.load_format,
+        stated_flag(intent.command, "config-format"),
+    )
+
+
+def _is_in_mistrals_form(kind: str, intent: Intent) -> bool:
+    """As the flags say; without them it may be so where Mistral itself published the model."""
+    of_mistral = kind in _MISTRALS and intent.model.lower().startswith("mistralai/")
+    return _says_mistrals_form(intent) or (intent.engine == "vllm" and of_mistral)
 
 
 def _architectures(files: ModelFiles | None) -> list[str]:
@@ -137,6 +171,8 @@ _FALLBACK_SOURCE = "registries in the wheels of vLLM and SGLang: TransformersFor
 def _needed_release(kind: str, support: ModelSupport, site: Site, found: Version | None) -> tuple[str, str]:
     """The first release of the engine that can run the type, and the source; ("", "") where none is proved to fail."""
     engine = site.intent.engine
+    if _says_mistrals_form(site.intent):  # its params.json names no architecture
+        return "", ""
     stated = support.vllm if engine == "vllm" else support.sglang
     if stated or engine not in _FALLBACK:
         return stated, support.source
@@ -152,9 +188,12 @@ def _needed_release(kind: str, support: ModelSupport, site: Site, found: Version
 
 
 def _is_known_pair(kind: str, site: Site) -> bool:
-    rows = site.packages.distributions if site.packages else ()
-    pairs = site.matrix.bad_pairs({row.name: row.version for row in rows}, kind)
+    pairs = site.matrix.bad_pairs({row.name: row.version for row in _distributions(site)}, kind)
     return any(kind in pair.models.split() for pair in pairs)
+
+
+def _distributions(site: Site) -> tuple[Distribution, ...]:
+    return site.packages.distributions if site.packages else ()
 
 
 #: What the tables of architectures have at their first release may be older.
@@ -169,7 +208,7 @@ def _fixes(site: Site) -> tuple[Fix, ...]:
 def _judge_transformers(
     version: str | None, kind: str, support: ModelSupport, site: Site, no_proof: str = ""
 ) -> Judgement:
-    found, first = number(version), Version(support.transformers)
+    found = number(version)
     threshold = Threshold(value=support.transformers, unit="version", source=support.source)
     values = {"version": version, "type": kind, "first": support.transformers}
     if found is None:
@@ -187,14 +226,15 @@ def _judge_transformers(
             expected=f">={support.transformers}",
             threshold=threshold,
         )
-    if found < first and not _source_build(found, first) and (as_new_as(version) or found) >= first:
-        words = "whether transformers {version}, a build from its sources, knows {type} models is open"
+    has = _standing(version, kind, support, site)
+    if has == "open":
+        words = "whether transformers {version} knows {type} models is open: the number does not tell"
         return unknown(Text(words, values), subject="transformers")
-    if found < first and not _source_build(found, first) and no_proof:
+    if has == "lacks" and no_proof:
         values["reason"] = no_proof
         text = Text("transformers {version} is older than its own code for {type} models; {reason}", values)
         return not_applicable(text, subject="transformers")
-    if found < first and not _source_build(found, first):
+    if has == "lacks":
         return fail(
             Text("transformers {version} does not know {type} models, which need {first}", values),
             fix=_fixes(site),
@@ -212,9 +252,17 @@ def _judge_transformers(
     )
 
 
-def _source_build(found: Version, first: Version) -> bool:
-    """A development build of the very release that brought the model counts as that release."""
-    return found.is_devrelease and Version(found.base_version) >= first
+def _standing(version: str | None, kind: str, support: ModelSupport, site: Site) -> str:
+    """Of transformers: "has", "lacks" or "open"."""
+    releases = site.matrix.libraries("transformers")
+    listed = site.matrix.model_types.get(kind, support.transformers)
+    candidate = site.matrix.first_candidate(kind) if support.transformers == listed else ""
+    found = standing(version, support.transformers, releases, candidate)
+    preview = any(one.name.lower().startswith("transformers-v") for one in _distributions(site))
+    # A build that knows the type, and of which the fault that a later release mended is not known.
+    early = found == "lacks" and is_early(version) and kind in site.matrix.models
+    knows = early and standing(version, listed, releases) != "lacks"
+    return "open" if found == "lacks" and (preview or knows) else found
 
 
 def _judge_engine(
@@ -235,10 +283,10 @@ def _judge_engine(
     elif found.is_devrelease and found < Version("0.2"):
         text = Text("{engine} {version} is a source build whose number says nothing", values)
         yield not_applicable(text, subject=intent.engine)
-    elif found < Version(needed) <= (as_new_as(version) or found) and not _source_build(found, Version(needed)):
-        words = "whether {engine} {version}, a build from its sources, knows {type} models is open"
+    elif (has := standing(version, needed, _releases(site))) == "open":
+        words = "whether {engine} {version} knows {type} models is open: the number does not tell"
         yield unknown(Text(words, values), subject=intent.engine)
-    elif found < Version(needed) and not _source_build(found, Version(needed)):
+    elif has == "lacks":
         yield fail(
             Text("{engine} {version} does not know {type} models, which need {first}", values),
             cause="ENGINE_TOO_OLD_FOR_MODEL",
@@ -251,3 +299,7 @@ def _judge_engine(
     else:
         text = Text("{engine} {version} knows {type} models (since {first})", values)
         yield ok(text, subject=intent.engine, observed=version, expected=f">={needed}")
+
+
+def _releases(site: Site) -> list[str]:
+    return [row.since for row in site.matrix.all_engines.get(site.intent.engine, ())]

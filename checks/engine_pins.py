@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -31,15 +31,19 @@ from autoglm_doctor.api import (
     ok,
 )
 from autoglm_doctor.checks.engine import NAMES, model_type
+from autoglm_doctor.domain.builds import is_early, is_line, newest_of_line
 from autoglm_doctor.domain.compiled import SKIPPABLE_FROM, least_kernels
 from autoglm_doctor.domain.conflicts import excluded_by_name, install_line, installed_version, too_new
 from autoglm_doctor.domain.deployment import gpus_of, variables_of
+from autoglm_doctor.domain.model_names import type_of_name
+from autoglm_doctor.domain.project_builds import is_of_the_project
 from autoglm_doctor.domain.published import PUBLISHED
 from autoglm_doctor.domain.published import published as published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import line, number
-from autoglm_doctor.matrix import EngineRelease
+from autoglm_doctor.matrix import EngineRelease, KnownPair
+from autoglm_doctor.matrix.numbers import within
 
 _SKIP = "SGLANG_SKIP_SGL_KERNEL_VERSION_CHECK"
 #: What is the root of a wrong transformers, whatever is wrong with it.
@@ -82,7 +86,8 @@ def engine_pins(
     Measured by comparing the installed versions with the table of the engine's releases (Requires-Dist of their
     wheels on PyPI) and with the pairs that are known to fail. Where the metadata of the installed engine was read,
     PKG001 compares that, and only the known pairs are left. A pin to one release admits its whole line (4.57.1 stands
-    for 4.57.x). A development version counts as refused only where the releases before and after it refuse as well;
+    for 4.57.x). Beside a development version or a candidate a package counts as refused only where the releases before
+    and after refuse it for the same reason, and a version that names a line ("4.57") only where all of it is;
     torch is judged for published wheels of vLLM alone, since other builds may be made for another one, and the known
     pairs for published ones. A bound from below alone says nothing of a release that came more than a year later.
     The oldest kernels were read in the wheels of SGLang 0.4.6.post1 to 0.5.23.
@@ -117,18 +122,21 @@ def _judge(package: str, version: str, packages: Packages, site: Site) -> Iterat
     if (
         not rows
         or requires(packages, site.intent.engine, package)
-        or (package == "torch" and not _bound(version, installed))
+        or (package == "torch" and not _bound(version, installed, site))
     ):
         return
     if package == "torch" and site.intent.engine != "vllm":  # its kernels are a package of their own, built for several
         return
     wanted = [_wanted(row, package) for row in rows]
-    refused = [one for one in wanted if one and not takes(one, installed)]
+    ends = _ends(installed, site.matrix.libraries(package))
+    refused = [one for one in wanted if one and not any(takes(one, end) for end in ends)]
+    if len({too_new(one, installed) for one in refused}) > 1:  # of a build in between no more is known
+        return
     values = {
         "engine": NAMES[site.intent.engine],
         "version": version,
         "name": package,
-        "wanted": f"{package}{refused[0] if refused else wanted[0]}",
+        "wanted": f"{package}{' or '.join(dict.fromkeys(refused)) or wanted[0]}",
         "installed": installed,
     }
     if not wanted[0]:
@@ -142,10 +150,11 @@ def _judge(package: str, version: str, packages: Packages, site: Site) -> Iterat
         yield ok(text, subject=package, observed=installed, expected=wanted[0])
         return
     cause = _cause(package, refused[0], installed)
+    beside = "the releases beside {engine} {version} want {wanted}; {installed} is installed"
     yield fail(
-        Text("{engine} {version} wants {wanted}; {installed} is installed", values),
+        Text(beside if is_early(version) else "{engine} {version} wants {wanted}; {installed} is installed", values),
         cause=cause,
-        explained_by=explained(cause),
+        explained_by=_explained(cause, package, installed, site),
         fix=install_fixes(site),
         subject=package,
         observed=installed,
@@ -191,7 +200,7 @@ def _known_pair(package: str, installed: str, version: str, site: Site) -> Judge
     # A development version between two releases is judged by both of them, see `_rows`.
     dev = (number(version) or Version("0")).is_devrelease
     row = next((row for row in site.matrix.bad_pairs(both, kind) if set(row.packages) == set(both) and not dev), None)
-    if row is None:
+    if row is None or not _holds_for_all(row, both, site):
         return None
     wanted = _wanted(site.matrix.engine_release(site.intent.engine, version), package)
     if not wanted or takes(wanted, installed):
@@ -201,13 +210,34 @@ def _known_pair(package: str, installed: str, version: str, site: Site) -> Judge
     return fail(
         Text("{engine} {version} does not go with {name} {installed}: {what}", {**values, "what": row.what}),
         cause=cause,
-        explained_by=explained(cause),
+        explained_by=_explained(cause, package, installed, site),
         fix=install_fixes(site),
         subject=package,
         observed=installed,
         expected=row.instead,
         threshold=Threshold(value=row.packages[package], unit="version", source=row.source),
     )
+
+
+def _holds_for_all(row: KnownPair, both: dict[str, str], site: Site) -> bool:
+    """Of a version that names a line, for its first release and its last."""
+    engines = [one.since for one in site.matrix.all_engines[site.intent.engine]]
+    known = {name: engines if name == site.intent.engine else site.matrix.libraries(name) for name in both}
+    return all(within(end, row.packages[name]) for name, one in both.items() for end in _ends(one, known[name]))
+
+
+def _ends(version: str, releases: Iterable[str]) -> tuple[str, ...]:
+    """The first and the last release of the line that "4.57" names; any other version as it is."""
+    return (version, str(newest_of_line(version, releases) or version)) if is_line(version) else (version,)
+
+
+def _explained(cause: str, package: str, installed: str, site: Site) -> tuple[str, ...]:
+    """Where the model wants a transformers that is newer still, that is the root: both go with a newer engine."""
+    first = site.matrix.first_transformers(model_type(site.files, site.intent) or type_of_name(site.intent.model))
+    found = number(installed)
+    if package == "transformers" and first and found is not None and found < Version(first):
+        return (*_ROOTS, "ENG002")
+    return explained(cause)
 
 
 def _kind(site: Site) -> str:
@@ -228,6 +258,9 @@ def _rows(version: str, site: Site) -> tuple[EngineRelease, ...]:
     row = site.matrix.engine_release(site.intent.engine, version)
     if found is None or row is None or _is_own_build(version):
         return ()
+    if is_line(version):
+        line_of = tuple(one for one in rows if Version(one.since).release[: len(found.release)] == found.release)
+        return line_of or (row,)
     if not found.is_prerelease:
         return (row,)
     return (row, *rows[rows.index(row) + 1 :][:1])
@@ -239,9 +272,10 @@ def _is_own_build(version: str) -> bool:
     return local is not None and PUBLISHED.fullmatch(local) is None
 
 
-def _bound(version: str, torch: str) -> bool:
+def _bound(version: str, torch: str, site: Site) -> bool:
     """Were both published, so that the one was compiled for the table's release of the other?"""
-    return published(version) and published(torch)
+    own = is_of_the_project(site.intent.engine, version, site.matrix)
+    return own and published(version) and published(torch)
 
 
 def _wanted(row: EngineRelease | None, package: str) -> str:

@@ -7,6 +7,7 @@ from packaging.version import Version
 from autoglm_doctor.api import (
     Findings,
     Fix,
+    Gpu,
     Host,
     Intent,
     Interpreter,
@@ -23,6 +24,8 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.domain.deployment import runs_on_cpu
+from autoglm_doctor.domain.makers import beside_arm, of_another_maker
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import number
 
@@ -39,6 +42,7 @@ def engine_wheels(
     host: Host | None,
     toolchain: Toolchain | None,
     torch_run: TorchRun | None,
+    gpus: tuple[Gpu, ...] | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -50,7 +54,7 @@ def engine_wheels(
     long, and often fails: yellow.
 
     Judged where no more than the engine's version is known (`diagnose`). What is installed on this machine has its
-    wheels, or was built.
+    wheels, or was built. xFormers is asked for on x86-64 only, and neither for the CPU nor for other makers' GPUs.
 
     ## Fix
     A new environment with Python 3.12, and the engine in there.
@@ -66,12 +70,20 @@ def engine_wheels(
     said["xformers"] = row.xformers
     built = bool(toolchain and toolchain.nvcc) or bool(torch_run and torch_run.cuda_available)
     foreign = built or (host is not None and bool(host.container)) or _is_foreign(packages)
-    if not foreign and _lacks_torch(row.torch, python, matrix):
+    if foreign or of_another_maker(gpus) or runs_on_cpu(intent, None, None, gpus):
+        yield not_applicable(Text("whose wheels these are is not known"))
+        return
+    there = {one.name.lower() for one in packages.distributions}
+    torch, xformers = row.torch if "torch" not in there else "", row.xformers if _for_x86(host, gpus) else ""
+    xformers = xformers if "xformers" not in there else ""
+    if not matrix.torch_pythons(torch) and number(xformers) is None:
+        yield not_applicable(Text("what {engine} pins is stated to be there, or not known", said))
+    elif _lacks_torch(torch, python, matrix):
         words = "{engine} wants torch {torch}, which has no wheel for Python {python}"
         yield fail(
             Text(words, said), fix=_fresh(intent.engine, one.version), observed=interpreter.version, expected=GOOD
         )
-    elif not foreign and _lacks_xformers(row.xformers, python):
+    elif _lacks_xformers(xformers, python):
         yield warn(
             Text("{engine} wants xFormers {xformers}, which has no wheel for Python {python} and is compiled", said),
             fix=_fresh(intent.engine, one.version),
@@ -81,6 +93,12 @@ def engine_wheels(
         )
     else:
         yield ok(Text("what {engine} pins has wheels for Python {python}", said), observed=interpreter.version)
+
+
+def _for_x86(host: Host | None, gpus: tuple[Gpu, ...] | None) -> bool:
+    """The engines ask for xFormers with `platform_machine == "x86_64"`."""
+    machine = host.machine.lower() if host is not None else ""
+    return machine in ("", "x86_64", "amd64") and not beside_arm(gpus)
 
 
 def _line(version: str) -> tuple[int, int] | None:

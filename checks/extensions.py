@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 
 from autoglm_doctor.api import (
     Distribution,
+    Environment,
     Findings,
     Fix,
     Gpu,
@@ -63,6 +64,7 @@ def extensions_match(
     host: Host | None,
     gpus: tuple[Gpu, ...] | None,
     toolchain: Toolchain | None,
+    environment: Environment | None,
     intent: Intent,
     matrix: Matrix,
 ) -> Findings:
@@ -78,8 +80,9 @@ def extensions_match(
     SGLang alone, and not where the project's own wheel for another CUDA may be here, which bears the same version: with
     a torch for CUDA 13 before 0.4.2, and before 0.3.0 with one for CUDA 12.8, on Blackwell, or where the GPUs are not
     known. SGLang's kernels for a newer CUDA than torch's run where the libraries of that CUDA are found: yellow, and
-    open on Arm, whose systems bring them along. Another package without such a mark,
-    an editable one, or a torch that nobody published, is not judged: their libraries would have to be loaded.
+    open on Arm and in images, which bring them along, and where a path, a package or a toolkit may hold them. Another
+    package without such a mark, an editable one, or a torch that nobody published, is not judged: their libraries would
+    have to be loaded.
 
     ## Fix
     The same package again, for the torch that is here. Its project's page of releases has one file for each torch. Of
@@ -91,7 +94,7 @@ def extensions_match(
         return
     cuda = (torch.cuda if torch and cuda_was_read(torch) else None) or _tag_cuda(version or "")
     is_wheel = is_wheel_of_torch(version or "", packages)
-    marked = {one: _faults(one, version or "", cuda, is_wheel, matrix) for one in _marked(packages)}
+    marked = {one: _faults(one, version or "", cuda, is_wheel, matrix) for one in _marked(packages, intent)}
     found = {one: faults for one, faults in marked.items() if faults is not None}
     for one in _kernels(packages, host, gpus) if is_wheel and intent.engine == "sglang" else ():
         known = kernel_torches(one.version, version or "", cuda, older_cards=_are_older(gpus))
@@ -99,7 +102,8 @@ def extensions_match(
     newer = [one for one in marked if version and not found.get(one) and _is_for_newer_cuda(one, cuda)]
     if newer and not any(found.values()):
         here = _with_cuda(version or "", cuda, torch, "CUDA", matrix)
-        yield _with_newer_cuda(newer[0], here, packages, toolchain, interpreter, is_arm=_on_arm(host, gpus))
+        is_open = _on_arm(host, gpus) or bool(host and host.container) or _may_have(newer[0], packages, environment)
+        yield _with_newer_cuda(newer[0], here, packages, toolchain, interpreter, is_open=is_open)
         return
     if not found or version is None:
         yield not_applicable(Text("no compiled package here says for which torch it was built"))
@@ -120,8 +124,10 @@ def extensions_match(
     )
 
 
-def _marked(packages: Packages) -> list[Distribution]:
-    return [one for one in packages.distributions if canonicalize_name(one.name) in EXTENSIONS and _marks(one)]
+def _marked(packages: Packages, intent: Intent) -> list[Distribution]:
+    """vLLM imports none of SGLang's kernels: what is left of them harms nobody."""
+    judged = EXTENSIONS - KERNELS if intent.engine == "vllm" else EXTENSIONS
+    return [one for one in packages.distributions if canonicalize_name(one.name) in judged and _marks(one)]
 
 
 def _kernels(packages: Packages, host: Host | None, gpus: tuple[Gpu, ...] | None) -> list[Distribution]:
@@ -158,19 +164,18 @@ def _with_newer_cuda(
     toolchain: Toolchain | None,
     python: Interpreter | None,
     *,
-    is_arm: bool,
+    is_open: bool,
 ) -> Judgement:
     """Seen to run: 0.3.21+cu130 beside torch 2.9.1+cu129 on a GB10 (github.com/mmcdermott/MEDS_EIC_AR/issues/163)."""
-    said = _CUDA.search(_marks(one))
-    major = said[1] if said else ""
+    major = _major(one)
     values = {"name": f"{one.name} {one.version}", "major": major, "torch": here}
     places = (toolchain.nvcc_version, toolchain.cuda_home.rpartition("cuda-")[2]) if toolchain else ()
-    runtime = installed_version(packages, "nvidia-cuda-runtime") or ""
-    if any(place.split(".")[0] == major for place in (*places, runtime)):
+    if any(place.split(".")[0] == major for place in places):
         text = Text("{name} takes the libraries of CUDA {major} that are here; this is torch {torch}", values)
         return ok(text, subject="torch", observed=one.version)
     text = Text("{name} needs the libraries of CUDA {major}, which torch {torch} does not bring", values)
-    if is_arm:
+    # A toolkit of which no release is told may be of that CUDA.
+    if is_open or (toolchain is not None and toolchain.nvcc and not toolchain.nvcc_version):
         return unknown(text, subject="torch")
     fix = Fix(
         text=Text("install kernels and torch for one and the same CUDA"),
@@ -178,6 +183,25 @@ def _with_newer_cuda(
         effort="install",
     )
     return warn(text, fix=fix, subject="torch", observed=one.version, expected=f"CUDA {major}")
+
+
+def _major(one: Distribution) -> str:
+    """The major of CUDA that it was built for, "13"; "" where its version does not tell."""
+    said = _CUDA.search(_marks(one))
+    return said[1] if said else ""
+
+
+def _may_have(one: Distribution, packages: Packages, environment: Environment | None) -> bool:
+    """Where libraries of its CUDA lie beside torch's: whether they are found is open.
+
+    sgl_kernel looks for the runtime in CUDA_HOME and in the system's folders, and never among Python's packages
+    (_preload_cuda_library in its load_utils.py); the loader goes through LD_LIBRARY_PATH.
+    """
+    major, folders = _major(one), environment.variables.get("LD_LIBRARY_PATH", "") if environment else ""
+    runtime = installed_version(packages, "nvidia-cuda-runtime") or ""
+    # "/usr/local/cuda" is whatever toolkit was installed last.
+    named = re.search(rf"/(?:cuda-?|cu){major}(?!\d)|/cuda(?:/|:|$)", folders)
+    return named is not None or runtime.split(".")[0] == major
 
 
 def _of_one_cuda(one: Distribution, executable: str | None, packages: Packages) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
+from autoglm_doctor.domain.engine_images import image_line
 from autoglm_doctor.domain.kernels import PACKAGES
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
@@ -88,7 +89,7 @@ def os_supported(host: Host, intent: Intent) -> Findings:
 
 
 @check("HST002", "glibc-new-enough", cause="GLIBC_TOO_OLD", explained_by=("HST001", "PYT001"))
-def glibc_new_enough(host: Host, torch: Torch, torch_run: TorchRun | None) -> Findings:
+def glibc_new_enough(host: Host, torch: Torch, torch_run: TorchRun | None, intent: Intent) -> Findings:
     """The C library is new enough for the installed torch.
 
     A wheel names the oldest glibc it runs with. A torch copied or forced onto an older system fails at import with
@@ -110,7 +111,7 @@ def glibc_new_enough(host: Host, torch: Torch, torch_run: TorchRun | None) -> Fi
     elif _needs(torch.version) and Version(host.glibc) < Version(GLIBC):
         yield fail(
             Text("{system} has glibc {glibc}; torch {torch} needs {needed}", said),
-            fix=_newer(),
+            fix=_newer(intent.engine),
             observed=host.glibc,
             expected=GLIBC,
             threshold=Threshold(value=GLIBC, unit="glibc", source="wheel tag manylinux_2_28 of torch 2.7"),
@@ -160,7 +161,7 @@ def engine_glibc(
     if host.system != "Linux" or not (needed or asked) or host.glibc is None:
         yield not_applicable(Text("no wheel of an engine to hold against this system's C library"))
     elif asked and (Version(asked) > Version(host.glibc) or not needed):
-        yield _by_its_kernels(asked, host.glibc, said)
+        yield _by_its_kernels(asked, host.glibc, said, intent.engine)
     elif Version(host.glibc) >= Version(needed):
         yield ok(Text("glibc {glibc} is new enough for {engine}", said), observed=host.glibc, expected=needed)
     elif asked:
@@ -173,21 +174,21 @@ def engine_glibc(
         built = one.location or _may_be_built_here(toolchain, torch_run)
         yield (warn if built else fail)(
             Text("{system} has glibc {glibc}; the wheel of {engine} needs {needed}", said),
-            fix=(*(one for one in install_fixes(site) if one.effort == "install"), _newer()[0]),
+            fix=(*(one for one in install_fixes(site) if one.effort == "install"), _newer(intent.engine)[0]),
             observed=host.glibc,
             expected=needed,
             threshold=Threshold(value=needed, unit="glibc", source=f"tag of the wheel of {said['engine']}"),
         )
 
 
-def _by_its_kernels(asked: str, glibc: str, said: dict[str, str | None]) -> Judgement:
+def _by_its_kernels(asked: str, glibc: str, said: dict[str, str | None], engine: str) -> Judgement:
     limit = Threshold(value=asked, unit="glibc", source="symbols that the installed libraries ask for")
     values = said | {"asked": asked}
     if Version(asked) <= Version(glibc):
         text = Text("glibc {glibc} is new enough for the kernels of {engine}, which ask for {asked}", values)
         return ok(text, observed=glibc, expected=asked, threshold=limit)
     text = Text("{system} has glibc {glibc}; the kernels of {engine} ask for {asked}", values)
-    return fail(text, fix=_newer()[0], observed=glibc, expected=asked, threshold=limit)
+    return fail(text, fix=_newer(engine)[0], observed=glibc, expected=asked, threshold=limit)
 
 
 def _kernels_ask(kernels: tuple[KernelLibrary, ...] | None, engine: str) -> str:
@@ -217,10 +218,10 @@ def _needs(torch: str) -> bool:
     return found is not None and found >= Version(FIRST_TORCH)
 
 
-def _newer() -> tuple[Fix, ...]:
+def _newer(engine: str) -> tuple[Fix, ...]:
     container = Fix(
         text=Text("run the engine in its container image"),
-        commands=("docker run --gpus all --ipc=host -p 8000:8000 vllm/vllm-openai:latest --help",),
+        commands=(image_line(engine),),
         effort="install",
     )
     older = Fix(

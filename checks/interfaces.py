@@ -23,11 +23,12 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.domain.deployment import variables_of
 from autoglm_doctor.domain.downloads import wrong_path
-from autoglm_doctor.domain.interfaces import fitting, is_loopback, machines_of, meant
+from autoglm_doctor.domain.interfaces import fitting, is_loopback, is_virtual, machines_of, meant
 from autoglm_doctor.intent import SMOKE, UNNAMED
 
-#: Variables that name interfaces. NCCL takes the beginning of a name, Gloo and torch's RPC the whole of it.
-NCCL, WHOLE = "NCCL_SOCKET_IFNAME", ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
+#: Variables that name interfaces. NCCL takes the beginning of a name, Gloo the whole of it. TP_SOCKET_IFNAME is
+#: TensorPipe's, which only torch's RPC uses, and no server here.
+NCCL, WHOLE = "NCCL_SOCKET_IFNAME", ("GLOO_SOCKET_IFNAME",)
 #: The address that a process tells the others.
 ADDRESSES = ("VLLM_HOST_IP", "SGLANG_HOST_IP")
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -65,11 +66,23 @@ def interface_reaches_others(
     said = [*_absent(there, variables, _several(machines, gpus, intent)), *_loopback(own, variables, machines)]
     if machines < 2 and not said:
         yield not_applicable(Text("the model stays on this machine"))
+    elif not said and (open_ := _open(host, environment, variables)):
+        yield unknown(Text(open_))
     elif not said:
         yield ok(Text("nothing sends the processes of {n} machines to this one alone", {"n": machines}))
     else:
         text, observed = said[0]
-        yield warn(text, fix=_fixes(there, variables), observed=observed)
+        yield warn(text, fix=_fixes(there, variables, machines), observed=observed)
+
+
+def _open(host: Host | None, environment: Environment | None, variables: Mapping[str, str]) -> str:
+    """What was not read and could send them astray; "" for nothing."""
+    if environment is None and not variables:
+        return "which variables are set is not known"
+    if host is None:
+        return "nothing is known of this machine's interfaces"
+    named = any(meant(variables.get(one, "")) for one in (NCCL, *WHOLE))
+    return "whether the interface that a variable names is there is not known" if named and not host.interfaces else ""
 
 
 def _several(machines: int, gpus: tuple[Gpu, ...] | None, intent: Intent) -> bool:
@@ -108,8 +121,18 @@ def _loopback(own: str, variables: Mapping[str, str], machines: int) -> Iterator
         )
 
 
-def _fixes(interfaces: Sequence[str], variables: Mapping[str, str]) -> tuple[Fix, ...]:
-    own = [one for one in interfaces if not one.startswith(("lo", "docker", "veth", "br-", "virbr", "cni"))]
+def _fixes(interfaces: Sequence[str], variables: Mapping[str, str], machines: int) -> tuple[Fix, ...]:
+    if machines < 2:
+        named = [one for one in (NCCL, *WHOLE) if meant(variables.get(one, ""))]
+        return (
+            Fix(
+                text=Text("unset it, also in the file that sets it: on one machine NCCL and Gloo find their own way"),
+                commands=(f"unset {' '.join(named)}",),
+                effort="setting",
+                url=_SOURCE,
+            ),
+        )
+    own = [one for one in interfaces if not is_virtual(one)]
     name = own[0] if own else "eth0"
     loops = [one for one in ADDRESSES if is_loopback(variables.get(one, "").strip())]
     away = (f"unset {' '.join(loops)}",) if loops else ()
@@ -140,7 +163,7 @@ def offline_has_model(model_files: Reading[ModelFiles], environment: Environment
     elsewhere = any(variables.get(one, "").strip().upper() in _YES for one in _ELSEWHERE)
     if not switch or elsewhere:
         yield not_applicable(Text("no variable switches the hub off"))
-    elif intent.model in (SMOKE, UNNAMED) or "/" not in intent.model or wrong_path(model_files, intent):
+    elif intent.model in (SMOKE, UNNAMED) or not _is_of_hub(intent.model) or wrong_path(model_files, intent):
         yield not_applicable(Text("no model of the hub is to run"))
     elif model_files.value is not None:
         yield ok(Text("the model is here, and {switch} keeps the hub from being asked", {"switch": switch}))
@@ -157,3 +180,8 @@ def offline_has_model(model_files: Reading[ModelFiles], environment: Environment
             ),
             observed=f"{switch}={said['value']}",
         )
+
+
+def _is_of_hub(model: str) -> bool:
+    """A name of a hub, and no address of a store ("s3://bucket/model")."""
+    return "/" in model and "://" not in model

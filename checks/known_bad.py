@@ -7,8 +7,10 @@ import re
 from autoglm_doctor.api import (
     Findings,
     Fix,
+    Intent,
     Interpreter,
     Matrix,
+    ModelFiles,
     Packages,
     Text,
     Threshold,
@@ -18,7 +20,9 @@ from autoglm_doctor.api import (
     ok,
     warn,
 )
+from autoglm_doctor.checks.engine import model_type
 from autoglm_doctor.domain.conflicts import install_line, installed_version
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.matrix import KnownBad
 
 
@@ -28,22 +32,33 @@ from autoglm_doctor.matrix import KnownBad
     cause="KNOWN_BAD_RELEASE",
     explained_by=("PYT001", "ENG002", "PKG001", "PKG002", "PKG003"),
 )
-def known_bad_release(packages: Packages, interpreter: Interpreter | None, matrix: Matrix) -> Findings:
+def known_bad_release(
+    packages: Packages,
+    interpreter: Interpreter | None,
+    model_files: ModelFiles | None,
+    intent: Intent,
+    matrix: Matrix,
+) -> Findings:
     """No package here is a release that its makers withdrew.
 
     Projects take releases back: they stay where they were installed, and no newer environment gets them. transformers
     4.57.0 was withdrawn for an error in its setup.
 
-    Measured by comparing the installed versions with the known-bad releases of the matrix. Those that only some models
-    suffer from are ENG002's. Yellow where the release works all the same, red where the table says that it does not.
-    One that an engine here asks for by its number (SGLang 0.5.3) is left alone: nothing else would do there.
+    Measured by comparing the installed versions with the known-bad releases of the matrix; where only some models fail,
+    the engine's for this model (vLLM 0.8.4 does not start GLM-4-0414), while those of transformers are ENG002's. Yellow
+    where the release works all the same, red where the table says that it does not. Builds of your own are not judged.
+    One that an engine here asks for by its number (SGLang 0.5.3) is left alone: nothing else would do there; and so is
+    one whose fault was in its installation, which is over.
 
     ## Fix
     The next release.
     """
-    rows = [row for row in matrix.known_bad if not row.models]
-    there = {row.package: installed_version(packages, row.package) for row in rows}
-    bad = [row for row in rows if _is_bad(row, there[row.package] or "", matrix)]
+    kind = model_type(model_files, intent)
+    known = [row for row in matrix.known_bad if not row.models or (row.package == intent.engine and kind in row.models)]
+    rows = [row for row in known if not row.once_installed]
+    there = {row.package: installed_version(packages, row.package) for row in known}
+    bad = [row for row in rows if _is_bad(row, there[row.package] or "", kind, matrix)]
+    over = [row for row in known if row.once_installed and _is_bad(row, there[row.package] or "", kind, matrix)]
     pinned = [row for row in bad if _is_pinned(row.package, there[row.package] or "", packages, matrix)]
     bad = [row for row in bad if row not in pinned]
     if not any(there.values()):
@@ -51,6 +66,11 @@ def known_bad_release(packages: Packages, interpreter: Interpreter | None, matri
     elif pinned and not bad:
         names = ", ".join(f"{row.package} {there[row.package]}" for row in pinned)
         yield not_applicable(Text("{names} was withdrawn, and an engine here asks for just that", {"names": names}))
+    elif over and not bad:
+        names = ", ".join(f"{row.package} {there[row.package]}" for row in over)
+        yield not_applicable(
+            Text("{names} was withdrawn for its installation alone; here it is done", {"names": names})
+        )
     elif not bad:
         names = ", ".join(f"{name} {version}" for name, version in there.items() if version)
         yield ok(Text("not withdrawn: {names}", {"names": names}))
@@ -67,8 +87,8 @@ def known_bad_release(packages: Packages, interpreter: Interpreter | None, matri
         )
 
 
-def _is_bad(row: KnownBad, version: str, matrix: Matrix) -> bool:
-    return bool(version) and matrix.is_known_bad(row.package, version) == row
+def _is_bad(row: KnownBad, version: str, kind: str, matrix: Matrix) -> bool:
+    return bool(version) and published(version) and matrix.is_known_bad(row.package, version, kind) == row
 
 
 def _is_pinned(package: str, version: str, packages: Packages, matrix: Matrix) -> bool:

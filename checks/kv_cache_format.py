@@ -24,7 +24,7 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.domain.builds import is_early, release_of
-from autoglm_doctor.domain.deployment import engine_version, runs_on_cpu, taken_gpus, variables_of
+from autoglm_doctor.domain.deployment import engine_version, order_is_open, runs_on_cpu, taken_gpus, variables_of
 from autoglm_doctor.domain.kv_cache_format import CONVERTS, FP8_CACHES, refused_by
 from autoglm_doctor.domain.launch_line import changed, line, stated_flag
 from autoglm_doctor.domain.model import model_config
@@ -63,8 +63,9 @@ def kv_cache_format_runs(
     converts, from 7.5 or 8.0 on. Who names the Triton back end gets the error in all releases.
 
     Measured by the flag, the back end that the flag or VLLM_ATTENTION_BACKEND names, the release and the compute
-    capability. Red where the release is known to end so; else, on an older GPU, unknown. SGLang, and models with
-    latent attention (DeepSeek), whose back ends are others, are not judged.
+    capability. Red where the release is known to end so; where GPUs differ and their order is not told, unknown; else,
+    on an older GPU, unknown. SGLang, and models with latent attention (DeepSeek), whose back ends are others, are not
+    judged.
 
     ## Fix
     The model's own format (`--kv-cache-dtype auto`), which takes twice the room.
@@ -80,6 +81,10 @@ def kv_cache_format_runs(
         yield unknown(Text("the compute capability of the GPUs that the deployment takes is not known"))
         return
     has, oldest = min(found, key=lambda one: one[0])
+    newest = max(capability(gpu.compute_capability) or (0, 0) for gpu in gpus)
+    if has < CONVERTS <= newest and order_is_open(gpus, cuda, environment, intent):
+        yield unknown(Text("which of these GPUs is taken is not known; not all of them convert FP8 themselves"))
+        return
     named = stated_flag(intent.command, "attention-backend")
     backend = named or variables_of(environment, intent).get("VLLM_ATTENTION_BACKEND", "")
     yield _judge(oldest, has, engine_version(packages, intent), backend, intent)

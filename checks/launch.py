@@ -14,6 +14,7 @@ from autoglm_doctor.api import (
     Findings,
     Fix,
     Gpu,
+    Host,
     Intent,
     Judgement,
     ModelFiles,
@@ -27,7 +28,9 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
-from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
+from autoglm_doctor.domain.builds import is_before, release_of
+from autoglm_doctor.domain.conflicts import installed_version
+from autoglm_doctor.domain.deployment import engine_version, order_is_open, taken_gpus, variables_of
 from autoglm_doctor.domain.launch_line import changed, line, stated_flag
 from autoglm_doctor.domain.model import model_config, quantization_of
 from autoglm_doctor.domain.published_dtype import overflows_in_half, published_dtype
@@ -48,6 +51,8 @@ OVERRIDES = ("hf-overrides", "rope-scaling", "rope-theta", "json-model-override-
 BF16_CAPABILITY = 8.0
 #: From here on `--dtype auto` falls back by itself (vLLM pull request 17265, spring of 2025).
 FALLS_BACK = Version("0.9")
+#: The first torch that such a release was built with (Requires-Dist of vLLM 0.8.5 and 0.9.0).
+_TORCH_OF_THOSE = Version("2.7")
 #: Models that vLLM refuses in float16: their activations overflow (vllm/config/model.py).
 _NEVER_HALF = ("gemma2", "gemma3", "gemma3_text", "plamo2", "glm4")
 _BF16_SOURCE = "vllm/platforms/cuda.py, check_if_supports_dtype"
@@ -148,6 +153,7 @@ def dtype_supported(
     packages: Packages | None,
     environment: Environment | None,
     cuda: Cuda | None,
+    host: Host | None,
 ) -> Findings:
     """The GPUs can multiply the number format that the server will use.
 
@@ -158,7 +164,8 @@ def dtype_supported(
 
     Judged are the GPUs that the deployment takes, the flag, and the dtype in config.json; where there is no file yet,
     the dtype that the model is published in, by its name. Red where the engine refuses; yellow where it depends on a
-    version that is not known.
+    version that is not known, and open where that is most likely a newer one: in an image, beside torch 2.7 or newer,
+    of a build whose number does not tell its age.
 
     ## Fix
 
@@ -178,14 +185,28 @@ def dtype_supported(
         text = Text("capability {capability} multiplies bfloat16", {"capability": oldest.compute_capability})
         yield ok(text, observed=oldest.compute_capability, expected="8.0")
         return
-    yield _old_gpu(oldest, intent, model_files, engine_version(packages, intent))
+    likely_new = bool(host and host.container) or _is_newer_torch(packages)
+    judged = _old_gpu(oldest, intent, model_files, engine_version(packages, intent), likely_new=likely_new)
+    newest = max(_number(gpu.compute_capability) or 0.0 for gpu in gpus)
+    is_open = newest >= BF16_CAPABILITY and order_is_open(gpus, cuda, environment, intent)
+    words = "which of these GPUs the engine takes is not known, and {gpu} has no bfloat16"
+    yield unknown(Text(words, _said(oldest))) if is_open and judged.fixes else judged
 
 
-def _old_gpu(gpu: Gpu, intent: Intent, files: ModelFiles | None, version: str | None) -> Judgement:
+def _is_newer_torch(packages: Packages | None) -> bool:
+    found = number(installed_version(packages, "torch")) if packages else None
+    return found is not None and found >= _TORCH_OF_THOSE
+
+
+def _said(gpu: Gpu) -> dict[str, Any]:
+    return {"gpu": gpu.name, "capability": gpu.compute_capability}
+
+
+def _old_gpu(gpu: Gpu, intent: Intent, files: ModelFiles | None, version: str | None, *, likely_new: bool) -> Judgement:
     """What becomes of the dtype on a GPU without bfloat16."""
     explicit = intent.launch.dtype not in (None, "auto")
     wanted = intent.launch.dtype if explicit else _own_dtype(intent, files)
-    said = {"gpu": gpu.name, "capability": gpu.compute_capability, "version": version or "?"}
+    said = _said(gpu) | {"version": version or "?"}
     subject = f"gpu:{gpu.index}"
     if wanted is None:
         return unknown(Text("the model's own dtype is not known, and {gpu} has no bfloat16", said), subject=subject)
@@ -193,7 +214,10 @@ def _old_gpu(gpu: Gpu, intent: Intent, files: ModelFiles | None, version: str | 
         return not_applicable(Text("{dtype} is used, not bfloat16", {"dtype": wanted}), subject=subject)
     if intent.engine == "sglang":
         return ok(Text("{gpu} has no bfloat16 ({capability}): SGLang uses float16 instead", said), subject=subject)
-    known = number(version)
+    known = release_of(version)
+    if not explicit and (is_before(version, FALLS_BACK) or (known is None and (version is not None or likely_new))):
+        text = "{gpu} has no bfloat16 ({capability}), and whether this vLLM falls back to float16 is not known"
+        return unknown(Text(text, said), subject=subject)
     if not explicit and known is not None and known >= FALLS_BACK:
         text = "{gpu} has no bfloat16 ({capability}): vLLM {version} uses another dtype by itself"
         return ok(Text(text, said), observed=gpu.compute_capability, expected="8.0", subject=subject)

@@ -24,21 +24,27 @@ from autoglm_doctor.api import (
     fail,
     not_applicable,
     ok,
+    unknown,
     warn,
 )
+from autoglm_doctor.domain.builds import release_of
 from autoglm_doctor.domain.deployment import engine_version, runs_on_cpu, variables_of
+from autoglm_doctor.domain.makers import of_another_maker
 from autoglm_doctor.domain.wheels import number
 
 #: triton's wheels say -lcuda up to 3.5.1 and link libcuda.so.1 by its whole name from here on (`libraries` in
 #: backends/nvidia/driver.py; 2.3.1, 3.0 to 3.5.1 and 3.6 to 3.8 were read).
-BY_NAME = Version("3.6")
+BY_NAME_TEXT = "3.6.0"
+BY_NAME = Version(BY_NAME_TEXT)
+#: The first torch that pins such a triton.
+WITH_IT = Version("2.10")
 
 
 @check(
     "PKG019",
     "libcuda-for-linker",
     cause="LIBCUDA_DEV_LINK_MISSING",
-    explained_by=("HST001", "PYT001", "ENG001", "PKG007"),
+    explained_by=("HST001", "DRV001", "PYT001", "ENG001", "PKG007"),
 )
 def libcuda_for_linker(
     toolchain: Toolchain | None,
@@ -60,7 +66,7 @@ def libcuda_for_linker(
 
     Judged by what is stated (`diagnose`); on this machine the folders of the driver are not searched. Red where an
     engine runs triton at its start, yellow elsewhere. Not judged with LIBRARY_PATH or TRITON_LIBCUDA_PATH set, which
-    send the linker elsewhere.
+    send the linker elsewhere, nor in a container unless its inside is told of: its runtime makes the link.
 
     ## Fix
 
@@ -69,13 +75,19 @@ def libcuda_for_linker(
     variables = variables_of(environment, intent)
     why_not = runs_on_cpu(intent, environment, driver, gpus, cuda)
     named = next((one for one in ("LIBRARY_PATH", "TRITON_LIBCUDA_PATH") if variables.get(one)), "")
+    why_not = why_not or ("the GPUs are not NVIDIA's" if of_another_maker(gpus, torch) else "")
     if why_not or toolchain is None or toolchain.libcuda_link is None or (host is not None and host.system != "Linux"):
         yield not_applicable(Text(why_not or "whether libcuda.so is there for the linker is not read"))
         return
+    if named:
+        yield not_applicable(Text("{named} sends the linker elsewhere, which was not looked at", {"named": named}))
+        return
     release = _triton(packages, torch, intent, matrix)
-    said = {"triton": release or "", "named": named}
-    if toolchain.libcuda_link or named:
-        yield ok(Text("{named} sends the linker" if named else "libcuda.so is there for the linker", said))
+    said = {"triton": release or "", "engine": f"{intent.engine} {engine_version(packages, intent)}"}
+    if toolchain.libcuda_link:
+        yield ok(Text("libcuda.so is there for the linker", said))
+    elif release is None and _is_unreadable(packages, torch, intent):
+        yield unknown(Text("there is no libcuda.so, and which triton {engine} brings is not known", said))
     elif (found := number(release)) is not None and found >= BY_NAME:
         yield ok(Text("there is no libcuda.so, and triton {triton} does without", said), observed=release)
     else:
@@ -100,15 +112,25 @@ def _triton(packages: Packages | None, torch: Torch | None, intent: Intent, matr
     for one in (installed.get("torch"), torch.version if torch else "", row.torch if row else ""):
         found = matrix.torch_release(one) if one else None
         if found is not None and found.triton:
-            return found.triton
+            return found.triton.lstrip("~=> ")
+        if (release := release_of(one)) is not None and release >= WITH_IT:
+            return BY_NAME_TEXT
     return None
 
 
+def _is_unreadable(packages: Packages | None, torch: Torch | None, intent: Intent) -> bool:
+    """Whether what would tell the triton is a build without a number. One older than the tables has an old triton."""
+    installed = next((d.version for d in packages.distributions if d.name.lower() == "torch"), "") if packages else ""
+    said = (installed, torch.version if torch else "", engine_version(packages, intent))
+    return any(one and release_of(one) is None for one in said)
+
+
 def _link() -> Fix:
-    folder = """$(dirname "$(/sbin/ldconfig -p | awk '/libcuda\\.so\\.1/ {print $NF; exit}')")"""
+    # Without the library the folder would be ".", and the link a harmless-looking one to itself.
+    library = """$(/sbin/ldconfig -p | awk '/libcuda\\.so\\.1/ {print $NF; exit}')"""
     return Fix(
         text=Text("put the link beside the driver's library (in a container: into the image)"),
-        commands=(f'sudo ln -s libcuda.so.1 "{folder}/libcuda.so"',),
+        commands=(f'lib="{library}"', '[ -n "$lib" ] && sudo ln -s libcuda.so.1 "$(dirname "$lib")/libcuda.so"'),
         effort="setting",
         needs_root=True,
     )

@@ -25,6 +25,7 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.domain.deployment import variables_of
+from autoglm_doctor.domain.engine_images import image_line
 from autoglm_doctor.domain.kernels import PACKAGES
 
 #: libstdc++.so.6.0.30 has the symbols up to GLIBCXX_3.4.30 (GCC's manual of libstdc++, "ABI Policy and Guidelines").
@@ -92,11 +93,15 @@ def _fix(path: str, variables: Mapping[str, str], interpreter: Interpreter | Non
             commands=(f"conda install -y -p {shlex.quote(conda[0])} -c conda-forge libstdcxx-ng",),
             effort="install",
         )
-    if folder in [entry.rstrip("/") for entry in variables.get("LD_LIBRARY_PATH", "").split(":")]:
+    entries = variables.get("LD_LIBRARY_PATH", "").split(":")
+    if folder in [entry.rstrip("/") for entry in entries]:
         text = Text("start the server without {folder} in LD_LIBRARY_PATH", {"folder": folder})
-        return Fix(text=text, commands=(f"env -u LD_LIBRARY_PATH {shlex.join(intent.command)}",), effort="setting")
+        rest = ":".join(entry for entry in entries if entry and entry.rstrip("/") != folder)
+        # The others may be needed: libcuda of WSL lies in one of them.
+        said = shlex.quote(f"LD_LIBRARY_PATH={rest}") if rest else "-u LD_LIBRARY_PATH"
+        return Fix(text=text, commands=(f"env {said} {shlex.join(intent.command)}",), effort="setting")
     return Fix(
         text=Text("the engine's container image brings a newer system"),
-        commands=("docker run --gpus all --ipc=host -p 8000:8000 vllm/vllm-openai:latest --help",),
+        commands=(image_line(intent.engine),),
         effort="install",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autoglm_doctor.api import (
+    Environment,
     Findings,
     Fix,
     Gpu,
@@ -18,6 +19,8 @@ from autoglm_doctor.api import (
     unknown,
     warn,
 )
+from autoglm_doctor.domain.deployment import variables_of
+from autoglm_doctor.intent import UNNAMED
 
 GIB = 2**30
 #: NCCL registers 4 MiB a channel and neighbour with the adapter, and up to 32 channels.
@@ -83,7 +86,9 @@ def _fix(host: Host | None) -> tuple[Fix, ...]:
 
 
 @check("LIM002", "locked-memory", cause="MEMLOCK_LIMIT_LOW")
-def locked_memory_unlimited(host: Host, gpus: tuple[Gpu, ...] | None, intent: Intent) -> Findings:
+def locked_memory_unlimited(
+    host: Host, gpus: tuple[Gpu, ...] | None, environment: Environment | None, intent: Intent
+) -> Findings:
     """A process may lock as much memory as an RDMA adapter wants.
 
     InfiniBand and RoCE adapters work on memory that is locked in place, and what they register counts against
@@ -92,7 +97,7 @@ def locked_memory_unlimited(host: Host, gpus: tuple[Gpu, ...] | None, intent: In
     within one machine and its pinned memory do not need it: the driver locks that by itself.
 
     Judged where there is an RDMA adapter and the model takes more GPUs than this machine has, and where only the limit
-    is known. Yellow below 1 GiB (ours), never red.
+    is known. NCCL_IB_DISABLE=1 keeps NCCL from the adapter. Yellow below 1 GiB (ours), never red.
 
     ## Fix
 
@@ -102,8 +107,12 @@ def locked_memory_unlimited(host: Host, gpus: tuple[Gpu, ...] | None, intent: In
     limit, adapters = host.memlock_bytes, host.rdma_devices
     said = {"limit": max(limit or 0, 0), "adapters": ", ".join(adapters or ())}
     several = (host.machines or 1) > 1
-    if not several and ((adapters is not None and ranks < 2) or (gpus and ranks <= len(gpus))):
+    is_told = adapters is not None or intent.model != UNNAMED or intent.engine != "transformers"
+    on_one = ranks < 2 and is_told
+    if not several and (on_one or (gpus and ranks <= len(gpus))):
         yield not_applicable(Text("the model stays on this machine"))
+    elif variables_of(environment, intent).get("NCCL_IB_DISABLE", "").strip() == "1":
+        yield not_applicable(Text("NCCL_IB_DISABLE=1 keeps NCCL from any RDMA adapter"))
     elif adapters is not None and not adapters:
         yield not_applicable(Text("no RDMA adapter"))
     elif limit is None:
@@ -152,7 +161,7 @@ def _memlock_fixes(host: Host) -> tuple[Fix, ...]:
     )
     login = Fix(
         text=Text("lift it for logins, then log in again"),
-        commands=("printf '* - memlock unlimited\\n' | sudo tee /etc/security/limits.d/90-memlock.conf",),
+        commands=("printf '%s - memlock unlimited\\n' '*' root | sudo tee /etc/security/limits.d/90-memlock.conf",),
         effort="restart",
         needs_root=True,
     )

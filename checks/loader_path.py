@@ -91,7 +91,7 @@ def loader_path(
     with torch 1, and an older CUDA 12 with torch before 2.6; red for an older cuDNN of the same major before 1.13, and
     yellow from 1.13 on, because its parts may get mixed. The same or a newer version, and another major, which has
     other file names, are no fault, but for one pair that was seen to fail: torch 2.10 for CUDA 12.8 with the
-    toolkit 12.9 (yellow; where torch has computed with it, none).
+    toolkit 12.9 (yellow; where torch has computed with it, or nvidia-cublas-cu12 is of 12.9 as well, none).
 
     Measured by the names of the library files in these folders, else by the version in the folder's name; a folder
     without one is not judged. A torch that was really imported with this path has got past what stops an import.
@@ -113,10 +113,14 @@ def loader_path(
         yield not_applicable(Text("LD_LIBRARY_PATH names no folder of CUDA or cuDNN whose version could be told"))
         return
     brings = {one: torch.cuda if one.what == "CUDA" else _cudnn(torch, packages, matrix) for one in found}
-    alone = {one: _judge(one, brings[one], torch, torch_run, _fix(path, [one], environment)) for one in found}
+    fails = {one: _takes_other_lt(one, torch, torch_run, packages) for one in found}
+    alone = {
+        one: _judge(one, brings[one], torch, torch_run, _fix(path, [one], environment), fails[one]) for one in found
+    }
     bad = [one for one in found if alone[one].status in ("fail", "warn")]
     for one in found:
-        yield _judge(one, brings[one], torch, torch_run, _fix(path, bad, environment)) if one in bad else alone[one]
+        fixes = _fix(path, bad, environment)
+        yield _judge(one, brings[one], torch, torch_run, fixes, fails[one]) if one in bad else alone[one]
 
 
 def _first_of_each(path: str, environment: Environment) -> Iterator[_Found]:
@@ -159,15 +163,25 @@ def _cudnn(torch: Torch, packages: Packages | None, matrix: Matrix) -> str:
     return installed or (row.cudnn if row and is_default else "") or _CUDNN.get(line(torch.version), "")
 
 
-def _judge(one: _Found, built: str, torch: Torch, run: TorchRun | None, fixes: tuple[Fix, ...]) -> Judgement:
+def _takes_other_lt(one: _Found, torch: Torch, run: TorchRun | None, packages: Packages | None) -> bool:
+    """The pair of which products in 16 bits fail, unless the libcublas itself was put to the toolkit's release."""
+    built, major = torch.cuda or "", (torch.cuda or "").partition(".")[0]
+    if one.what != "CUDA" or (line(torch.version or ""), line(built), line(one.version)) != _OTHER_LT:
+        return False
+    cublas = installed_version(packages, f"nvidia-cublas-cu{major}") if packages else None
+    return line(cublas or "") != line(one.version) and not (run is not None and run.devices)
+
+
+def _judge(
+    one: _Found, built: str, torch: Torch, run: TorchRun | None, fixes: tuple[Fix, ...], fails: bool
+) -> Judgement:
     said = {"what": one.what, "has": one.version, "folder": one.folder, "built": built, "torch": torch.version or "?"}
     has, wants, release = number(one.version), number(built), number(torch.version)
     if has is None or wants is None or release is None:
         return unknown(Text("LD_LIBRARY_PATH has {what} {has}; which one torch {torch} brings is not known", said))
     if has.major != wants.major:
         return ok(Text("{what} {has} in LD_LIBRARY_PATH has other file names than torch's {built}", said))
-    fails = one.what == "CUDA" and (line(str(release)), line(built), line(one.version)) == _OTHER_LT
-    if fails and not (run is not None and run.devices):
+    if fails:
         text = (
             "LD_LIBRARY_PATH puts CUDA {has} ({folder}) before the {built} of torch {torch}: its libcublasLt is taken"
         )

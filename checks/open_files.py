@@ -9,12 +9,14 @@ from autoglm_doctor.api import (
     Fix,
     Host,
     Intent,
+    Judgement,
     Packages,
     Text,
     Threshold,
     check,
     not_applicable,
     ok,
+    unknown,
     warn,
 )
 from autoglm_doctor.domain.builds import release_of
@@ -27,6 +29,7 @@ RAISES = {"vllm": Version("0.6.6"), "sglang": Version("0.2")}
 #: With the usual 1,024 eight workers came to an end in vLLM 0.6.4 (pytorch issue 137695).
 FILES, MANY = 1024, 8
 PROCESSES = 1024
+_ONLY_PROCESSES = "limit of processes leaves"
 
 
 @check("LIM003", "open-files", cause="NOFILE_LIMIT_LOW", explained_by=("HST001",))
@@ -37,7 +40,7 @@ def open_files_enough(host: Host, packages: Packages | None, intent: Intent) -> 
     (RLIMIT_NOFILE, `ulimit -n`) eight workers can end with "Too many open files" or without a word. The servers of
     vLLM from 0.6.6 on and of SGLang raise the limit for themselves to 65,535, which only works where the hard limit
     lets them; so 1,024 alone, the default of most systems, is no fault with them. Threads count against the limit of
-    processes (RLIMIT_NPROC, `ulimit -u`): "can't start new thread", "pthread_create failed".
+    processes (RLIMIT_NPROC, `ulimit -u`), but for root: "can't start new thread", "pthread_create failed".
 
     Yellow for 1,024 open files or less with 8 GPUs or more, where the engine cannot raise it, and for 1,024 processes
     or less with 2 GPUs or more. The latter is our own number.
@@ -54,10 +57,7 @@ def open_files_enough(host: Host, packages: Packages | None, intent: Intent) -> 
     few = host.processes is not None and 0 <= host.processes <= PROCESSES
     low = ranks >= MANY and files is not None and _stays(files, version, intent)
     if not (few or low):
-        yield ok(
-            Text("the limits of files and processes leave room for {n} workers", {"n": ranks}),
-            observed=files[0] if files else host.processes,
-        )
+        yield _not_low(host, files, version, intent)
         return
     limit = host.processes if few else (files or (0, 0))[0]
     words = "{limit} {what} are too few for {n} workers of {engine}"
@@ -73,6 +73,29 @@ def open_files_enough(host: Host, packages: Packages | None, intent: Intent) -> 
             source="our own number" if few else "https://github.com/pytorch/pytorch/issues/137695",
         ),
     )
+
+
+def _not_low(host: Host, files: tuple[int, int] | None, version: str | None, intent: Intent) -> Judgement:
+    """Green for what was read alone."""
+    ranks = intent.gpus_needed
+    if (
+        ranks >= MANY
+        and files is not None
+        and 0 <= files[0] <= FILES
+        and files[1] == 0
+        and not _raises(version, intent)
+    ):
+        words = "{limit} open files, and whether {engine} of this release may raise that for itself is not known"
+        return unknown(Text(words, {"limit": files[0], "engine": intent.engine}))
+    both = files is not None and host.processes is not None
+    what = "limits of files and processes leave" if both else "limit of files leaves" if files else _ONLY_PROCESSES
+    words = f"the {what} room for {{n}} workers"
+    return ok(Text(words, {"n": ranks}), observed=files[0] if files else host.processes)
+
+
+def _raises(version: str | None, intent: Intent) -> bool:
+    first, found = RAISES.get(intent.engine), release_of(version)
+    return first is not None and found is not None and found >= first
 
 
 def _stays(files: tuple[int, int], version: str | None, intent: Intent) -> bool:
@@ -91,10 +114,14 @@ def _fix(host: Host, name: str) -> Fix:
         program = "podman" if host.container == "podman" else "docker"
         line = f"{program} run --gpus all --ulimit {name}={RAISED}:{RAISED} IMAGE"
         return Fix(text=Text("start the container with a higher limit"), commands=(line,), effort="restart")
-    lines = rf"printf '* soft {name} {RAISED}\n* hard {name} {RAISED}\n'"
+    # "*" does not mean root (limits.conf(5)), and a hard line would lower a limit that is higher.
+    hard = host.open_files[1] if name == "nofile" and host.open_files else 0
+    kind = "-" if 0 < hard < RAISED else "soft"
+    lines = rf"printf '%s {kind} {name} {RAISED}\n' '*' root"
+    show = "ulimit -Hn" if name == "nofile" else "ulimit -Hu"
     return Fix(
         text=Text("raise it for logins, then log in again"),
-        commands=(f"{lines} | sudo tee /etc/security/limits.d/90-{name}.conf",),
+        commands=(show, f"{lines} | sudo tee /etc/security/limits.d/90-{name}.conf"),
         effort="restart",
         needs_root=True,
     )

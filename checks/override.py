@@ -30,7 +30,7 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.checks.override_allocator import segments
 from autoglm_doctor.checks.override_values import other_values
-from autoglm_doctor.domain.allocator import torch_of
+from autoglm_doctor.domain.allocator import NEW, READS_NEW, torch_of
 from autoglm_doctor.domain.builds import release_of
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.deployment import engine_version, taken_gpus, variables_of
@@ -47,6 +47,8 @@ _TRANSFER_FROM, _TRANSFER_UNTIL = Version("0.12.0"), Version("1.0.0.dev0")
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 _HUB = "https://huggingface.co/docs/huggingface_hub/v0.36.0/en/package_reference/environment_variables"
 _USE_V1 = "VLLM_USE_V1"
+#: Of what is not there on a CPU: torch's allocator for GPUs, NCCL, CUDA.
+_OF_GPUS = ("PYTORCH_", "NCCL_", "CUDA_", "BNB_")
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_USE_MODELSCOPE", "SGLANG_USE_MODELSCOPE")
 
 
@@ -76,7 +78,8 @@ def variables_make_sense(
 
     Expandable segments (PYTORCH_CUDA_ALLOC_CONF) are refused by vLLM's --enable-sleep-mode from 0.8.0 to 0.20.0, and by
     SGLang's --enable-memory-saver (red). With tensor parallelism and CUDA graphs vLLM's own all-reduce may end on them,
-    where the GPUs read each other's memory (yellow; not on more than two GPUs without NVLink, where it does not run).
+    where the GPUs read each other's memory (yellow; only where NVLink joins them, by their names or as it is stated.
+    Two cards on PCIe that the driver lets read each other may fail alike, which is not judged).
 
     Judged is the form that each variable's own documentation takes, and for NCCL_BUFFSIZE a size of 256 MiB at most
     (ours; 4 MiB is the default). Variables that are not in the table are left alone, and so are those that ask for what
@@ -88,14 +91,17 @@ def variables_make_sense(
     """
     variables = variables_of(environment, intent)
     version = release_of(engine_version(packages, intent))
+    of_torch = torch_of(torch, packages, matrix)
     wrong = [rule for rule in RULES if rule.name in variables and _concerns(rule, intent, version)]
-    wrong = [rule for rule in wrong if not rule.good(variables[rule.name])]
+    wrong = [
+        rule for rule in wrong if not rule.good(variables[rule.name]) and not _is_unread(rule, variables, of_torch)
+    ]
     for rule in wrong:
         yield _bad(rule, variables[rule.name])
     seen = [one.gpu for one in taken_gpus(gpus or (), cuda, environment, intent)]
     gone = [*_gone(variables, packages, intent), *_v1(variables, version, seen, intent)]
     gone += _transfer(variables, packages, interpreter, model_files, intent)
-    gone += segments(variables, intent, packages, torch_of(torch, packages, matrix), host, seen)
+    gone += segments(variables, intent, packages, of_torch, host, seen)
     gone += other_values(variables, packages, seen, intent)
     yield from gone
     if not wrong and not gone:
@@ -108,7 +114,15 @@ def _concerns(rule: Rule, intent: Intent, version: Version | None) -> bool:
         return rule.engine == intent.engine and not gone
     if intent.engine == "llamacpp":
         return rule.name.startswith("CUDA_")
+    if intent.device == "cpu" and rule.name.startswith(_OF_GPUS):
+        return False
     return not rule.several or intent.gpus_needed > 1
+
+
+def _is_unread(rule: Rule, variables: Mapping[str, str], torch: Version | None) -> bool:
+    """Something else that is stated keeps it from being read."""
+    is_later = rule.name == NEW and torch is not None and Version(torch.base_version) < READS_NEW
+    return is_later or (rule.moot is not None and rule.moot(variables))
 
 
 def _bad(rule: Rule, value: str) -> Judgement:

@@ -107,8 +107,11 @@ def _duplicates(packages: Packages, watched: Iterable[str], python: str | None) 
             continue
         values = {"name": name, "version": other.version, "folder": other.location, "used": first[name].version}
         template = "{name} is installed twice: {used} is used, {version} lies in {folder}"
+        template += " as well" if same_folder else " and is hidden"
+        if not other.location:
+            template = "{name} is installed twice: {used} and {version}, and which of them is used is not known"
         yield warn(
-            Text(template + (" as well" if same_folder else " and is hidden"), values),
+            Text(template, values),
             cause="DUPLICATE_TORCH_INSTALL" if name == "torch" else "",
             fix=_again(name, packages, python),
             subject=name,

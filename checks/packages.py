@@ -30,6 +30,7 @@ from autoglm_doctor.domain.conflicts import (
     survey,
     too_new,
 )
+from autoglm_doctor.domain.in_use import is_in_use
 
 #: Conflicts shown one by one in the finding that gathers the harmless ones.
 SHOWN = 5
@@ -52,7 +53,8 @@ def dependency_conflicts(
 
     ## Fix
     One line per conflict, with all demands on the package joined, so that settling one does not open the next. Where no
-    version pleases them all, what nothing else here asks for is taken out.
+    version pleases them all, one of those that nothing else here asks for can be taken out: never what the launch uses,
+    nor a project that is installed from its own folder.
     """
     found = survey(packages, interpreter.version, host)
     conflicts = [c for c in found.conflicts if not _belongs_elsewhere(c)]
@@ -66,7 +68,7 @@ def dependency_conflicts(
         yield _red(name, edges, found, interpreter, packages, intent)
     rest = [c for c in conflicts if c.name not in roots]
     if rest:
-        yield _yellow(rest, found, interpreter, packages)
+        yield _yellow(rest, found, interpreter, packages, intent)
     if not conflicts:
         yield _agreement(found, packages)
 
@@ -196,7 +198,9 @@ def _fixes(
     return (direct, upgrade) if root.parent == intent.engine else (direct, again)
 
 
-def _yellow(rest: list[Conflict], found: Survey, interpreter: Interpreter, packages: Packages) -> Judgement:
+def _yellow(
+    rest: list[Conflict], found: Survey, interpreter: Interpreter, packages: Packages, intent: Intent
+) -> Judgement:
     lines = [_words(conflict) for conflict in rest[:SHOWN]]
     more = f"; and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
     causes = {_cause(conflict) for conflict in rest}
@@ -210,23 +214,33 @@ def _yellow(rest: list[Conflict], found: Survey, interpreter: Interpreter, packa
             },
         ),
         cause=causes.pop() if len(causes) == 1 else "DEPENDENCY_CONFLICT",
-        fix=_settled(rest, found, interpreter, packages),
+        fix=_settled(rest, found, interpreter, packages, intent),
         observed=len(rest),
         expected=0,
     )
 
 
-def _settled(rest: list[Conflict], found: Survey, interpreter: Interpreter, packages: Packages) -> Fix:
-    """Versions that please all; where there are none, without those that nothing else here asks for."""
+def _settled(
+    rest: list[Conflict], found: Survey, interpreter: Interpreter, packages: Packages, intent: Intent
+) -> tuple[Fix, ...]:
+    """Versions that please all; where there are none, one that nothing else here asks for, as a choice."""
     python = interpreter.executable
     names = dict.fromkeys(c.name for c in rest if c.kind != "python" and satisfiable(found.wanted.get(c.name, "")))
     wanted = [f"{name}{found.wanted.get(name, '')}" for name in names]
     if wanted:
         text = Text("settle them, if you use these packages")
-        return Fix(text=text, commands=(install_line(python, wanted, packages),), effort="install")
+        return (Fix(text=text, commands=(install_line(python, wanted, packages),), effort="install"),)
     alone = sorted({c.parent for c in rest if c.kind != "python"} - set(found.wanted))
-    if alone:
-        text = Text("no version pleases them all: take out what you do not serve with, or give it its own environment")
-        return Fix(text=text, commands=(remove_line(python, alone, packages),), effort="install")
-    text = Text("settle them, if you use these packages")  # each asks for another: look at the list
-    return Fix(text=text, commands=(f"{python} -m pip check",), effort="install")
+    spare = [name for name in alone if not is_in_use(name, packages, intent)]
+    if not spare:
+        text = Text("settle them, if you use these packages")  # each asks for another: look at the list
+        return (Fix(text=text, commands=(f"{python} -m pip check",), effort="install"),)
+    words = "no version pleases them all: take out {name} if you do not serve with it, or give it its own environment"
+    return tuple(
+        Fix(
+            text=Text(words if name == spare[0] else "or take out {name} instead", {"name": name}),
+            commands=(remove_line(python, [name], packages),),
+            effort="install",
+        )
+        for name in spare[:SHOWN]
+    )

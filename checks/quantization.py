@@ -31,7 +31,7 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.checks.engine import NAMES
-from autoglm_doctor.domain.deployment import engine_version, gpus_of, runs_on_cpu, taken_gpus
+from autoglm_doctor.domain.deployment import engine_version, gpus_of, order_is_open, runs_on_cpu, taken_gpus
 from autoglm_doctor.domain.driver.ways import NEWER_GPU
 from autoglm_doctor.domain.launch_line import changed, line
 from autoglm_doctor.domain.model import model_config
@@ -72,9 +72,9 @@ def quantization_runs(
 
     Measured by comparing the compute capability of each GPU that the deployment takes with what the installed release
     asks for, by quantization_config and `--quantization`. Red where it refuses; yellow where it unpacks, and where
-    releases differ and the installed one is not known, as of a build from source. Forms that are not in the table are
-    not judged; under plain transformers those are all but FBGEMM's FP8 and the FP8 with a scale per block, which it
-    unpacks to bfloat16, twice the room, from 5.0 on.
+    releases differ and the installed one is not known, as of a build from source; open where GPUs differ and their
+    order is not told. Forms that are not in the table are not judged; under plain transformers those are all but
+    FBGEMM's FP8 and the FP8 with a scale per block, which it unpacks to bfloat16, twice the room, from 5.0 on.
 
     ## Fix
     A release that unpacks the weights, another form of the same model, or a newer GPU.
@@ -90,9 +90,16 @@ def quantization_runs(
         yield unknown(Text("the compute capability of the GPUs that the deployment takes is not known"))
         return
     oldest = min(taken, key=lambda gpu: capability(gpu.compute_capability) or (0, 0))
+    version = engine_version(packages, intent)
+    kinds = {answers(intent.engine, version, form, gpu.compute_capability) for gpu in gpus}
+    if len(kinds) > 1 and order_is_open(gpus, cuda, environment, intent):
+        yield unknown(
+            Text("which of these GPUs is taken is not known; not all of them compute with {form}", {"form": form})
+        )
+        return
     every = gpus_of(gpus, cuda, environment, intent)
     site = Site(matrix, intent, driver, every, host, interpreter, packages, model_files)
-    yield _judge(oldest, form, engine_version(packages, intent), site)
+    yield _judge(oldest, form, version, site)
 
 
 def _judge(gpu: Gpu, form: str, version: str | None, site: Site) -> Judgement:

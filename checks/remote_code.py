@@ -24,6 +24,7 @@ from autoglm_doctor.api import (
     ok,
     warn,
 )
+from autoglm_doctor.domain.builds import standing
 from autoglm_doctor.domain.conflicts import install_line, installed_version
 from autoglm_doctor.domain.launch_line import changed, line, stated_flag
 from autoglm_doctor.domain.wheels import number
@@ -59,16 +60,20 @@ def own_code_runs(
     was written by such a release is taken for a newer copy. Copies under other owners are not judged, nor conversions
     (`-hf`), which need no code. Where transformers has code of its own for the model as well (Phi-3), only with
     trust_remote_code, which prefers the repository's. vLLM and SGLang run the model by code of their own; but where its
-    configuration lies in the model's file (DeepSeek-OCR), releases from before they knew the model import that file.
+    configuration lies in the model's file (DeepSeek-OCR), releases from before they knew the model import that file,
+    with trust_remote_code; builds on the way to the first that does without are open. Other servers are not judged.
 
     ## Fix
     The newest transformers that runs this code; where the makers mended it, a new copy of the small files first.
     """
+    if intent.other_engine:
+        yield not_applicable(Text("{engine} runs models by code of its own", {"engine": intent.other_engine}))
+        return
     version = installed_version(packages, "transformers")
     engine = installed_version(packages, intent.engine)
     config = model_files.config if model_files and model_files.config else {}
     known = _rows(intent, model_files, config, matrix)
-    rows = tuple(row for row in known if _is_run(row, intent, engine))
+    rows = tuple(row for row in known if _is_run(row, intent, engine, matrix))
     if intent.engine != "transformers" and not rows:
         yield not_applicable(Text("the engine runs the model by code of its own"))
         return
@@ -88,14 +93,17 @@ def own_code_runs(
     yield _judged(broken, version, packages, interpreter, intent, matrix.origin("remote_code").verified, unsure)
 
 
-def _is_run(row: RemoteCode, intent: Intent, engine: str | None) -> bool:
+def _is_run(row: RemoteCode, intent: Intent, engine: str | None, matrix: Matrix) -> bool:
     """Whether the code of the repository is imported: by transformers, or by an engine for its configuration."""
     if row.only_trusted and not intent.launch.trust_remote_code:
         return False
     if intent.engine == "transformers":
         return True
-    first, has = number(row.engines.get(intent.engine)), number(engine)
-    return first is not None and has is not None and has < first
+    first = row.engines.get(intent.engine, "")
+    if not first or not intent.launch.trust_remote_code:  # without it nothing of the repository is imported
+        return False
+    releases = [one.since for one in matrix.all_engines.get(intent.engine, ())]
+    return standing(engine, first, releases) == "lacks"
 
 
 def _may_do_without(row: RemoteCode, intent: Intent, engine: str | None, matrix: Matrix) -> bool:
@@ -114,7 +122,7 @@ def _judged(
     day: str,
     unsure: bool,
 ) -> Judgement:
-    words = "transformers {version} and the code that {model} brings, as reported up to {day}: {what}"
+    words = "transformers {version} does not run the code that {model} brings: {what} (public reports; table of {day})"
     words += "; here a newer or mended copy may lie" if unsure else ""
     return (warn if unsure else fail)(
         Text(words, {**_names(intent, version), "what": row.what, "day": day}),

@@ -245,7 +245,7 @@ def torch_cuda_build(
     elif torch.cuda:
         text = Text("torch {version} was built for CUDA {cuda}", {"version": torch.version, "cuda": torch.cuda})
         yield ok(text, observed=torch.cuda)
-    elif torch.hip and not gpus:
+    elif torch.hip and not any(gpu.compute_capability for gpu in gpus or ()):
         yield not_applicable(Text("torch {version} was built for AMD GPUs", {"version": torch.version}))
     else:
         taken = gpus_of(gpus, cuda, environment, intent)

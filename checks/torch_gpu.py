@@ -69,9 +69,10 @@ def architectures(
     for sm_90a runs on 9.0 alone. (CUDA C++ Programming Guide, binary and PTX compatibility.)
 
     Where the list could not be read: red by what the published wheels for Linux on x86-64 hold, for a version that is
-    one of them or a nightly build for a CUDA of which no build has such code (green by that only where there was no
-    file to read, as with stated facts); and red where torch's CUDA can make no code for the GPU, whoever built it: CUDA
-    13 makes none for anything before 7.5 (its release notes).
+    one of them or a nightly build for a CUDA of which no build has such code (of cu128 from March 2025 on, for the
+    first ones were built for other GPUs; green by that only where there was no file to read, as with stated facts); and
+    red where torch's CUDA can make no code for the GPU, whoever built it: CUDA 13 makes none for anything before 7.5
+    (its release notes).
     In an image of somebody who may have built torch himself it is yellow where no published build of the line has code.
     Of stated facts without a torch the one that the engine pins is judged: vllm/vllm-openai:v0.8.5 holds torch 2.6, of
     which no build has code for Blackwell.
@@ -150,7 +151,10 @@ def _judge_unread(gpu: Gpu, place: _Place) -> Judgement:
 
 
 #: As torch's own index of nightly builds numbers them.
-_NIGHTLY = re.compile(r"[\d.]+\.dev\d{8}\+cu\d{3}")
+_NIGHTLY = re.compile(r"[\d.]+\.dev(\d{8})\+cu\d{3}")
+#: Before this day those for a CUDA were not built for the same GPUs as later: for cu128 also for 5.0 to 6.1 (pytorch's
+#: pull requests 145792 and 146265).
+_SETTLED = {"cu128": 20250301}
 
 
 def _wheel_holds(one: str, place: _Place) -> bool | None:
@@ -161,7 +165,10 @@ def _wheel_holds(one: str, place: _Place) -> bool | None:
         return None
     if host is not None and host.container and "+cu" not in torch.version:
         return None  # the images of vendors hold builds of their own
-    if not torch.version or _NIGHTLY.fullmatch(torch.version):  # of any line: what all builds for this CUDA hold
+    nightly = _NIGHTLY.fullmatch(torch.version)
+    if nightly and int(nightly[1]) < _SETTLED.get(tag, 0):
+        return None
+    if not torch.version or nightly:  # of any line: what all builds for this CUDA hold
         answers = {
             matrix.torch_has_code_for(line, one, tag)
             for line in matrix.torch_builds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from packaging.version import Version
 
 from autoglm_doctor.api import (
@@ -67,7 +69,7 @@ def engine_reads_device_names(
     entry = variables_of(environment, intent).get(VARIABLE, "").split(",")[0].strip()
     is_slice, found = entry.startswith("MIG-"), engine_version(packages, intent)
     if not why_not and _joins_slices(is_slice, gpus or (), environment, intent):
-        yield _joined(intent)
+        yield _joined(entry if is_slice else "", found, intent)
         return
     release = release_of(found)
     if why_not or intent.engine != "vllm" or (host is not None and (host.tegra or host.system != "Linux")):
@@ -114,14 +116,25 @@ def _joins_slices(is_slice: bool, gpus: tuple[Gpu, ...], environment: Environmen
     return intent.engine in ("vllm", "sglang") and spread and (is_slice or every)
 
 
-def _joined(intent: Intent) -> Judgement:
+def _on_one(entry: str, version: str | None, intent: Intent) -> Fix:
+    """One process on one slice: for a vLLM that cannot read its name, in a container of its own."""
+    release = release_of(version)
+    if entry and intent.engine == "vllm" and (release is None or release < TAKES_UUIDS):
+        return _slice(entry)
+    alone = line(changed(intent, {"tensor_parallel": 1}))
+    # What stands in front of the command wins over what is set; where it stands there already, it has to go.
+    alone = re.sub(rf"\b{VARIABLE}=\S*\s+", "", alone)
+    return Fix(
+        text=Text("start the engine on one slice, where the model fits into it"),
+        commands=("nvidia-smi -L", f"{VARIABLE}={entry} {alone}" if entry else alone),
+        effort="flag",
+    )
+
+
+def _joined(entry: str, version: str | None, intent: Intent) -> Judgement:
     size = intent.launch.tensor_parallel
     fixes = (
-        Fix(
-            text=Text("start the engine on one slice, where the model fits into it"),
-            commands=("nvidia-smi -L", line(changed(intent, {"tensor_parallel": 1}))),
-            effort="flag",
-        ),
+        _on_one(entry, version, intent),
         Fix(
             text=Text("or turn MIG off, which ends all programs on the GPU"),
             commands=("sudo nvidia-smi -mig 0",),

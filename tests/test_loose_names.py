@@ -62,6 +62,12 @@ def test_forms_that_their_makers_publish(facts: dict[str, Any], form: str) -> No
 
 def test_a_quantized_copy_of_a_known_model_may_have_another_dtype() -> None:
     assert "dtype" in config_of({"model": "Qwen/Qwen2.5-7B-Instruct"})
+    half = config_of({"model": "Qwen/Qwen2.5-7B-Instruct", "config": {"torch_dtype": "float16"}})
+    assert ("dtype" in half, half["torch_dtype"]) == (False, "float16")
+    copy: dict[str, Any] = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+    assert "dtype" not in config_of({"model": "Qwen/Qwen2.5-7B-Instruct", "config": copy})
+    copy["quantization_config"]["quant_method"] = "fp8"  # whose other numbers are kept as they were
+    assert "dtype" in config_of({"model": "Qwen/Qwen2.5-7B-Instruct", "config": copy})
     assert "dtype" not in config_of({"model": "Qwen/Qwen2.5-7B-Instruct-AWQ"})
     assert "dtype" not in config_of({"model": "Qwen/Qwen2.5-7B-Instruct", "engine_args": {"quantization": "awq"}})
 

@@ -30,6 +30,11 @@ JUDGED = [
     pytest.param({"engine": "vllm 0.7.3", "gpus": [{"name": "NVIDIA B300"}]}, "fail", id="vLLM on a B300"),
     pytest.param({**OLD, "container": "docker someserver v0.6.1"}, "warn", id="somebody's image"),
     pytest.param({"torch": "2.5.1", "container": "docker app", "gpus": BLACKWELL}, "warn", id="torch, in an image"),
+    pytest.param(
+        {"container": f"docker run --gpus all -v /c:/c {IMAGE.split()[1]} --model X", "gpus": BLACKWELL},
+        "fail",
+        id="run",
+    ),
 ]
 
 
@@ -59,6 +64,15 @@ QUIET = [
     pytest.param({**OLD, "python_distribution": "conda", "container": "docker"}, id="conda's builds have PTX"),
     pytest.param({"engine": "sglang 0.4.5", "gpus": [{"name": "NVIDIA GB200"}], "container": "docker"}, id="Arm"),
     pytest.param({"engine": "vllm 0.6.3", "gpus": [{"name": "Jetson AGX Thor"}]}, id="a Jetson"),
+    pytest.param({"engine": "sglang 0.4.5", "container": "lmsysorg/sglang:blackwell", "gpus": BLACKWELL}, id="for it"),
+    pytest.param({**OLD, "container": "docker my/vllm-cu128"}, id="an image for CUDA 12.8"),
+    pytest.param({**OLD, "container": "lmsysorg/sglang:dev"}, id="a tag that is no release"),
+    pytest.param({"container": f"{IMAGE}, modified Dockerfile", "gpus": BLACKWELL}, id="a Dockerfile of one's own"),
+    pytest.param({"container": f"{IMAGE} + torch 2.7.0 cu128", "gpus": BLACKWELL}, id="another torch put into it"),
+    pytest.param(
+        {"torch": "2.7.0.dev20250206+cu128", "gpus": ["GTX 1080 Ti"]}, id="a nightly build of the first weeks"
+    ),
+    pytest.param({"torch": "2.3.0", "gpus": ["Orin"], "os": "Ubuntu 22.04 L4T"}, id="a Jetson's own torch"),
     pytest.param({"engine": "vllm 0.6.3", "arch": "aarch64", "gpus": BLACKWELL}, id="Arm, as it is stated"),
 ]
 
@@ -75,6 +89,8 @@ def test_nothing_is_concluded(facts: dict[str, Any]) -> None:
         pytest.param("docker.io/lmsysorg/sglang:v0.4.5-cu124", ("sglang", "0.4.5"), id="SGLang's"),
         pytest.param("vllm/vllm-openai:v0.19.0-cu130", ("", ""), id="for another CUDA"),
         pytest.param("vllm/vllm-openai:v0.8.5 with `pip install -U torch`", ("", ""), id="changed"),
+        pytest.param("vllm/vllm-openai:v0.8.5 with torch 2.7.0", ("", ""), id="changed, in other words"),
+        pytest.param("docker run --gpus all vllm/vllm-openai:v0.8.5 --model X", ("vllm", "0.8.5"), id="with its flags"),
         pytest.param("lmcache/vllm-openai:v0.8.5", ("", ""), id="of the same name, by others"),
         pytest.param("ghcr.io/sasha0552/vllm:v0.8.1", ("", ""), id="others"),
         pytest.param("vllm/vllm-openai:latest", ("", ""), id="no release"),

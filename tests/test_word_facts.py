@@ -38,6 +38,10 @@ GGML = "ggml_cuda_init: failed to initialize CUDA"
 ASSEMBLED = "Command '['/v/bin/ptxas', '--gpu-name=sm_121a', '/tmp/x.ptx']' returned non-zero exit status 255."
 SHARED = "ptxas error   : Entry function 'k' uses too much shared data (0x1c000 bytes, 0x18c00 max)"
 
+VIDEO = "torch.OutOfMemoryError: CUDA out of memory in the video tokenizer encode. Tried to allocate 60.00 GiB."
+
+BF16 = "RuntimeError: CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling cublasGemmEx(handle, CUDA_R_16BF, lda)"
+
 CASES = [
     pytest.param(PEFT, {}, [NEW], id="a name without a release"),
     pytest.param(PEFT, tf("4.46.3"), [NEW], id="a name that this release has"),
@@ -53,12 +57,28 @@ CASES = [
         ["TRANSFORMERS_TOO_NEW_FOR_MODEL"],
         id="the model's own code for what is gone",
     ),
+    pytest.param(VIDEO, {"torch": "2.9.0"}, ["CUDNN_CONV3D_REGRESSION"], id="a video encoder on torch 2.9"),
+    pytest.param(VIDEO, {"torch": "2.10.0"}, ["VRAM_TOO_SMALL_FOR_WEIGHTS"], id="on torch 2.10"),
+    pytest.param(
+        VIDEO,
+        {"torch": "2.9.1", "packages": {"nvidia-cudnn-cu12": "9.15.1.9"}},
+        ["VRAM_TOO_SMALL_FOR_WEIGHTS"],
+        id="on torch 2.9 with a newer cuDNN",
+    ),
+    pytest.param(BF16, {"gpus": ["Tesla V100"]}, ["BF16_UNSUPPORTED_GPU"], id="bfloat16 on a V100"),
+    pytest.param(BF16, {"gpus": ["NVIDIA H100"]}, [], id="on a GPU that multiplies it"),
     pytest.param(META, {}, ["TRANSFORMERS_TOO_NEW_FOR_MODEL"], id="a number out of a model without memory"),
     pytest.param(META, tf("5.0.0"), ["TRANSFORMERS_TOO_NEW_FOR_MODEL"], id="with transformers 5"),
     pytest.param(META, tf("4.57.1"), [], id="before transformers 5 it means something else"),
     pytest.param(f"  File 'x/bitsandbytes/functional.py'\n{META}", {}, [], id="weights in 4 bits left out of the GPU"),
     pytest.param(XFORMERS.format("2.2.1+cu118", "2.2.2+cu121"), {}, ["EXTENSION_ABI_MISMATCH"], id="another torch"),
     pytest.param(XFORMERS.format("2.7.0+cu126", "2.7.1+cpu"), {}, ["CPU_ONLY_TORCH"], id="a torch without CUDA"),
+    pytest.param(
+        XFORMERS.replace("\n   ", "").format("2.2.0+cu121", "2.2.0+cpu"),
+        {},
+        ["CPU_ONLY_TORCH"],
+        id="the same in one line",
+    ),
     pytest.param(XFORMERS.format("2.0.1+cu118", "2.0.1+rocm5.4.2"), {}, [], id="a torch for other GPUs"),
     pytest.param(
         "built for PyTorch 2.4.0+cu121 with CUDA 1201 (you have 2.3.1+cu121)",

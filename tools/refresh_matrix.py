@@ -93,7 +93,10 @@ def _new_members(recorded: dict[str, Any], wanted: Sequence[tuple[str, str, str]
     )
     for section, package, read in readers:
         first = recorded.setdefault(section, {})
-        for version in sorted((v for p, v, _ in wanted if p == package), key=Version):
+        news = {v for p, v, _ in wanted if p == package}
+        if package == "transformers":
+            news |= members.withdrawn(news, recorded["packages"][package])
+        for version in sorted(news, key=Version):
             if package == "sglang" and Version(version).is_postrelease:
                 continue
             for name in sorted(read(version)):

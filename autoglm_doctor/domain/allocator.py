@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from packaging.version import Version
@@ -17,6 +18,8 @@ OLD, NEW = "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"
 #: torch reads the new name from here on (pytorch issue 183387, unsloth-zoo pull request 933); and from there on surely
 #: the old one before it (tried with 2.13.0). In between either may come first. Only one of the two is read.
 READS_NEW, _OLD_FIRST = Version("2.10"), Version("2.13")
+#: One option with the spaces that people put in; a list stands in brackets.
+_SPACED = re.compile(r"([a-z0-9_]+)\s*:\s*(\[[^\]]*\]|\S+)")
 _SETTING = re.compile(r"expandable_segments\W{0,3}(\w*)", re.IGNORECASE)
 
 
@@ -52,9 +55,15 @@ def torch_of(torch: Torch | None, packages: Packages | None, matrix: Matrix) -> 
 
 
 def without_segments(value: str) -> str:
-    """The value with expandable segments off and all else that it says."""
-    rest = [one for one in value.split(",") if re.fullmatch(r"[a-z0-9_]+:\S+", one) and "expandable" not in one]
-    return ",".join(["expandable_segments:False", *rest])
+    """The value with expandable segments off and all else that it says, as one word of the shell."""
+    said = (_SPACED.fullmatch(one.strip()) for one in _options(value))
+    rest = [f"{one[1]}:{''.join(one[2].split())}" for one in said if one and "expandable" not in one[1]]
+    return shlex.quote(",".join(["expandable_segments:False", *rest]))
+
+
+def _options(value: str) -> list[str]:
+    """ "roundup_power2_divisions:[256:1,512:2]" is one of them."""
+    return [one for one in re.split(r",(?![^\[\]]*\])", value) if one.strip()]
 
 
 #: What torch refuses, whatever its release: c10/cuda/CUDAAllocatorConfig.cpp of 2.1 to 2.8 takes True and False in this
@@ -66,12 +75,12 @@ _REFUSED = re.compile(
     r"|garbage_collection_threshold\s*:\s*(?:[1-9]\d*(?:\.\d+)?|0+(?:\.0*)?)\s*"
 )
 #: One option as torch writes them; the rest of a value that is no such thing was told in words.
-_OPTION = re.compile(r"\s*[a-z0-9_]+\s*[:=]\s*[\w.\[\]]+\s*")
+_OPTION = re.compile(r"\s*[a-z0-9_]+\s*[:=]\s*(?:\[[\w\s:,.>]*\]|[\w.]+)\s*")
 
 
 def is_well_formed(value: str) -> bool:
     """Whether torch reads the options; also true of what is no list of options at all."""
-    options = [one for one in value.split(",") if one.strip()]
+    options = _options(value)
     if not all(_OPTION.fullmatch(one) for one in options):
         return True
     return not any(_REFUSED.fullmatch(one) for one in options)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 from packaging.version import Version
 
 from autoglm_doctor.domain.wheels import number
@@ -50,3 +53,46 @@ def as_new_as(version: str | None) -> Version | None:
 
 def _has_no_tag(found: Version) -> bool:
     return found.is_devrelease and Version(found.base_version) < _NO_TAG
+
+
+def is_line(version: str | None) -> bool:
+    """ "4.57": a line of releases, and none of them; every project that is judged here writes three numbers."""
+    found = number(version)
+    return found is not None and str(found) == found.base_version and len(found.release) < 3
+
+
+def newest_of_line(version: str, releases: Iterable[str]) -> Version | None:
+    """The newest of these releases in the line that "4.57" names; None where none is."""
+    found = Version(version).release
+    within = (one for one in map(Version, releases) if one.release[: len(found)] == found)
+    return max(within, default=None)
+
+
+def standing(
+    version: str | None, first: str, releases: Iterable[str], candidate: str = ""
+) -> Literal["has", "lacks", "open"]:
+    """Whether a version has what came with the release `first`; None of a version counts as open.
+
+    Open are a line ("4.57") whose newest release has it, a build from the sources that may hold it, and a candidate of
+    just that release, of which one does not know `candidate`, the first that has it. Releases are those of the package.
+    """
+    found, needed, known = number(version), Version(first), list(releases)
+    if found is None or tells_no_release(version):
+        return "open"
+    if found >= needed:
+        return "has"
+    if is_line(version):
+        return "open" if (newest_of_line(str(found), known) or needed) >= needed else "lacks"
+    if found.is_devrelease:
+        if Version(found.base_version) >= needed:
+            return "has"
+        return "open" if (as_new_as(version) or found) >= needed else "lacks"
+    if not found.is_prerelease or _next_release(found, known) < needed:
+        return "lacks"
+    return "open" if not candidate else "has" if found >= Version(candidate) else "lacks"
+
+
+def _next_release(found: Version, releases: Iterable[str]) -> Version:
+    """What a candidate became: 0.5.0rc2 of SGLang became 0.5.1."""
+    base = Version(found.base_version)
+    return min((one for one in map(Version, releases) if one >= base), default=base)

@@ -97,6 +97,16 @@ def _shows_none(cuda: Cuda | None) -> bool:
     return cuda is None or (cuda.init_code in (None, 0, 34, 100) and not cuda.devices)
 
 
+def order_is_open(gpus: tuple[Gpu, ...], cuda: Cuda | None, environment: Environment | None, intent: Intent) -> bool:
+    """Whether it hangs on an order that nobody told which of different GPUs are taken.
+
+    CUDA counts the fastest first, NVML by the bus, and vLLM asks both.
+    """
+    told = cuda is not None and bool(cuda.devices)
+    told = told or not {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}.isdisjoint(variables_of(environment, intent))
+    return not told and intent.gpus_needed < len(gpus) and len({gpu.compute_capability for gpu in gpus}) > 1
+
+
 def taken_gpus(
     gpus: tuple[Gpu, ...], cuda: Cuda | None, environment: Environment | None, intent: Intent
 ) -> tuple[Taken, ...]:

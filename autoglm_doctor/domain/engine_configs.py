@@ -112,11 +112,28 @@ _LAST_WITHOUT: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+#: What they had for a while: engine -> model type -> the last release before and the first after that have none. From
+#: the wheels of 33 releases of vLLM from 0.2.0 to 0.7.3, and of SGLang 0.4.3, 0.4.3.post2 to 0.4.4.post1 and 0.4.5.
+_FOR_A_WHILE: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "vllm": {
+        "aria": ("0.6.4", "0.7.0"),
+        "chameleon": ("0.5.2", "0.5.4"),
+        "granite": ("0.5.5", "0.6.3"),
+        "mistral": ("0.1.7", "0.2.1.post1"),
+        "olmo": ("0.3.1", "0.3.3"),
+        "qwen2_vl": ("0.6.2", "0.6.4"),
+        "starcoder2": ("0.3.2", "0.4.0.post1"),
+    },
+    "sglang": {"qwen2_5_vl": ("0.4.3", "0.4.5")},
+}
+
 
 def has_own_config(engine: str, version: str | None, model_type: str) -> bool:
     """A release of an engine reads this type by a configuration of its own, as far as is known."""
-    last = _LAST_WITHOUT.get(engine, {}).get(model_type)
-    found = number(version)
+    last, found = _LAST_WITHOUT.get(engine, {}).get(model_type), number(version)
+    for_a_while = _FOR_A_WHILE.get(engine, {}).get(model_type)
+    if found is not None and for_a_while and Version(for_a_while[0]) < found < Version(for_a_while[1]):
+        return True
     if last is None or found is None:
         return False
     return not last or max(found, as_new_as(version) or found) > Version(last)

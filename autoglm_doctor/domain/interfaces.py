@@ -11,6 +11,12 @@ from autoglm_doctor.facts import Host
 from autoglm_doctor.intent import Intent
 
 _NAME = re.compile(r"[A-Za-z][\w.@-]*")
+#: Interfaces that programs make, of containers, of virtual machines and of tunnels.
+_VIRTUAL = re.compile(
+    r"(?:lo|docker|veth|br-|virbr|vnet|cni|cali|cilium|flannel|kube|lxc|lxd|podman|nerdctl|tailscale|wg|tun|tap|utun|zt|ifb"
+    r"|dummy|sit|gre|ip6|ip_vti|tunl|vxlan|nodelocaldns)",
+    re.IGNORECASE,
+)
 
 
 def machines_of(host: Host | None, intent: Intent) -> int:
@@ -33,6 +39,11 @@ def fitting(value: str, interfaces: Sequence[str], *, beginnings: bool) -> tuple
     exact = not beginnings or value.strip().strip("\"'").startswith("=")
     names = meant(value)
     return tuple(one for one in interfaces if one in names or (not exact and one.startswith(names)))
+
+
+def is_virtual(name: str) -> bool:
+    """Whether its name is one of those that lead to no other machine, or only through a tunnel."""
+    return _VIRTUAL.match(name) is not None
 
 
 def is_loopback(address: str) -> bool:

@@ -51,12 +51,16 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     (r"(?:meta-)?llama-?[23](?:\.[0-3])?-\d+b(?!.*(?:nemotron|vision|llava|omni|-vl))", "llama"),
     (r"code-?llama-\d+b", "llama"),
     # Google
+    (r"gemma-?4-12b.*-assistant", "gemma4_unified_assistant"),
+    (r"gemma-?4-(?:e[24]b|26b-a4b|31b).*-assistant", "gemma4_assistant"),
     (r"gemma-?4-12b", "gemma4_unified"),
     (r"gemma-?4-(?:e[24]b|26b-a4b|31b)", "gemma4"),
     (r"gemma-?3n-e[24]b", "gemma3n"),
     (r"gemma-?3-(?:270m|1b)", "gemma3_text"),
+    (r"medgemma-27b-text", "gemma3_text"),
     (r"(?:med)?gemma-?3|medgemma-(?:4|27)b", "gemma3"),
     (r"gemma-?2-(?:2|9|27)b", "gemma2"),
+    (r"gemma-2b-aps", "gemma2"),
     (r"(?:code)?gemma-(?:1\.1-)?(?:2|7)b", "gemma"),
     (r"recurrentgemma-", "recurrent_gemma"),
     (r"paligemma2?-", "paligemma"),
@@ -69,8 +73,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     (r"voxtral-(?:mini-3b|small)", "voxtral"),
     (r"(?:mamba-)?codestral-(?:mamba|7b)", "mamba2"),
     # Microsoft
-    (r"phi-?4(?!-mini|-multimodal|-vision)(?:-reasoning)?(?:-plus)?(?![\w.]|-[mv])", "phi3"),
-    (r"bitnet-b1\.58", "bitnet"),
+    (r"phi-?4(?![\w.]|.*(?:mini|multimodal|vision))", "phi3"),
+    (r"bitnet-b1\.58-2b-4t", "bitnet"),
     # OpenAI
     (r"gpt-?oss-(?:safeguard-)?\d+b", "gpt_oss"),
     # IBM
@@ -108,7 +112,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     (r"llava-v?1\.6-.*-hf", "llava_next"),
     (r"llava-1\.5-.*-hf", "llava"),
     (r"seed-oss-36b", "seed_oss"),
-    (r"hunyuan-(?:0\.5|1\.8|4|7)b", "hunyuan_v1_dense"),
+    (r"hunyuan-(?:0\.5|1\.8|4|7)b(?!.*-0124)", "hunyuan_v1_dense"),
     (r"arcee-ai/afm|afm-4\.5b", "arcee"),
     (r"apertus-(?:8|70)b", "apertus"),
     (r"bamba-9b", "bamba"),
@@ -150,10 +154,14 @@ ARCHITECTURES = {
     "voxtral": "VoxtralForConditionalGeneration",
 }
 
-#: Another file format, which llama.cpp reads; engines that take it as well are told of the config by other means.
-_GGUF = re.compile(r"gguf", re.IGNORECASE)
+#: Other file formats, of llama.cpp, MLX and ExLlama; engines that take them as well are told of the config otherwise.
+_GGUF = re.compile(r"gguf|(?:^|[-_/.])(?:mlx|exl[23])(?![a-z0-9])", re.IGNORECASE)
 #: Adapters and drafts bear the name of the model that they go with.
-_NO_MODEL = re.compile(r"[-_](?:lora|qlora|adapter|eagle\d?|dflash|medusa|mtp|draft)\b|dspark", re.IGNORECASE)
+_NO_MODEL = re.compile(
+    r"[-_.](?:lora|qlora|adapter|speculators?|eagle\d?|dflash|medusa|mtp|draft)\b|dspark", re.IGNORECASE
+)
+#: What these publish under a family's name is of another type: they wrote Phi-4 down as a Llama.
+_OTHERWISE = re.compile(r"unsloth/phi-?4", re.IGNORECASE)
 
 
 #: Families whose names are told from all others in the middle of a name as well: what was trained on from them.
@@ -164,7 +172,7 @@ def type_of_name(name: str) -> str:
     """The `model_type` of "Qwen/Qwen3-8B-FP8", of a path's last part, of a name with words; "" where it is not sure."""
     first = (name.split() or [""])[0]
     tail = re.split(r"[/\\]", first.rstrip("/\\"))[-1]
-    if _GGUF.search(name) or _NO_MODEL.search(tail):
+    if _GGUF.search(name) or _NO_MODEL.search(tail) or _OTHERWISE.match(first):
         return ""
     begins = (kind for pattern, kind in FAMILIES if re.match(pattern, tail, re.IGNORECASE))
     within = (kind for pattern, kind in FAMILIES if kind in _ANYWHERE and _stands_in(tail, pattern))

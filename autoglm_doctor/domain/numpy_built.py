@@ -26,7 +26,7 @@ _FIRST: Mapping[str, str] = {
     "numexpr": "2.10.0",
     "bottleneck": "1.4.0",
     "pycocotools": "2.0.8",
-    "scikit-image": "0.23.2",
+    "scikit-image": "0.23.0",
     "soxr": "0.4.0",
 }
 

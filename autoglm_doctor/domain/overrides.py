@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +34,7 @@ class Rule:
     engine: str = ""  # "": every engine that uses torch
     several: bool = False  # only where the model is on several GPUs
     until: str = ""  # the engine does not read it any more from this release on
+    moot: Callable[[Mapping[str, str]], bool] | None = None  # whether other variables keep it from being used
 
 
 #: A vLLM that is told VLLM_USE_V1=1 refuses GPUs below 8.0 between these releases, by the wheels: 0.7.0 to 0.7.3 know
@@ -78,6 +79,12 @@ def _nccl_number(good: Callable[[int], bool] = lambda _: True) -> Callable[[str]
         return not value or (number is not None and good(number))
 
     return judge
+
+
+def _logs_otherwise(variables: Mapping[str, str]) -> bool:
+    """vLLM's own configuration alone takes the level (its page on logging)."""
+    off = variables.get("VLLM_CONFIGURE_LOGGING", "1").strip() == "0"
+    return off or bool(variables.get("VLLM_LOGGING_CONFIG_PATH"))
 
 
 def _never(_: str) -> bool:
@@ -259,5 +266,6 @@ RULES: tuple[Rule, ...] = (
         effect="vLLM ends while it sets up its log",
         source="https://github.com/containers/ai-lab-recipes/pull/731",
         engine="vllm",
+        moot=_logs_otherwise,
     ),
 )

@@ -27,11 +27,25 @@ _OFFICIAL = (
     ),
 )
 #: Words of an image that was changed or that one built on.
-_CHANGED = re.compile(r"\b(?:pip3?|uv|conda|custom|own|based|derived|built|build|patched|fork|upgraded|inside)\b", re.I)
+_CHANGED = re.compile(
+    r"\b(?:pip3?|uv|conda|custom|own|based|derived|built|build|patched|fork|upgraded?|inside|from|modified|replaced"
+    r"|exchanged|changed|dockerfile)\b|\+ *[a-z]",
+    re.IGNORECASE,
+)
+#: What may stand around the name of an image that nobody changed: who starts it, and its flags with their values.
+_FLAG = re.compile(r"(?<!\S)-{1,2}[A-Za-z][\w-]*(?:[= ](?:'[^']*'|\"[^\"]*\"|[^\s-]\S*))?")
+_AROUND = re.compile(
+    r"(?:docker|podman|compose|run|exec|container|image|official|kubernetes|k8s|pods?|apptainer|singularity|latest|in|the"
+    r"|on|host|project's|of|nvidia|runtime|\W)*",
+    re.IGNORECASE,
+)
 #: Images that hold builds for GPUs which the project has dropped, their tags the project's own versions:
 #: github.com/sasha0552/pascal-pkgs-ci (its README; v0.5.5 to v0.10.0, for 6.0 and 6.1) and its issue 46. Others say so
 #: in the name: revolver/vllm-pascal:0.9.1, vllm-v100:0.21.0.
 _FOR_PASCAL = re.compile(r"(?:sasha0552|space192)/vllm:v(\d+(?:\.\d+)+(?:\.?post\d+)?)", re.IGNORECASE)
+_OF_OTHERS = re.compile(
+    r"\b(?:sasha0552|space192)/|pascal|\bvolta\b|\bfork(?:ed)?\b|\bpatch(?:ed|es)?\b", re.IGNORECASE
+)
 _FOR_OLDER = re.compile(r"\bvllm[-_](pascal|p40|p100|volta|v100):v?(0\.\d+\.\d+(?:\.?post\d+)?)", re.IGNORECASE)
 #: Makers who build torch and the engines themselves.
 _VENDORS = re.compile(
@@ -42,6 +56,22 @@ _CUDA_IMAGE = re.compile(r"\bnvidia/cuda:(\d+\.\d+)", re.IGNORECASE)
 _NAMES = (("vllm", r"\bvllm\b"), ("sglang", r"\bsglang\b"))
 
 
+#: No container. What begins with the machine may still name one behind it: "bare metal Kubernetes".
+_NONE = re.compile(
+    r"(?:no|none|n/?a|false|-)(?=\W*$|\s*[,;.:(]|\s+[-\u2013]\s)"
+    r"|(?:no|not|without|outside)(?: (?:in|of|inside|run|running|using|started|a|any|the))*"
+    r" (?:docker|podman|container(?:i[sz]ed|s)?)\b(?![- ](?:toolkit|runtime|desktop|compose|memory|limit))",
+    re.IGNORECASE,
+)
+_MACHINE = re.compile(
+    r"(?:directly |runs? |running )*(?:on )?(?:the )?"
+    r"(?:bare[- ]?metal|native(?:ly)?|host)\b(?![- ](?:network|ipc|mode))",
+    re.IGNORECASE,
+)
+#: CUDA releases that an image names: "nvidia/cuda:12.4.1-devel", "CUDA 12.1 image", "...-cu124".
+_NAMED_CUDA = re.compile(r"\bcuda[ :_-]?v?(\d{2}\.\d)|(?:\b|_)cu(1[1-9])(\d)(?!\d)", re.IGNORECASE)
+
+
 def _said(container: Any) -> str:
     """The sentence; of an object, its values."""
     return text(container) or " ".join(text(value) for value in table(container).values())
@@ -50,9 +80,17 @@ def _said(container: Any) -> str:
 def kind_of(container: Any) -> str:
     """ "docker", "podman", "kubernetes", "container" of another kind; "" when there is none."""
     said = _said(container)
-    if not said or said.lower() in ("no", "none"):
+    if not said or _NONE.match(said):
         return ""
-    return next((kind for kind, pattern in _KINDS if re.search(pattern, said, re.IGNORECASE)), "container")
+    on_machine = _MACHINE.match(said)
+    named = re.sub(rf"\b(?=no|without){_NONE.pattern}", "", said, flags=re.IGNORECASE) if on_machine else said
+    kind = next((kind for kind, pattern in _KINDS if re.search(pattern, named, re.IGNORECASE)), "container")
+    return "" if on_machine and kind == "container" else kind
+
+
+def cuda_of_image(container: Any) -> frozenset[str]:
+    """The CUDA releases that its name speaks of, "12.4"."""
+    return frozenset(one[1] or f"{one[2]}.{one[3]}" for one in _NAMED_CUDA.finditer(_said(container)))
 
 
 def image_engine(container: Any) -> tuple[str, str]:
@@ -75,13 +113,26 @@ def official_engine(container: Any) -> tuple[str, str]:
     """Engine and version of an image that its project published and nobody changed; "" for any other."""
     said = _said(container)
     found = ((name, re.search(pattern, said, re.IGNORECASE)) for name, pattern in _OFFICIAL)
-    known = next(((name, match[1]) for name, match in found if match), ("", ""))
-    return ("", "") if _CHANGED.search(said) else known
+    name, match = next(((name, match) for name, match in found if match), ("", None))
+    if match is None or _CHANGED.search(said):
+        return "", ""
+    around = re.sub(r"\S*$", "", said[: match.start()]) + said[match.end() :]
+    return (name, match[1]) if _AROUND.fullmatch(_FLAG.sub(" ", around)) else ("", "")
 
 
 def of_vendor(container: Any) -> bool:
     """Whether it names somebody who builds torch himself, or no release."""
     return bool(_VENDORS.search(_said(container)))
+
+
+def is_of_others(said: Any) -> bool:
+    """Whether an engine, or an image, is told to be changed or made for GPUs that its project has dropped."""
+    return bool(_OF_OTHERS.search(_said(said)))
+
+
+def is_cuda_image(container: Any) -> bool:
+    """Whether it is NVIDIA's own, with nothing in it than CUDA."""
+    return bool(_CUDA_IMAGE.search(_said(container)))
 
 
 def demand_of(container: Any, matrix: Matrix) -> str:

@@ -15,10 +15,19 @@ from autoglm_doctor.loose.values import as_list, first, table, text, version
 
 _KEYS = ("torch_installs", "torch_installations", "torch_installed", "torch_copies", "torch_locations")
 _USED = ("torch_file", "torch_path", "torch_location", "torch_imported_from")
-#: Who installed what: a version right behind the name of the installer.
+#: Who installed what: a version of torch (there are 1 and 2) right behind the name of the installer, whose own version
+#: "with pip 25.0.1" tells.
 _INSTALLED = re.compile(
-    r"\b(conda|mamba|pip|apt|uv)\W{1,3}(?:(?:py)?torch\W{1,3})?(\d+\.\d+\.\d+[\w.+]*)", re.IGNORECASE
+    r"(?<!with )(?<!using )(?<!via )\b(conda|mamba|pip|apt|uv)\W{1,3}(?:(?:py)?torch\W{1,3})?([12]\.\d+\.\d+[\w.+]*)",
+    re.IGNORECASE,
 )
+#: Two environments do not meet, and what was taken away is in nobody's way.
+_APART = re.compile(
+    r"\b(?:v?envs?|virtualenvs?|environments?|base|container|image|host|removed|uninstalled|deleted|replaced"
+    r"|upgraded|downgraded|previously|earlier)\b",
+    re.IGNORECASE,
+)
+_TOGETHER = re.compile(r"\b(?:same|one) (?:v?env|virtualenv|environment)", re.IGNORECASE)
 _LINE = re.compile(r"/python(3(?:\.\d+)?)/")
 #: What a Python of the system, of conda or of a user sees beside its own folder.
 _OF_USER = re.compile(r"/\.local/lib/python3")
@@ -46,7 +55,8 @@ def _copies(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if said is None and isinstance(listed, list):
         said = listed
     if isinstance(said, str):
-        return [(one[2], "") for one in _INSTALLED.finditer(said)]
+        apart = _APART.search(said) and not _TOGETHER.search(said)
+        return [] if apart else [(one[2], "") for one in _INSTALLED.finditer(said)]
     return [found for one in as_list(said) if (found := _copy(one))[0]]
 
 

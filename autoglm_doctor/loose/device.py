@@ -8,8 +8,8 @@ from typing import Any
 
 from autoglm_doctor.domain.launch_line import stated_flag
 from autoglm_doctor.intent import Device, Intent
-from autoglm_doctor.loose.toolchain import libcuda_link
-from autoglm_doctor.loose.values import first, table, text
+from autoglm_doctor.loose.toolchain import LINKS, libcuda_link
+from autoglm_doctor.loose.values import as_list, first, table, text
 
 #: Keys of a GPU or of its driver.
 _OF_A_GPU = (
@@ -57,7 +57,7 @@ def read_device(facts: Mapping[str, Any], intent: Intent) -> Device:
     said = [facts.get(key) for key in (*_OF_CUDA, "cuda_home")]
     variables = table(first(facts, "env", "environment"))
     said += [variables.get(name) for name in _VARIABLES_OF_CUDA]
-    speaks = any(map(_says_something, said)) or libcuda_link(facts) is not None
+    speaks = any(map(_says_something, said)) or _has_libcuda(facts)
     return "cuda" if not is_without and speaks else "auto"
 
 
@@ -74,6 +74,17 @@ def for_the_cpu(facts: Mapping[str, Any], intent: Intent) -> bool:
         or "+cpu" in version
         or _CPU_IMAGE.search(image)
     )
+
+
+def _has_libcuda(facts: Mapping[str, Any]) -> bool:
+    """The library, or a talk of the link to it. That there is none of it says a machine without GPU as well."""
+    link = libcuda_link(facts)
+    if link is None or link:
+        return link is not None
+    library = " ".join(map(str, as_list(first(facts, "libcuda", "ldconfig"))))
+    of_link = any(facts.get(name) is not None for name in LINKS if "link" in name)
+    has_it = re.search(r"(?<!no )(?<!without )libcuda\.so\.1", library) is not None
+    return (of_link or has_it) and "+cpu" not in text(facts.get("torch"))
 
 
 def _says_something(value: Any) -> bool:

@@ -13,13 +13,28 @@ _FULL = re.compile(
     r"|\b0 ?(?:bytes|[kmgt]i?b?)? (?:are )?(?:free|left|available)",
     re.IGNORECASE,
 )
+#: What is told of other disks, and of those that are full by their making.
+_OF_OTHERS = re.compile(r"/dev/loop\d|/snap/|\bsquashfs\b|/boot\b|\bback-?ups?\b", re.IGNORECASE)
+_ON_ANOTHER = re.compile(
+    r"\b(?:model|weights|cache)s? (?:is |are |lies? |lives? )?(?:on|in) (?:an)?(?:other|a different|its own) "
+    r"(?:disk|drive|volume|partition|mount)",
+    re.IGNORECASE,
+)
+#: What was so before, and is mended since.
+_BEFORE = re.compile(r"\b(?:was|were|had been|used to be|previously|before)\b[^.;]*$", re.IGNORECASE)
+_SINCE = re.compile(
+    r"\b(?:now|since|cleaned|freed|after (?:clean|delet|free|mov|expand|resiz|prun)\w*)\b", re.IGNORECASE
+)
+_PATH = re.compile(r"(?<![\w/.])/[\w.-]+(?:/[\w.-]+)*")
 _DENIED = re.compile(r"(?:\bnot|\bnever|n't|\bno)(?: \w+)? $", re.IGNORECASE)
 _SIZE = r"\d[\d,.]{0,12}\s*[kmgt]i?b?\b"
+#: Behind a size: what is not free.
+_TAKEN = "(?:used|taken|occupied|needed|required|in use|big|large|model)"
 _FREE = re.compile(
     rf"({_SIZE})(?: of (?:disk|space|room|storage)| (?:disk )?space)?"
     r" (?:is |are |was )?(?:free|left|available|remaining)"
     rf"|(?:free|available|avail|remaining|left)(?: (?:disk )?space)?(?: is| of|:|=| only)* ?({_SIZE})"
-    rf"|\bonly (?:about )?({_SIZE})(?! (?:of|/|per|ram))",
+    rf"|\bonly (?:about )?({_SIZE})(?! (?:of|/|per|ram|(?:(?:is|are) )?{_TAKEN}))",
     re.IGNORECASE,
 )
 _QUOTA = re.compile(rf"quota(?: is| of|:|=)* ?({_SIZE})|({_SIZE}) (?:home |disk |user )?quota", re.IGNORECASE)
@@ -39,10 +54,26 @@ _CLAIMED = re.compile(r"presented as|shown as|looks like|network disk|pretend", 
 _DRIVE = re.compile(r"/mnt/[a-z](?:/|\b(?! */))", re.IGNORECASE)
 
 
+def about_model(said: str) -> str:
+    """What of a sentence is about the disk of the model; "" where that is another one."""
+    if _ON_ANOTHER.search(said):
+        return ""
+    parts = re.split(r"\s*(?:[;\n]|, )\s*", said)
+    return "; ".join(one for one in parts if not _OF_OTHERS.search(one)) if _OF_OTHERS.search(said) else said
+
+
+def path_in(said: str) -> str:
+    """The one folder that it names; "" for none, several, or a device."""
+    found = {one for one in _PATH.findall(said) if not one.startswith("/dev/")}
+    return found.pop() if len(found) == 1 else ""
+
+
 def is_full(said: str) -> bool:
     """Whether it says that nothing fits any more."""
     match = _FULL.search(said)
-    return match is not None and not _DENIED.search(said[: match.start()])
+    if match is None or _DENIED.search(said[: match.start()]):
+        return False
+    return not (_BEFORE.search(said[: match.start()]) and _SINCE.search(said[match.end() :]))
 
 
 def free_in(said: str) -> int | None:

@@ -9,27 +9,27 @@ from typing import Any
 
 from autoglm_doctor.domain.wheels import driver_cuda, line, number
 from autoglm_doctor.facts import Cuda, Driver, Reading, Torch, TorchRun, known
-from autoglm_doctor.loose.container import kind_of
+from autoglm_doctor.loose.container import cuda_of_image, image_engine
 from autoglm_doctor.loose.start import cuda_code, nvml_words
-from autoglm_doctor.loose.values import first, text, version
+from autoglm_doctor.loose.values import first, table, text, version
 from autoglm_doctor.matrix import Matrix
 
 #: The CUDA that the driver knows; what nvidia-smi shows inside a container is that of the libcuda there.
-_CUDA_OF_DRIVER = (
-    *("cuda_version_shown_in_container", "cuda_version_in_container", "container_cuda_version"),
-    *("cuda_driver_version", "nvidia_smi_cuda_version"),
-)
+_IN_CONTAINER = ("cuda_version_shown_in_container", "cuda_version_in_container", "container_cuda_version")
+_CUDA_OF_DRIVER = (*_IN_CONTAINER, "cuda_driver_version", "nvidia_smi_cuda_version")
 
 
 def read_driver(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Driver] | None:
     """The driver as far as it is stated; None when nothing is."""
     stated = version(first(facts, "driver_version", "driver"))
-    newest = None if _is_a_toolkits(facts, stated, matrix) else version(first(facts, *_CUDA_OF_DRIVER)) or None
+    newest = None if _is_anothers(facts, stated, matrix) else version(first(facts, *_CUDA_OF_DRIVER)) or None
     branch = _branch(facts)
     if branch and not stated:
         # Its oldest release would be meant by the bare number; what its libcuda knows holds for all of the branch.
         stated, newest = branch, newest or matrix.driver_branches.get(branch)
     kernel = version(first(facts, "kernel_module_version", "driver_kernel_version")) or None
+    if stated and first(facts, *_IN_CONTAINER) is not None:
+        kernel = kernel or stated  # there the host's kernel module and the container's libcuda are told apart
     library = version(first(facts, "driver_library_version", "nvml_library_version")) or None
     code, said = nvml_words(facts)
     if not (stated or newest or kernel or library or code):
@@ -45,16 +45,33 @@ def read_driver(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Driver] | N
     return known(driver, source="stated")
 
 
-def _is_a_toolkits(facts: Mapping[str, Any], driver: str, matrix: Matrix) -> bool:
-    """The driver's CUDA is one that its branch does not know yet, and the toolkit's: who wrote it down mixed them up.
+def _is_anothers(facts: Mapping[str, Any], driver: str, matrix: Matrix) -> bool:
+    """The driver's CUDA is one that its branch does not know yet, and the number of something else that is stated.
 
-    In a container an image's cuda-compat has the number of its toolkit.
+    Who wrote it down mixed them up, unless the key says that it was seen in the container: an image's cuda-compat has
+    the number of its toolkit.
     """
-    says, toolkit = number(version(facts.get("cuda_driver_version"))), version(facts.get("cuda_toolkit"))
-    newest = number(matrix.newest_cuda(driver))
-    if says is None or newest is None or kind_of(facts.get("container")) or line(toolkit) != line(str(says)):
+    says, newest = number(version(facts.get("cuda_driver_version"))), number(matrix.newest_cuda(driver))
+    if says is None or newest is None or first(facts, *_IN_CONTAINER) is not None:
         return False
-    return says.major == newest.major and says > newest
+    is_newer = says.major == newest.major and says > newest
+    return is_newer and line(str(says)) in _cuda_of_others(facts, matrix)
+
+
+def _cuda_of_others(facts: Mapping[str, Any], matrix: Matrix) -> set[str]:
+    """CUDA releases of the toolkit, the image, and the wheels of torch and the engine."""
+    container, listed = facts.get("container"), table(facts.get("packages"))
+    found = {line(version(facts.get("cuda_toolkit"))), *cuda_of_image(container)}
+    name, tagged = image_engine(container)
+    said = text(facts.get("engine"))
+    torches = [version(facts.get("torch")), version(listed.get("torch"))]
+    for engine in ("vllm", "sglang"):
+        own = tagged if engine == name else version(said) if engine in said.lower() else ""
+        release = version(listed.get(engine)) or own
+        row = matrix.engine_release(engine, release) if release else None
+        torches.append(row.torch if row else "")
+        found.add(matrix.image_cuda(engine, release) if release else "")
+    return {one for one in (*found, *(matrix.torch_cuda(torch) for torch in torches if torch)) if one}
 
 
 def seen_to_work(

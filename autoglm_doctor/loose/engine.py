@@ -17,6 +17,7 @@ from autoglm_doctor.launch import parse_command
 from autoglm_doctor.loose.container import image_engine
 from autoglm_doctor.loose.device import for_the_cpu, read_device
 from autoglm_doctor.loose.model import model_name
+from autoglm_doctor.loose.other_engine import other_engine
 from autoglm_doctor.loose.values import table, text
 
 _ENGINES: Mapping[str, Engine] = {
@@ -62,7 +63,8 @@ def named_engine(said: Any) -> tuple[str, str]:
 def read_intent(facts: Mapping[str, Any]) -> Intent:
     """What is to run. Flags that cannot be read count as not given.
 
-    Where no engine is named it is plain transformers, which demands the least of a machine.
+    Where no engine is named it is plain transformers, which demands the least of a machine, and the most of itself: so
+    it is noted where another server was named.
     """
     stated = _command(facts)
     if stated is not None:
@@ -74,7 +76,11 @@ def read_intent(facts: Mapping[str, Any]) -> Intent:
             words += flag
     intent = parse_command(words)
     return dataclasses.replace(
-        intent, stated_by="options", device=read_device(facts, intent), split_open=not _says_split(intent)
+        intent,
+        stated_by="options",
+        device=read_device(facts, intent),
+        split_open=not _says_split(intent),
+        other_engine=other_engine(facts) if intent.engine == "transformers" else "",
     )
 
 

@@ -42,6 +42,16 @@ _NO_TEMPLATE = (
     r"|chat[_ ]template\S* (?:is |was )?(?:missing|absent|not (?:there|defined|set|found|present|included))"
 )
 
+_TEMPLATE_FILE = (
+    r"chat_template\.(?:jinja|json)\S* (?:is |was |file |are )*(?:present|there|exists?|found|used|included|shipped)\b"
+    r"|\b(?:in|from|as|has|have|with) (?:an? |the |its )?(?:own |separate )?chat_template\.(?:jinja|json)"
+)
+#: Read only where there are no safetensors.
+_OTHER_FORMAT = re.compile(r"\.(?:bin|pth?)$", re.IGNORECASE)
+_SAFETENSORS_THERE = r"safetensors\b(?: \w+){0,2} (?:present|there|exists?|complete|ok|fine|downloaded|loads?)\b"
+_OTHER_THERE = r"\.(?:bin|pth?)\b(?: \w+){0,2} (?:present|there|exists?|complete|ok|fine|downloaded|loads?)\b"
+_SINGLE = re.compile(r"\b(?:single|one|only)\b[^,;]{0,30}(?:safetensors|file)\b|one[- ]file", re.IGNORECASE)
+
 _FAULTS = (("lfs_pointer", _POINTERS), ("missing", _MISSING), ("truncated", _CUT), ("empty", _EMPTY))
 
 #: Said before the words, it turns them round.
@@ -65,18 +75,51 @@ def faults_in(said: str, name: str = "") -> tuple[WeightFile, ...]:
     if not fault:
         return ()
     detail = f"a header of {header} bytes" if fault == "header_limit" else ""
-    names = dict.fromkeys(_WEIGHTS.findall(said)) or (name or "a weight file",)
-    return tuple(WeightFile(name=one, size_bytes=0, fault=fault, detail=detail) for one in names)
+    named = _named(said, fault)
+    names = [one for one in named if not (_has_safetensors(said, fault) and _OTHER_FORMAT.search(one))]
+    if (named and not names) or _is_the_other_there(said, fault, names):
+        return ()
+    every = tuple(dict.fromkeys(names or _WEIGHTS.findall(said))) or (name or "a weight file",)
+    return tuple(WeightFile(name=one, size_bytes=0, fault=fault, detail=detail) for one in every)
+
+
+def _is_the_other_there(said: str, fault: str, names: list[str]) -> bool:
+    """Whether safetensors are missing, and the files of the older format are not."""
+    gone = fault == "missing" and bool(names) and all(one.endswith(".safetensors") for one in names)
+    return gone and any(_says(_OTHER_THERE, one) for one in _clauses(said, fault)[1])
+
+
+def _clauses(said: str, fault: str) -> tuple[list[str], list[str]]:
+    """Those that speak of the fault, and the others."""
+    pattern = dict(_FAULTS).get(fault, _HEADER.pattern)
+    every = re.split(r"[,;]\s", said)
+    return [one for one in every if _says(pattern, one)], [one for one in every if not _says(pattern, one)]
+
+
+def _named(said: str, fault: str) -> list[str]:
+    """The files of the clauses that speak of the fault."""
+    return [name for one in _clauses(said, fault)[0] for name in _WEIGHTS.findall(one)]
+
+
+def _has_safetensors(said: str, fault: str) -> bool:
+    """Whether safetensors are there, beside which no other format is read."""
+    rest = ", ".join(_clauses(said, fault)[1])
+    return ".safetensors" in rest or _says(_SAFETENSORS_THERE, rest)
 
 
 def says_no_index(said: str) -> bool:
-    """Whether the index of the shards is said to be missing."""
-    return _says(_NO_INDEX, said)
+    """Whether the index of the shards is said to be missing. A file alone has none."""
+    return _says(_NO_INDEX, said) and not _SINGLE.search(said)
 
 
 def says_no_template(said: str) -> bool:
     """Whether there is said to be no chat template."""
     return _says(_NO_TEMPLATE, said)
+
+
+def says_template(said: str) -> bool:
+    """Whether the chat template is said to lie in a file of its own."""
+    return _says(_TEMPLATE_FILE, said)
 
 
 def _first(said: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from autoglm_doctor.loose.amounts import GIB, MIB, amount, sized, sizes
+from autoglm_doctor.loose.amounts import GIB, MIB, amount, folded, sized, sizes
 from autoglm_doctor.loose.values import number, table, text
 from autoglm_doctor.matrix import USABLE_SHARE, Matrix
 
@@ -64,11 +64,21 @@ def _usable(nominal: int, name: str, matrix: Matrix) -> int:
     return int(nominal * USABLE_SHARE) if nominal % GIB == 0 else nominal
 
 
-def _with_unit(stated: Mapping[str, Any], stem: str) -> int | None:
+def _with_unit(stated: Mapping[str, Any], stem: str, unit: int = GIB) -> int | None:
+    """`unit` is that of a small number alone."""
     plain = number(stated.get(stem))
     if plain is not None and plain > _LARGEST_GIB:
         return int(plain * (MIB if plain < MIB else 1))
-    return amount(stated, stem)
+    return int(plain * unit) if plain is not None and unit != GIB else amount(stated, stem)
+
+
+def _unit_of(stated: Mapping[str, Any]) -> int:
+    """That of the total: who tells it in MiB, as nvidia-smi does, means MiB beside it as well."""
+    stems = (*_EXACT, *_NOMINAL)
+    if any(stated.get(f"{one}_{end}") is not None for one in stems for end in ("mib", "mb")):
+        return MIB
+    is_large = any((plain := number(stated.get(one))) and _LARGEST_GIB < plain < MIB for one in stems)
+    return MIB if is_large or any(re.search(r"\dk?\s*Mi?B", text(stated.get(one))) for one in stems) else GIB
 
 
 def memory_in_name(name: str, count: int, matrix: Matrix) -> int:
@@ -93,26 +103,41 @@ def _bytes(match: re.Match[str]) -> int:
 
 def free_bytes(stated: Mapping[str, Any], total: int) -> int:
     """Bytes that are free, as stated or as left by what is stated to be in use; NOT_STATED when neither is."""
-    free, used = free_is_stated(stated), _used(stated)
+    free, used = free_is_stated(stated, total), _used(stated, total)
     if free is None and used is not None and total:
-        free = max(0, total - used)
+        free = total - used
     return NOT_STATED if free is None else min(free, total)
 
 
-def free_is_stated(stated: Mapping[str, Any]) -> int | None:
-    """What is said to be free, in bytes."""
-    return next((found for one in _FREE if (found := _with_unit(stated, one)) is not None), None)
+def free_is_stated(stated: Mapping[str, Any], total: int = 0) -> int | None:
+    """What is said to be free, in bytes. Of a number that is more than the whole in GiB, MiB are meant."""
+    return next((found for one in _FREE if (found := _part(stated, one, total)) is not None), None)
 
 
-def _used(stated: Mapping[str, Any]) -> int | None:
-    said = next((found for one in _USED if (found := _with_unit(stated, one)) is not None), None)
+def _part(stated: Mapping[str, Any], stem: str, total: int) -> int | None:
+    found = _with_unit(stated, stem, _unit_of(stated))
+    plain = number(stated.get(stem))
+    return int(plain * MIB) if found is not None and plain is not None and plain < MIB and 0 < total < found else found
+
+
+def _used(stated: Mapping[str, Any], total: int) -> int | None:
+    """None also where more is said to be in use than there is: then the number has another unit, or is a sum."""
+    said = next((found for one in _USED if (found := _part(stated, one, total)) is not None), None)
     if said is None:
         said = _usage(stated)[0]
     processes = stated.get("processes")
-    if said is None and isinstance(processes, list):
-        each = [amount(table(one), *_USED, "memory") for one in processes]
+    if said is None and isinstance(processes, list):  # a number alone is of MiB, as nvidia-smi prints it
+        each = [_of_process(folded(table(one))) for one in processes]
         said = sum(one for one in each if one is not None) or None
-    return said
+    if said is None or not total:
+        return said
+    return None if said > 1.02 * total else min(said, total)
+
+
+def _of_process(stated: Mapping[str, Any]) -> int | None:
+    stems = (*_USED, "memory")
+    plain = next((found for one in stems if (found := number(stated.get(one))) is not None), None)
+    return amount(stated, *stems) if plain is None else int(plain * (MIB if plain < MIB else 1))
 
 
 def _usage(stated: Mapping[str, Any]) -> tuple[int | None, int]:

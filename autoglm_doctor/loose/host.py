@@ -14,6 +14,7 @@ from autoglm_doctor.loose.values import answer, first, number, table, text, vers
 from autoglm_doctor.matrix import Matrix
 
 _LINUX = re.compile(r"linux|wsl|docker|ubuntu|debian|centos|rhel|fedora", re.IGNORECASE)
+_WSL = re.compile(r"(?<!no )(?<!not )(?<!without )\bwsl", re.IGNORECASE)
 #: Bits of the ACS control register (pci_regs.h): requests and completions are redirected, or forwarded upstream.
 _REDIRECTS = 0x04 | 0x08 | 0x10
 #: An IOMMU that leaves the addresses of devices alone.
@@ -42,7 +43,7 @@ def read_host(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Host] | None:
         kernel=kernel,
         distribution=said,
         glibc=version(libc) or (None if container or _speaks_of_image(said, facts) else _glibc(said, matrix)),
-        wsl=bool(re.search(r"\bwsl", said, re.IGNORECASE)) or "microsoft" in kernel.lower(),
+        wsl=bool(_WSL.search(said)) or "microsoft" in kernel.lower(),
         container=container,
         memlock_bytes=memlock,
         acs=links.get("acs"),
@@ -67,12 +68,22 @@ def _module(facts: Mapping[str, Any]) -> dict[str, bool]:
 def toolkit_version(facts: Mapping[str, Any]) -> str:
     """The release of the container toolkit, or of the Docker Desktop that brings one; "" when neither is stated."""
     listed = table(facts.get("packages"))
-    own = next((found for found in map(version, (*map(facts.get, _TOOLKIT), *map(listed.get, _PACKAGES))) if found), "")
+    own = next((found for found in map(_last, (*map(facts.get, _TOOLKIT), *map(listed.get, _PACKAGES))) if found), "")
     desktop = version(first(facts, "docker_desktop", "docker_desktop_version"))
     words = f"{facts.get('os') or ''} {facts.get('container') or ''} {facts.get('docker') or ''}"
     named = re.search(r"docker[ -]desktop(?: for windows)?[ ,(]*v?(\d+\.\d+(?:\.\d+)?)", words, re.IGNORECASE)
     desktop = desktop or (named[1] if named else "")
     return own or (f"{DESKTOP} {desktop}" if desktop else "")
+
+
+def _last(said: Any) -> str:
+    """Its version; of "from 1.13.5 to 1.17.8" the one that is there now, and none of two that it leaves open."""
+    words = text(said)
+    found = dict.fromkeys(re.findall(r"\d+(?:\.\d+){1,2}", words))
+    now = re.search(r"(?:\bto|->|\u2192|=>) *v?(?=\d)", words, re.IGNORECASE)
+    if len(found) > 1 and now is None:
+        return ""
+    return version(words[now.end() :] if now and len(found) > 1 else said)
 
 
 def secure_boot(facts: Mapping[str, Any]) -> bool | None:

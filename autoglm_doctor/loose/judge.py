@@ -12,6 +12,7 @@ from autoglm_doctor.facts import SCHEMA, Facts
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.jsonio import decode
+from autoglm_doctor.loose.image_start import without_refuted
 from autoglm_doctor.loose.module_log import machine_words
 from autoglm_doctor.loose.ranking import Ranked, merge
 from autoglm_doctor.loose.read import read_facts
@@ -46,13 +47,20 @@ def diagnose(name: str, data: Any, checks: Sequence[Check], matrix: Matrix) -> D
     text = symptom if isinstance(symptom, str) else ""
     # What the text alone does not tell comes after what it does.
     stated = _stated(data) if is_loose else {}
-    said = symptoms_of([text, machine_words(stated)], intent.engine)
+    said = symptoms_of([text, machine_words(stated)], _speaker(stated, intent))
     symptoms = by_facts(said, text, facts, intent, str(stated.get("container", "")))
     told = {one.signature.cause for one in symptoms}
     wheels = (*symptoms_of_tags(text, stated, facts), *symptoms_of_wheels(text, facts.driver.value, matrix))
     symptoms = (*symptoms, *(one for one in wheels if one.signature.cause not in told))
+    findings = without_refuted(findings, symptoms)
     folder = facts.model_files.value.path if facts.model_files.value else intent.model
     return _diagnosis(name, merge(tuple(findings), symptoms, intent, folder))
+
+
+def _speaker(stated: dict[str, Any], intent: Intent) -> str:
+    """The engine whose words a text holds; "" where plain transformers is only what is assumed without one."""
+    names = f"{stated.get('engine')} {stated.get('command')}".lower()
+    return "" if intent.engine == "transformers" and stated and "transformers" not in names else intent.engine
 
 
 def _stated(data: dict[str, Any]) -> dict[str, Any]:

@@ -18,13 +18,16 @@ _MEMLOCK = ("ulimit_memlock", "ulimit_l", "memlock", "max_locked_memory", "rlimi
 _ENDLESS = re.compile(r"unlimited|infinity|-1", re.IGNORECASE)
 #: "1024 (soft), 4096 (hard)", "soft 1024 / hard 524288", "1024:4096" as docker writes it.
 _BOTH = re.compile(
-    r"(?:soft\D{0,3})?(\d+)(?:\s*\(soft\))?\s*(?:[:/,]|and)?\s*(?:hard\D{0,3})?(\d+|unlimited)(?:\s*\(hard\))?", re.I
+    r"(?:soft\D{0,3})?(\d+)(?:\s*\(soft\))?\s*(?:[:/,]|and|hard\D)\s*(?:hard\D{0,3})?(\d+|unlimited)(?:\s*\(hard\))?",
+    re.I,
 )
+#: "65,535" and "65 535" are one number each.
+_THOUSANDS = re.compile(r"(?<![\d,])\d{1,3}(?:[, ]\d{3})+(?![\d,])")
 
 
 def with_limits(host: Reading[Host] | None, facts: Mapping[str, Any]) -> Reading[Host] | None:
     """The host with the limits that are stated; a host of nothing else where only they are."""
-    found = {"open_files": _open_files(facts), "processes": _count(_said(facts, _PROCESSES, "nproc"))}
+    found = {"open_files": _open_files(facts), "processes": _processes(facts)}
     if host is None or host.value is None or host.value.memlock_bytes is None:
         found["memlock_bytes"] = _memory(_said(facts, _MEMLOCK, "memlock"))
     stated = {name: value for name, value in found.items() if value is not None}
@@ -51,9 +54,12 @@ def _said(facts: Mapping[str, Any], keys: tuple[str, ...], name: str) -> Any:
 def _open_files(facts: Mapping[str, Any]) -> tuple[int, int] | None:
     """Soft and hard; a number alone is the soft one, as `ulimit -n` prints it, and the hard one is not known (0)."""
     said = _said(facts, _FILES, "nofile")
-    both = _BOTH.fullmatch(text(said))
+    plain = _joined(said)
+    said = plain or said
+    both = _BOTH.fullmatch(plain)
     if both:
-        return int(both[1]), -1 if not both[2].isdigit() else int(both[2])
+        first_, second = int(both[1]), -1 if not both[2].isdigit() else int(both[2])
+        return None if 0 <= second < first_ else (first_, second)
     listed = table(said)
     soft, hard = _count(listed.get("soft") if listed else said), _count(first(listed, "hard"))
     hard = hard if hard is not None else _count(_said(facts, _HARD, "nofile_hard"))
@@ -62,10 +68,22 @@ def _open_files(facts: Mapping[str, Any]) -> tuple[int, int] | None:
     return soft, 0 if hard is None else hard
 
 
+def _processes(facts: Mapping[str, Any]) -> int | None:
+    """The kernel counts nothing against root, of this machine and not of a user namespace."""
+    found = _count(_said(facts, _PROCESSES, "nproc"))
+    user = first(facts, "user", "euid", "uid")
+    return -1 if found is not None and str(user).strip().lower() in ("root", "0") else found
+
+
+def _joined(said: Any) -> str:
+    """A text with its numbers in one piece; "" of anything else."""
+    return _THOUSANDS.sub(lambda match: re.sub(r"\D", "", match[0]), text(said))
+
+
 def _count(said: Any) -> int | None:
     if _ENDLESS.fullmatch(str(said).strip()):
         return -1
-    found = number(said)
+    found = number(_joined(said) or said)
     return int(found) if found is not None and found >= 1 else None
 
 

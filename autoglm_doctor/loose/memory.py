@@ -18,7 +18,8 @@ DEFAULT_SHM_BYTES = 64 << 20
 _UNSTATED = 1 << 60
 
 _TOTAL = ("ram", "ram_total", "total_ram", "system_ram", "host_ram", "system_memory", "host_memory", "main_memory")
-_FREE = ("ram_available", "ram_free", "available_ram", "free_ram", "memory_available", "mem_available", "memavailable")
+#: Not the free ones: the column of that name in `free` leaves out the page cache, which is given back when asked for.
+_FREE = ("ram_available", "available_ram", "memory_available", "mem_available", "memavailable")
 _LIMIT = (
     *("container_memory", "container_memory_limit", "cgroup_limit", "cgroup_memory_limit", "memory_limit"),
     *("mem_limit", "pod_memory_limit", "docker_memory", "docker_memory_limit", "memory_max"),
@@ -28,7 +29,12 @@ _SHARED = ("shm", "shm_size", "dev_shm", "dev_shm_size", "shared_memory", "share
 _SIZE = r"[=: ]{1,3}[\"']?(\d[\d.]*\s?[kmgt]?i?b?)\b"
 _MEMORY_FLAG = re.compile(rf"(?:--memory|(?<!\S)-m|\bmemory[- _]limit(?: of| is)?){_SIZE}", re.IGNORECASE)
 _SHARED_FLAG = re.compile(rf"(?:shm[-_]size){_SIZE}", re.IGNORECASE)
-_OF_HOST = re.compile(r"--ipc[= ]host|ipc: *[\"']?host|hostipc", re.IGNORECASE)
+_OF_HOST = re.compile(r"--ipc[= ]host|ipc(?:_?mode)?[\"']?\s*[:=]\s*[\"']?host|hostipc", re.IGNORECASE)
+#: Who mounts 64 MiB. Others hand over the host's /dev/shm (Apptainer) or half of the memory (LXC).
+_MOUNTS_LITTLE = ("docker", "podman", "kubernetes")
+_MOUNTS_MUCH = re.compile(
+    r"\b(?:apptainer|singularity|lx[cd]|enroot|pyxis|charliecloud|nspawn|shifter|sarus)\b|\.sif\b", re.I
+)
 _DEFAULT = re.compile(
     r"(?:the |docker'?s? |container )*default(?: size| of docker)?|not (?:set|given|raised)|unset", re.I
 )
@@ -67,7 +73,8 @@ def _shared(facts: Mapping[str, Any]) -> int | None:
     if found is None:
         found = _of_container(facts, _SHARED_FLAG, "shm", "shm_size")
     said = text(first(stated, *_SHARED))
-    is_default = default_shared_memory(container) or (kind_of(container) and _DEFAULT.fullmatch(said))
+    is_default = default_shared_memory(container) or (kind_of(container) in _MOUNTS_LITTLE and _DEFAULT.fullmatch(said))
+    is_default = is_default and not _MOUNTS_MUCH.search(str(container)[:4000])
     shares = _OF_HOST.search(f"{container} {said} {text(facts.get('command'))}"[:4000])
     return DEFAULT_SHM_BYTES if found is None and is_default and not shares else found
 

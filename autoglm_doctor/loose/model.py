@@ -73,10 +73,19 @@ def config_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     config |= {"model_type": kind} if kind else {}
     dtype = text(facts.get("model_dtype"))
     stored = _quantisation(said, facts)
-    if known and (stored or text(table(facts.get("engine_args")).get("quantization"))) and not _is_fp8(stored):
-        config.pop("dtype", None)  # that of the plain model: AWQ and GPTQ are often published in float16
+    own = dict(table(facts.get("model_config"))) | dict(table(facts.get("config")))
+    stored |= {"quantization_config": own["quantization_config"]} if table(own.get("quantization_config")) else {}
+    is_other = stored or text(table(facts.get("engine_args")).get("quantization"))
+    if known and ((is_other and not _is_fp8(stored)) or not {"dtype", "torch_dtype"}.isdisjoint(own)):
+        config = _without_dtype(config)  # that of the plain model: AWQ and GPTQ are often published in float16
     config |= {"dtype": dtype, "torch_dtype": dtype} if dtype else {}
-    return config | stored | dict(table(facts.get("config")))
+    return config | stored | own
+
+
+def _without_dtype(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config, and its parts, without the format of the numbers."""
+    kept = {name: value for name, value in config.items() if name not in ("dtype", "torch_dtype")}
+    return {name: _without_dtype(value) if isinstance(value, Mapping) else value for name, value in kept.items()}
 
 
 def _is_fp8(stored: Mapping[str, Any]) -> bool:

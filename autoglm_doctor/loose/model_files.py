@@ -8,9 +8,10 @@ from typing import Any
 
 from autoglm_doctor.facts import ModelFiles, Reading, WeightFile, known
 from autoglm_doctor.loose.amounts import amount, folded, sized, sizes
-from autoglm_doctor.loose.file_words import absent, faults_in, says_no_index, says_no_template
+from autoglm_doctor.loose.file_words import absent, faults_in, says_no_index, says_no_template, says_template
 from autoglm_doctor.loose.model import config_of, model_name
 from autoglm_doctor.loose.values import answer, first, number, size, table, text, words
+from autoglm_doctor.loose.weights import is_weight, needs_no_index, those_that_load
 
 #: A git-lfs pointer is three lines of text: more than a hundred bytes, and the specification ends it at 1,024.
 LEAST_POINTER_BYTES, POINTER_BYTES = 100, 1024
@@ -24,6 +25,8 @@ _CUT, _CUT_IN_OTHER_UNITS = 0.995, 0.85
 _KEYS = ("model_files", "weight_files", "checkpoint_files", "weights", "checkpoint")
 _TEXTS = ("model_download", "download", "download_state", "shards", "safetensors", "model_state")
 _WEIGHTS = re.compile(r".*\.(?:safetensors|gguf|bin|pth?)", re.IGNORECASE)
+_SMALL = re.compile(r"[\w./-]+\.(?:json|model|jinja|txt)", re.IGNORECASE)
+_POINTER = re.compile(r"^\s*version https://git-lfs|^(?:an? |only an? )?(?:git-?)?lfs[- ]pointer\b", re.IGNORECASE)
 _PARTS = re.compile(r".*\.(?:incomplete|part|partial|aria2|crdownload|tmp)", re.IGNORECASE)
 _OF = re.compile(r"\b(?:of|out of|instead of|expected|should be|but)\b|/", re.IGNORECASE)
 _NAMED = re.compile(r"(\d{1,4})(?: \w+)? (?:shards|files|weights)", re.IGNORECASE)
@@ -35,8 +38,8 @@ def read_model_files(facts: Mapping[str, Any]) -> Reading[ModelFiles] | None:
     stated, config = _stated(facts), config_of(facts)
     weights, index_error = _weights(stated)
     weights = weights or _of_numbers(facts) or _of_other_words(facts)
-    template = _has_template(facts, stated)
-    if not (weights or index_error or config or template is False):
+    template, pointers = _has_template(facts, stated), _pointers(stated)
+    if not (weights or index_error or config or pointers or template is False):
         return None
     files = ModelFiles(
         path=text(facts.get("model_path")) or model_name(facts),
@@ -44,9 +47,16 @@ def read_model_files(facts: Mapping[str, Any]) -> Reading[ModelFiles] | None:
         config=config,
         weights=weights,
         index_error=index_error,
+        broken_files=pointers,
         has_chat_template=template is not False,
     )
     return known(files, source="stated")
+
+
+def _pointers(stated: Any) -> tuple[str, ...]:
+    """The small files (tokenizer, configuration) of which the text of a pointer of git-lfs is stated, or its name."""
+    small = {str(name): text(said) for name, said in table(stated).items() if _SMALL.fullmatch(str(name))}
+    return tuple(f"{name}: a git-lfs pointer" for name, said in small.items() if _POINTER.search(said))
 
 
 def _stated(facts: Mapping[str, Any]) -> Any:
@@ -60,9 +70,9 @@ def _stated(facts: Mapping[str, Any]) -> Any:
 
 def _weights(stated: Any) -> tuple[tuple[WeightFile, ...], str | None]:
     if isinstance(stated, dict):
-        files = [_file(str(name), said) for name, said in stated.items() if _WEIGHTS.fullmatch(str(name))]
+        files = [_file(str(name), said) for name, said in stated.items() if is_weight(str(name))]
         files += [_part(str(name)) for name in stated if _PARTS.fullmatch(str(name))]
-        found = tuple(one for one in files if one is not None)
+        found = those_that_load(tuple(one for one in files if one is not None))
         return (*found, *_not_listed(stated)), _index(stated)
     said = text(stated)
     faulty = faults_in(said)
@@ -115,7 +125,8 @@ def _part(name: str) -> WeightFile:
 
 def _index(stated: Mapping[str, Any]) -> str | None:
     said = next((text(one) for name, one in stated.items() if str(name).endswith("index.json")), "")
-    return "model.safetensors.index.json is missing" if said.lower() in ("missing", "absent", "not there") else None
+    gone = said.lower() in ("missing", "absent", "not there") and not needs_no_index([str(one) for one in stated])
+    return "model.safetensors.index.json is missing" if gone else None
 
 
 def _not_listed(stated: Mapping[str, Any]) -> tuple[WeightFile, ...]:
@@ -162,5 +173,8 @@ def _has_template(facts: Mapping[str, Any], stated: Any) -> bool | None:
     found = answer(said)
     if found is None and re.match(r"(?:none|no|not|missing|absent)\b", text(said), re.IGNORECASE):
         found = False
-    parts = [stated, *table(stated).values(), facts.get("tokenizer_config"), facts.get("tokenizer")]
+    parts = [stated, *table(stated).values(), facts.get("tokenizer_config"), facts.get("tokenizer"), said]
+    own = [one for name, one in table(stated).items() if re.search(r"chat_template\.(?:jinja|json)$", str(name))]
+    if any(size(one) or answer(one) for one in own) or any(says_template(text(one)) for one in parts):
+        return True
     return False if found is None and any(says_no_template(text(one)) for one in parts) else found

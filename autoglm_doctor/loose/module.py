@@ -9,7 +9,16 @@ from typing import Any
 
 from autoglm_doctor.facts import Driver, PciGpu, Reading, known
 from autoglm_doctor.loose.host import secure_boot
-from autoglm_doctor.loose.module_log import flavour_in_log, kernels_of_dkms, key_refused, not_built, spoken
+from autoglm_doctor.loose.module_log import (
+    flavour_in_log,
+    has_module,
+    kernels_of_dkms,
+    key_refused,
+    not_built,
+    same_kernel,
+    spoken,
+)
+from autoglm_doctor.loose.start import nvml_words
 from autoglm_doctor.loose.values import answer, first, text, version
 
 #: nvmlInit where the kernel module is not loaded (nvml.h, NVML_ERROR_DRIVER_NOT_LOADED).
@@ -40,17 +49,14 @@ def read_module(facts: Mapping[str, Any]) -> Reading[Driver] | None:
 def _why_not_loaded(facts: Mapping[str, Any], *, alone: bool = True) -> str:
     """What keeps the module out, in words; "" where nothing does, or where CUDA is seen all the same.
 
-    `alone`: nothing else is said of the driver. One of a stated version may have modules that came signed.
+    `alone`: nothing else is said of the driver. One of a stated version may have modules that came signed or built: a
+    line of DKMS that is older than the kernel counts there only beside a sign that the driver does not answer.
     """
-    kernel = text(facts.get("kernel"))
-    is_linux = (
-        not re.search(r"windows|\bwsl", text(facts.get("os")), re.IGNORECASE) and "microsoft" not in kernel.lower()
-    )
-    if not is_linux or answer(facts.get("cuda_available")) is True:
+    if not has_module(facts):
         return ""
-    found = text(facts.get("nvidia_module_found_for"))
-    built = [found] if found else kernels_of_dkms(facts)
-    if built and kernel and not any(_same(one, kernel) for one in built):
+    kernel, found = text(facts.get("kernel")), text(facts.get("nvidia_module_found_for"))
+    built = [found] if found else kernels_of_dkms(facts) if alone or _fails(facts) else []
+    if built and kernel and not any(same_kernel(one, kernel) for one in built):
         return f"the module is built for {', '.join(built)}, {kernel} runs"
     if key_refused(facts):
         return "the kernel refuses the key of the module"
@@ -62,9 +68,11 @@ def _why_not_loaded(facts: Mapping[str, Any], *, alone: bool = True) -> str:
     return "the module is not loaded" if loaded is False else ""
 
 
-def _same(one: str, other: str) -> bool:
-    """ "6.8.0-50" is also called "6.8.0-50-generic"."""
-    return one == other or one.startswith(other + "-") or other.startswith(one + "-")
+def _fails(facts: Mapping[str, Any]) -> bool:
+    """Something else tells that the driver does not answer."""
+    loaded = answer(first(facts, "nvidia_module_loaded", "kernel_module_loaded", "nvidia_module"))
+    keys = ("cuda_available", "nvidia_smi", "nvidia_smi_works", "nvidia_smi_lists_gpu")
+    return loaded is False or any(answer(facts.get(key)) is False for key in keys) or bool(nvml_words(facts)[0])
 
 
 def _shut_out(facts: Mapping[str, Any]) -> bool:

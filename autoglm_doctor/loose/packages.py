@@ -14,6 +14,7 @@ from autoglm_doctor.domain.conflicts import NO_VERSION
 from autoglm_doctor.facts import Distribution, Packages, Reading, known
 from autoglm_doctor.loose.container import image_engine
 from autoglm_doctor.loose.engine import named_engine
+from autoglm_doctor.loose.own_build import own_mark
 from autoglm_doctor.loose.torch import listed_torch, torch_version
 from autoglm_doctor.loose.values import as_list, first, table, text, words
 
@@ -48,11 +49,22 @@ def _stated(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and versions, the most exact statement first."""
     torch = listed_torch(facts) or torch_version(facts)
     found = [("torch", torch)] if torch else []
-    engines = (named_engine(facts.get("engine")), image_engine(facts.get("container")))
+    engines = (_marked(*named_engine(facts.get("engine")), facts), image_engine(facts.get("container")))
     found += [one for one in engines if "+" in one[1]]  # a build of one's own, or for another CUDA
-    found += [(name, text(said)) for name, said in _listed(facts.get("packages"))]
+    found += [(name, _with_mark(name, text(said), facts)) for name, said in _listed(facts.get("packages"))]
     found += [one for one in engines if one[1]]
     return found + [(name, _alone(first(facts, name, name.replace("-", "_"), f"{name}_version"))) for name in _NAMED]
+
+
+def _marked(engine: str, version: str, facts: Mapping[str, Any]) -> tuple[str, str]:
+    """A release with the mark of a build by others, where its words or those of its image speak of one."""
+    return engine, _with_mark(engine, version, facts)
+
+
+def _with_mark(name: str, version: str, facts: Mapping[str, Any]) -> str:
+    """The version of an engine that is no build of the project, with a local part that says so."""
+    mark = own_mark(facts) if name in ("vllm", "sglang") and version and "+" not in version else ""
+    return f"{version}+{mark}" if mark else version
 
 
 def _listed(stated: Any) -> list[tuple[str, Any]]:

@@ -12,9 +12,10 @@ from typing import Any
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import line, line_has_code_for, number
 from autoglm_doctor.facts import Host, Torch
-from autoglm_doctor.loose.container import of_vendor, official_engine
+from autoglm_doctor.loose.container import image_engine, of_vendor, official_engine
 from autoglm_doctor.loose.engine import named_engine
 from autoglm_doctor.loose.gpus import read_gpus
+from autoglm_doctor.loose.own_build import own_mark
 from autoglm_doctor.loose.values import table, text
 from autoglm_doctor.matrix import Matrix
 
@@ -23,6 +24,9 @@ _OF_TORCH = ("torch_cuda", "torch_arch_list", "torch_wheel", "torch_arch_list_st
 #: Arm machines and Jetsons, for which other builds are published than for x86-64.
 _OF_ARM = re.compile(r"\bG[HB]\d{1,3}\b|jetson|orin|thor|xavier|spark|tegra", re.IGNORECASE)
 _TEGRA = frozenset({"5.3", "6.2", "7.2", "8.7", "10.1", "11.0"})
+#: Images that an engine's project or others made for Blackwell, with a nightly torch or one for a newer CUDA
+#: (github.com/sgl-project/sglang/pull/5108).
+_FOR_BLACKWELL = re.compile(r"blackwell|\bg?b[23]00\b|cu12[89]|cu13|cuda[- ]?(?:12\.[89]|13)", re.IGNORECASE)
 #: Packages that go with one line of torch each: another one shows that torch was exchanged.
 _COMPANIONS = ("torchvision", "torchaudio", "triton")
 
@@ -31,9 +35,10 @@ def pinned_torch(facts: Mapping[str, Any], stated: str, host: Host | None, matri
     """torch by the line that is stated, or that the engine pins; None where it decides nothing, or is not sure.
 
     Of an image that its project published, and of a plain installation, with what makes it a wheel of torch's own
-    ("2.6.0+cu124" in an image); of another container without, for whoever made that may have built it himself.
+    ("2.6.0+cu124" in an image); of another container without, for whoever made that may have built it himself: any
+    container that names no engine leads to no more than a yellow.
     """
-    if any(facts.get(key) for key in _OF_TORCH) or _is_foreign(facts, host):
+    if any(facts.get(key) for key in _OF_TORCH) or own_mark(facts) or _is_foreign(facts, host):
         return None
     engine, version = _engine(facts)
     row = matrix.engine_release(engine, version) if engine and published(version) else None
@@ -50,7 +55,13 @@ def pinned_torch(facts: Mapping[str, Any], stated: str, host: Host | None, matri
 def _is_foreign(facts: Mapping[str, Any], host: Host | None) -> bool:
     """Another system than Linux on x86-64, or a distribution that builds torch itself."""
     names = " ".join(text(one if isinstance(one, str) else table(one).get("name")) for one in _entries(facts))
-    if "conda" in text(facts.get("python_distribution")).lower() or of_vendor(facts.get("container")):
+    container = facts.get("container")
+    if "conda" in text(facts.get("python_distribution")).lower() or of_vendor(container):
+        return True
+    # A tag of the project's own that is no plain release may hold any torch.
+    if _FOR_BLACKWELL.search(str(container)[:4000]) or (
+        image_engine(container)[0] and not official_engine(container)[0]
+    ):
         return True
     if _OF_ARM.search(names):
         return True

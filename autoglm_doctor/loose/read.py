@@ -14,14 +14,16 @@ from autoglm_doctor.loose.engine import read_intent
 from autoglm_doctor.loose.environment import read_environment
 from autoglm_doctor.loose.gpus import MOST, read_gpus
 from autoglm_doctor.loose.host import read_host, read_interpreter
+from autoglm_doctor.loose.hub import read_download, read_offline
+from autoglm_doctor.loose.jetson import with_board
 from autoglm_doctor.loose.kernels import read_kernels
 from autoglm_doctor.loose.limits import with_limits
 from autoglm_doctor.loose.memory import read_memory, read_shared_memory
 from autoglm_doctor.loose.model_files import read_model_files
 from autoglm_doctor.loose.module import read_module, read_pci, with_flavour
-from autoglm_doctor.loose.net import read_offline, read_port, with_network
+from autoglm_doctor.loose.net import read_port, spread, with_network, with_other_machines
 from autoglm_doctor.loose.packages import read_packages
-from autoglm_doctor.loose.storage import read_disk_speed, read_download, read_storage
+from autoglm_doctor.loose.storage import read_disk_speed, read_storage
 from autoglm_doctor.loose.toolchain import read_toolchain
 from autoglm_doctor.loose.torch import read_torch, read_torch_run
 from autoglm_doctor.matrix import Matrix
@@ -32,7 +34,10 @@ Stated = Mapping[str, Any]
 def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
     """The facts that are stated, and what is to run. Unknown keys and values of unknown form are ignored."""
     intent = read_intent(stated)
-    host = with_network(with_limits(read_host(stated, matrix), stated), stated)
+    listed = read_gpus(stated, matrix)
+    machines = spread(stated, listed, intent)
+    host = with_network(with_limits(read_host(stated, matrix), stated), stated, machines)
+    host = with_board(host, stated)
     torch, run = read_torch(stated, host.value if host else None, matrix), read_torch_run(stated)
     driver = with_flavour(read_driver(stated, matrix) or read_module(stated), stated)
     found: dict[str, Reading[Any] | None] = {
@@ -40,7 +45,7 @@ def read_facts(stated: Stated, matrix: Matrix) -> tuple[Facts, Intent]:
         "environment": read_environment(stated, matrix),
         "pci_gpus": read_pci(stated),
         "driver": seen_to_work(driver, torch.value if torch else None, run.value if run else None, matrix),
-        "gpus": _as_many_as_taken(read_gpus(stated, matrix), intent),
+        "gpus": with_other_machines(_as_many_as_taken(listed, intent), machines),
         "cuda": read_cuda(stated),
         "interpreter": read_interpreter(stated),
         "packages": with_copies(read_packages(stated), stated),

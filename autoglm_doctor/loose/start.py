@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoglm_doctor.loose.container import kind_of
+from autoglm_doctor.loose.fabric import fabric_is_down
 from autoglm_doctor.loose.module_log import spoken
-from autoglm_doctor.loose.values import answer, as_list, first, number, table, text, version
+from autoglm_doctor.loose.values import answer, as_list, first, number, table, text
 
 #: nvmlReturn_t (nvml.h), by its words and those of nvidia-smi. "Unknown Error" means something in a container only.
 _NVML = (
     (18, re.compile(r"driver/library version mismatch|LIB_RM_VERSION_MISMATCH", re.IGNORECASE)),
     (9, re.compile(r"driver (?:is )?not loaded|couldn't communicate with the nvidia driver", re.IGNORECASE)),
 )
-_UNKNOWN = re.compile(r"nvml\W+unknown error|^unknown error", re.IGNORECASE)
+#: Of NVML's start: nvidia-smi also writes it into a column that it cannot fill.
+_UNKNOWN = re.compile(r"nvml\W+unknown error|^(?:error\W+)?unknown error(?:\W*\(?\d+\)?)?\W*$", re.IGNORECASE)
 _NVML_KEYS = (
     "nvml_error",
     "nvml",
@@ -25,15 +27,26 @@ _NVML_KEYS = (
     "nvidia_smi_output",
     "nvidia_smi_says",
 )
+_NEGATED = re.compile(r"\b(?:no|not|never|without|isn't|aren't|doesn't)\W+(?:(?:a|an|the|any|more|longer) )*$", re.I)
 #: A running container whose GPUs go as systemd reads its units again.
-_RELOADED = re.compile(r"(?=.*\bdaemon-reload)(?=.*\b(?:fail|los[et]|gone|disappear|unknown error))", re.I | re.DOTALL)
-#: A container that nothing was handed into. Who starts it with NVIDIA's runtime needs no --gpus.
+_RELOADED = re.compile(r"\bdaemon-reload", re.IGNORECASE)
+_LOST = re.compile(r"\b(?:fail|los[et]|gone|disappear|unknown error)", re.IGNORECASE)
+#: A container that nothing was handed into. Compose and Kubernetes have no --gpus, and who starts it with NVIDIA's
+#: runtime or by CDI needs none.
 _NOT_GIVEN = re.compile(r"\b(?:without|no|missing|forgot\w*|lacks) (?:the )?(?:--gpus|gpus? flags?)\b", re.IGNORECASE)
-_RUNTIME = re.compile(r"runtime[= ]+nvidia|nvidia[- ](?:container[- ])?runtime|--device", re.IGNORECASE)
+_ANOTHER_WAY = re.compile(
+    r"runtime(?:[=: ]+| is )[\"']?nvidia|nvidia[- ](?:container[- ])?runtime|--device|nvidia\.com/gpu|\bdeploy\b"
+    r"|\bcdi\b|compose|reservations|device_requests|NVIDIA_VISIBLE_DEVICES",
+    re.IGNORECASE,
+)
 
 #: cuda.h: CUDA_ERROR_SYSTEM_NOT_READY, of NVLink switches that are not set up; CUDA_ERROR_UNKNOWN, of nvidia_uvm.
 _NOT_READY, _UNKNOWN_CODE = 802, 999
-_CODE = re.compile(r"\berror:? \(?(\d{3})\b", re.IGNORECASE)
+_CODE = re.compile(r"(?<!http )(?<!status )\berror:? \(?(\d{1,3})\b", re.IGNORECASE)
+#: What cuInit ends with; the other codes are of what a program did afterwards.
+_OF_START = frozenset({3, 34, 46, 100, 500, 802, 803, 804, 805, 999})
+#: A kernel that a program asks for, and not a part of the driver.
+_OF_KERNELS = re.compile(r"cuModule|GetFunction|GetGlobal|GetProcAddress|cuLibrary|cuKernel|kernel", re.IGNORECASE)
 #: The same by name (cuda.h, driver_types.h).
 _NAMED = (
     (500, re.compile(r"CUDA_ERROR_NOT_FOUND|cudaErrorSymbolNotFound")),
@@ -41,18 +54,11 @@ _NAMED = (
     (803, re.compile(r"SYSTEM_DRIVER_MISMATCH|SystemDriverMismatch|unsupported display driver")),
     (804, re.compile(r"COMPAT_NOT_SUPPORTED|CompatNotSupportedOnDevice|forward compatibility was attempted")),
 )
-#: What NVML calls a fabric that is set up (nvml.h, NVML_GPU_FABRIC_STATE_COMPLETED), or one that there is none of.
-_FABRIC_READY = re.compile(r"completed|n/?a|not supported|none", re.IGNORECASE)
-_FABRIC_DOWN = re.compile(
-    r"inactive.*|dead|failed.*|stopped|not (?:running|installed|active|started).*|missing|disabled|crash.*",
+#: Systems whose GPUs have files of other names: /dev/dxg, /dev/nvhost-ctrl-gpu, /dev/nvmap.
+_OTHER_FILES = re.compile(
+    r"windows|\bwsl|microsoft|jetson|jetpack|tegra|\bl4t\b|\borin\b|xavier|\bthor\b|/dev/(?:dxg|nvhost|nvmap)",
     re.IGNORECASE,
 )
-#: GPUs on boards of eight with NVLink switches. The same chips on a card (PCIe, NVL) have none, fewer may have none.
-_SWITCHED = re.compile(
-    r"\b(?:V100-SXM3|A100|A800|H100|H800|H200|H20|B100|B200|B300)\b(?!.*(?:pcie|\bnvl\b))", re.IGNORECASE
-)
-_BOARD = re.compile(r"\b(?:HGX|DGX|NVSwitch)\b", re.IGNORECASE)
-_BOARD_OF = 8
 
 
 def nvml_words(facts: Mapping[str, Any]) -> tuple[int | None, str]:
@@ -61,62 +67,44 @@ def nvml_words(facts: Mapping[str, Any]) -> tuple[int | None, str]:
         return None, ""
     said, container = spoken(facts, *_NVML_KEYS), _words(facts.get("container"))
     for code, pattern in _NVML:
-        if pattern.search(said):
+        if _says(pattern, said):
             return code, said
     inside = kind_of(facts.get("container"))
-    if inside and (_UNKNOWN.search(said) or _RELOADED.search(container)):
+    if inside and (_UNKNOWN.search(said) or (_RELOADED.search(container) and _says(_LOST, container))):
         return 999, "Unknown Error"
-    if inside and _NOT_GIVEN.search(container) and not _RUNTIME.search(container):
+    other = inside == "kubernetes" or _ANOTHER_WAY.search(container)
+    if inside and _NOT_GIVEN.search(container) and not other:
         return 9, "the container was started without its GPUs"
-    nodes = _nodes(facts)
-    return (9, "no device files in the container") if inside and nodes == set() else (None, "")
+    return (9, "no device files in the container") if inside and _nodes(facts) == set() else (None, "")
+
+
+def _says(pattern: re.Pattern[str], said: str) -> bool:
+    """It is there, and not behind a "no"."""
+    return any(not _NEGATED.search(said[: found.start()]) for found in pattern.finditer(said))
 
 
 def cuda_code(facts: Mapping[str, Any]) -> int:
     """What cuInit returned, as it is stated or follows from a state; 0 where nothing tells of an error."""
-    stated = first(facts, "cuda_init_code", "cuda_error_code", "cuda_error")
-    named = _CODE.search(text(stated))
-    code = number(stated) if named is None else float(named[1])
-    code = code if code is not None else next((one for one, words in _NAMED if words.search(text(stated))), None)
-    fabric = text(facts.get("fabric_state"))
-    if code is None and ((fabric and not _FABRIC_READY.fullmatch(fabric)) or _without_fabric(facts)):
+    init = number(facts.get("cuda_init_code"))
+    if init is not None:
+        return int(init)
+    if answer(facts.get("cuda_available")) is True:
+        return 0
+    code = _told(first(facts, "cuda_init_code", "cuda_error_code", "cuda_error"))
+    if not code and fabric_is_down(facts):
         return _NOT_READY
-    return _UNKNOWN_CODE if code is None and _without_uvm(facts) else int(code or 0)
+    return _UNKNOWN_CODE if not code and _without_uvm(facts) else code
 
 
-def _without_fabric(facts: Mapping[str, Any]) -> bool:
-    """Eight GPUs behind switches, and a fabric manager that does not run, or is of another version than the driver."""
-    if answer(facts.get("cuda_available")) is True or not _has_switches(facts):
-        return False
-    stated = first(facts, "fabric_manager", "fabricmanager", "nvidia_fabricmanager")
-    words = text(table(stated).get("state") or stated)
-    of = version(first(facts, "fabric_manager_version", "fabricmanager_version")) or version(words)
-    driver = version(first(facts, "driver_version", "driver"))
-    other = of.count(".") > 0 and driver.count(".") > 0 and _numbers(of) != _numbers(driver)
-    return stated is False or _FABRIC_DOWN.fullmatch(words) is not None or other
-
-
-def _numbers(said: str) -> list[str]:
-    """ "550.127.05-1" is 550.127.05."""
-    return [part.lstrip("0") for part in re.split(r"[-+~]", said)[0].split(".")]
-
-
-def _has_switches(facts: Mapping[str, Any]) -> bool:
-    switches = number(first(facts, "nvswitches", "nvswitch", "nvswitch_count"))
-    if switches is not None:
-        return switches > 0
-    stated = as_list(first(facts, "gpus", "gpu"))
-    names = [text(table(one).get("name") or one) for one in stated]
-    if _BOARD.search(" ".join([*names, *(_words(facts.get(key)) for key in ("server", "topology", "cloud", "os"))])):
-        return True
-    counts = [number(table(one).get("count")) or _count(text(one)) for one in stated]
-    total = max(sum(counts), number(facts.get("gpu_count")) or 0)
-    return total >= _BOARD_OF and bool(names) and all(_SWITCHED.search(name) for name in names)
-
-
-def _count(name: str) -> float:
-    match = re.match(r"(\d{1,2})\s*[x*\u00d7]\s*", name, re.IGNORECASE)
-    return float(match[1]) if match else 1.0
+def _told(stated: Any) -> int:
+    """A code of cuInit's, by its number or its name; 0 for none."""
+    said = text(stated)
+    named = _CODE.search(said)
+    code = number(stated) if named is None else float(named[1])
+    if code is None:
+        code = next((one for one, words in _NAMED if words.search(said)), 0)
+    of_kernel = code == 500 and _OF_KERNELS.search(said)
+    return int(code) if code in _OF_START and not of_kernel else 0
 
 
 def _without_uvm(facts: Mapping[str, Any]) -> bool:
@@ -134,14 +122,23 @@ def _without_uvm(facts: Mapping[str, Any]) -> bool:
 
 
 def _nodes(facts: Mapping[str, Any]) -> set[str] | None:
-    """The files of `ls /dev/nvidia*`; None where nobody looked."""
+    """The files of `ls /dev/nvidia*`; None where nobody looked, or where they have other names or are told in words."""
     stated = first(facts, "dev_nodes", "device_nodes", "dev_nvidia", "nvidia_device_nodes")
-    if stated is None or isinstance(stated, dict):
+    if stated is None or isinstance(stated, dict) or _has_other_files(facts, stated):
         return None
-    if answer(stated) is False:
+    if answer(stated) is False or stated == []:
         return set()
     found = {word.strip(",") for one in as_list(stated) for word in text(one).split()}
-    return {word for word in found if "nvidia" in word} if found else set() if stated == [] else None
+    if re.search(r"\b(?:no|not|missing|without|absent|No such)\b", _words(stated), re.IGNORECASE):
+        return None
+    named = {word for word in found if "nvidia" in word}
+    return named or (set() if found and all(word.startswith("/dev/") for word in found) else None)
+
+
+def _has_other_files(facts: Mapping[str, Any], stated: Any) -> bool:
+    gpus = as_list(first(facts, "gpus", "gpu"))
+    told = [facts.get("os"), facts.get("kernel"), facts.get("container"), stated, *gpus]
+    return _OTHER_FILES.search(" ".join(map(_words, told))) is not None
 
 
 def _words(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`disk` -> the storage of the model; `network` -> whether the hub can be reached."""
+"""`disk` -> the storage of the model: its room, its speed, its kind."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from autoglm_doctor.facts import DiskSpeed, Download, Reading, Storage, known
-from autoglm_doctor.intent import UNNAMED
+from autoglm_doctor.facts import DiskSpeed, Reading, Storage, known
 from autoglm_doctor.loose.amounts import amount, folded
-from autoglm_doctor.loose.disk_words import free_in, fs_type, is_full, on_windows_drive, quota_in
-from autoglm_doctor.loose.model import model_name
+from autoglm_doctor.loose.disk_words import about_model, free_in, fs_type, is_full, on_windows_drive, path_in, quota_in
+from autoglm_doctor.loose.model_place import download_folder, is_here
 from autoglm_doctor.loose.values import answer, first, number, table, text
 
-__all__ = ["fs_type", "read_disk_speed", "read_download", "read_storage"]
+__all__ = ["fs_type", "read_disk_speed", "read_storage"]
 
-_CUT_OFF = (
-    r"not? (?:reachable|accessible|available|internet|access)|unreachable|blocked|offline|air-?gapped|timed? ?out"
-)
 _FREE = ("free", "available", "avail", "left", "remaining", "free_space", "space_free", "space_left")
 _KEYS = ("disk", "storage", "disk_space", "filesystem", "file_system", "model_storage", "model_disk")
 #: File systems that hold no weights.
 _FOR_OTHERS = re.compile(r"/(?:tmp|boot|dev|run|var)(?:/|$)")
+#: That these are full is how they are made, or hurts nothing that serves.
+_FULL_AS_EVER = re.compile(r"/(?:boot|snap|dev/loop|mnt/backup|media)|/dev$", re.IGNORECASE)
+#: File systems that count inodes; of btrfs, FAT and shares `df -i` says 0.
+_COUNTS_INODES = re.compile(r"(?:ext[234]|xfs)?$", re.IGNORECASE)
 _CACHES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "MODELSCOPE_CACHE", "XDG_CACHE_HOME")
 _HOME = re.compile(r"(?:/home|/root|/users|~|\$HOME)(?:/|$)", re.IGNORECASE)
-_THERE = re.compile(
-    r"\b(?:all (?:files |shards )?(?:are )?(?:there|present)|(?<!not )(?<!in)complete\b|(?<!not )(?<!never )downloaded"
-    r"|(?<!not )cached|local(?:ly)?\b)",
-    re.IGNORECASE,
-)
 
 
 def read_storage(facts: Mapping[str, Any]) -> Reading[Storage] | None:
     """The file system for the weights; None when its room is not stated, or is that of another one."""
     stated = first(facts, *_KEYS)
-    said, parts = text(stated), folded(table(stated))
+    said, parts = about_model(text(stated)), folded(table(stated))
     path = text(first(parts, "path", "mount", "mount_point", "mountpoint"))
     full = is_full(said) or _is_full_by_figures(parts)
     free = _free(facts, said, parts)
-    if not full and (free is None or _is_another(path, facts) or _is_there(facts)):
+    if _is_elsewhere(path or path_in(said), facts):
+        return None
+    if not full and (free is None or _FOR_OTHERS.match(path) or is_here(facts)):
         return None
     words = ("Disk quota exceeded" if "quota" in said.lower() else "No space left on device") if full else ""
     kind = text(first(parts, "fs_type", "type", "filesystem")) or fs_type(said)
@@ -58,31 +55,29 @@ def _free(facts: Mapping[str, Any], said: str, parts: Mapping[str, Any]) -> int 
 
 def _is_full_by_figures(parts: Mapping[str, Any]) -> bool:
     share = number(str(first(parts, "use_percent", "used_percent", "percent_used", "usage") or "").rstrip("% "))
-    return answer(parts.get("full")) is True or share == 100 or number(parts.get("inodes_free")) == 0
+    kind = text(first(parts, "fs_type", "type", "filesystem"))
+    no_inodes = number(parts.get("inodes_free")) == 0 and number(parts.get("inodes_total")) != 0
+    return answer(parts.get("full")) is True or share == 100 or (no_inodes and bool(_COUNTS_INODES.fullmatch(kind)))
 
 
 def _cache(facts: Mapping[str, Any]) -> str:
-    """Where the variables send downloads; "" where they say nothing of it."""
+    """Where a flag or the variables send downloads; "" where they say nothing of it."""
+    if folder := download_folder(facts):
+        return folder
     variables = table(first(facts, "env", "environment"))
     return next((path for name in _CACHES if (path := text(variables.get(name))).startswith(("/", "~"))), "")
 
 
-def _is_another(path: str, facts: Mapping[str, Any]) -> bool:
+def _is_elsewhere(path: str, facts: Mapping[str, Any]) -> bool:
     """Whether the disk is not that of the downloads, as far as both are told."""
     cache = _cache(facts)
     inside = path.rstrip("/") and (cache + "/").startswith(path.rstrip("/") + "/")
-    return _FOR_OTHERS.match(path) is not None or bool(cache and path and not inside)
+    return _FULL_AS_EVER.match(path) is not None or bool(cache and path and not inside)
 
 
 def _is_in_home(facts: Mapping[str, Any]) -> bool:
     cache = _cache(facts)
     return not cache or _HOME.match(cache) is not None
-
-
-def _is_there(facts: Mapping[str, Any]) -> bool:
-    """Whether the weights are said to be on the machine already."""
-    files = first(facts, "model_files", "weights", "weight_files")
-    return bool(text(facts.get("model_path"))) or _THERE.search(text(files)) is not None
 
 
 def read_disk_speed(facts: Mapping[str, Any]) -> Reading[DiskSpeed] | None:
@@ -115,13 +110,3 @@ def _is_windows_drive(facts: Mapping[str, Any]) -> bool:
     is_wsl = re.search(r"\bwsl|microsoft", f"{text(facts.get('os'))} {text(facts.get('kernel'))}", re.IGNORECASE)
     paths = (text(facts.get("model_path")), text(facts.get("model")), _cache(facts))
     return bool(is_wsl) and not text(facts.get("container")) and any(map(on_windows_drive, paths))
-
-
-def read_download(facts: Mapping[str, Any]) -> Reading[Download] | None:
-    """That the hub cannot be reached; None when nothing is said of it."""
-    said = text(facts.get("network"))
-    about_hub = re.search(r"hugging ?face|\bhf\b|\bhub\b|internet", said, re.IGNORECASE)
-    if not (about_hub and re.search(_CUT_OFF, said, re.IGNORECASE)):
-        return None
-    name = model_name(facts)
-    return known(Download(repository="MODEL" if name == UNNAMED else name, error=said), source="stated")

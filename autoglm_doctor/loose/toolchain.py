@@ -11,17 +11,21 @@ from autoglm_doctor.loose.container import image_engine, kind_of
 from autoglm_doctor.loose.values import answer, as_list, first, table, text, version, words
 from autoglm_doctor.matrix.numbers import line
 
-#: The folder of the toolkit is not there, in the words of people and of `ls`.
+#: The folder of the toolkit is not there, in the words of people and of `ls`, right behind its path.
 _GONE = re.compile(
-    r"\b(?:does ?n[o']t exist|do not exist|not there|not exist\w*|no such (?:file|folder|directory)|not found|missing"
+    r"[\s\"'`,:;()-]*(?:(?:which|that|but|and|it|the|this|folder|directory|path|is|was|has been)\s+)*"
+    r"(?:does ?n[o']t exist|do not exist|not there|not exist\w*|no such (?:file|folder|directory)|not found|missing"
     r"|(?:was )?(?:removed|deleted|uninstalled)|is gone)\b",
     re.IGNORECASE,
 )
 _HOMES = ("CUDA_HOME", "CUDA_PATH")
-_LINKS = ("libcuda_so_link", "libcuda_so", "libcuda_link", "libcuda_dev_link", "libcuda.so", "libcuda_symlink")
+LINKS = ("libcuda_so_link", "libcuda_so", "libcuda_link", "libcuda_dev_link", "libcuda.so", "libcuda_symlink")
 _NO_LINK = re.compile(
-    r"\b(?:no|without|missing) libcuda\.so(?!\.1)|libcuda\.so (?:is |link )?(?:missing|not there)", re.I
+    r"\b(?:no|without|missing) libcuda\.so(?!\.\d)|libcuda\.so (?:is |link )?(?:missing|not there)", re.I
 )
+_DENIED = re.compile(r"(?:no|not|missing|absent|without)\b", re.I)
+#: Told of a container's inside. What the host lacks, its runtime makes there.
+_INSIDE = re.compile(r"\binside\b|\bin (?:the |this |our )?(?:container|image|pod)\b", re.I)
 
 
 def read_toolchain(facts: Mapping[str, Any]) -> Reading[Toolchain] | None:
@@ -58,19 +62,31 @@ def read_toolchain(facts: Mapping[str, Any]) -> Reading[Toolchain] | None:
 def _home(facts: Mapping[str, Any]) -> tuple[str, bool | None]:
     """The folder that CUDA_HOME names, and False where it is said not to be there."""
     variables = table(first(facts, "env", "environment"))
-    key = text(facts.get("cuda_home"))
-    said = next((words for words in (key, *(text(variables.get(name)) for name in _HOMES)) if words), "")
-    match = re.match(r"(/[^\s(),;]*)\W", said + " ")
-    gone = bool(match and _GONE.search(said[match.end() - 1 :])) or answer(facts.get("cuda_home_exists")) is False
-    own = (match[1] if match else key) if "/" in key else ""
+    key = text(facts.get("cuda_home")).strip("\"'`")
+    said = next((words for words in (key, *(text(variables.get(name)) for name in _HOMES)) if words), "").lstrip("\"'`")
+    match = re.match(r"(/[^\s(),;\"'`]*)(?=\W)", said + " ")
+    gone = bool(match and _GONE.match(said[match.end() :])) or answer(facts.get("cuda_home_exists")) is False
+    own = (match[1] if match else _path_of(key)) if "/" in key else ""
     return (match[1], False) if match and gone else (own, None)
+
+
+def _path_of(key: str) -> str:
+    """A value as it is; of a sentence its one path, and "" where it says that nothing is set or names several."""
+    if not re.search(r"\s", key):
+        return key
+    found = set(re.findall(r"(?<![\w/:])/[\w./+-]*\w", key))
+    return found.pop() if len(found) == 1 and not re.match(r"(?:un|not\b|no\b|empty)", key, re.IGNORECASE) else ""
 
 
 def libcuda_link(facts: Mapping[str, Any]) -> bool | None:
     """Whether the linker finds libcuda.so; None where it is not told, as by a list with the library alone."""
-    found = answer(first(facts, *_LINKS))
+    stated = first(facts, *LINKS)
+    found = answer(stated)
     said = " ".join(words(as_list(first(facts, "libcuda", "ldconfig"))))
-    return False if found is None and _NO_LINK.search(said) else found
+    if found is None and (_NO_LINK.search(said) or _DENIED.match(text(stated))):
+        found = False
+    of_host = kind_of(facts.get("container")) and not _INSIDE.search(f"{said} {text(stated)}")
+    return None if found is False and of_host else found
 
 
 def _release(facts: Mapping[str, Any]) -> str:

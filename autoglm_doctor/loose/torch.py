@@ -8,6 +8,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import capability, line, number
 from autoglm_doctor.facts import Host, Reading, Torch, TorchRun, known
 from autoglm_doctor.loose.pinned import pinned_torch
@@ -65,23 +66,38 @@ def _cuda(
     stated = facts.get("torch_cuda")
     if version(stated):
         return version(stated), None
-    if isinstance(stated, str) and stated.strip().lower() in ("none", "cpu", "n/a"):
-        return None, None
-    if "torch_cuda" in facts and stated is None and answer(facts.get("cuda_available")) is False and said:
-        return None, None  # as collect_env says it of a build without CUDA; null alone may mean that nobody looked
     tag = said.partition("+")[2]
     match = re.match(r"cu(\d+)(\d)(?:\D|$)", tag)
     if match:
         return f"{match[1]}.{match[2]}", None
     if tag.startswith("rocm"):
         return None, tag.removeprefix("rocm")
-    if tag.startswith("cpu"):
+    if tag.startswith("cpu") or _says_no_cuda(facts, said, host):
         return None, None
     default = _default_build(facts, said, host, matrix)
     if default is not None:
         return default or None, None
     oldest = _oldest_cuda(_architectures(facts) or ())
     return (oldest, None) if oldest else None
+
+
+def _says_no_cuda(facts: Mapping[str, Any], said: str, host: Host | None) -> bool:
+    """As collect_env says it of a build without CUDA: None, or null and that no GPU is seen.
+
+    null alone may mean that nobody looked, and so it may beside a code of cuInit or a version of a vendor's build.
+    """
+    stated = facts.get("torch_cuda")
+    if isinstance(stated, str) and stated.strip().lower() in ("none", "cpu", "n/a"):
+        return True
+    if "torch_cuda" not in facts or stated is not None or answer(facts.get("cuda_available")) is not False:
+        return False
+    return published(said) and not (_is_foreign(facts, host) or facts.get("cuda_init_code"))
+
+
+def _is_foreign(facts: Mapping[str, Any], host: Host | None) -> bool:
+    """Where a plain number is no wheel of the default index: conda, an image, a Jetson."""
+    is_conda = "conda" in text(facts.get("python_distribution")).lower()
+    return is_conda or facts.get("container") is not None or (host is not None and host.tegra)
 
 
 def _oldest_cuda(architectures: tuple[str, ...]) -> str:
@@ -96,7 +112,7 @@ def _default_build(facts: Mapping[str, Any], said: str, host: Host | None, matri
     pip lists a wheel of torch's own indexes with its local part (2.9.1+cu126), so a plain number is the default wheel
     of Linux. Images of vendors and conda bring other builds under plain numbers.
     """
-    foreign = "conda" in text(facts.get("python_distribution")).lower() or facts.get("container") is not None
+    foreign = _is_foreign(facts, host)
     built = matrix.torch_cuda(said) if said else ""
     wheel = text(facts.get("torch_wheel"))
     if wheel and "win_" in wheel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -58,7 +59,12 @@ def symptoms_of_tags(said: str, stated: Mapping[str, Any], facts: Facts) -> tupl
     """What keeps a wheel from being installed: one that a text says is refused, or one that is stated as `wheel`."""
     lines = [line[:2000] for line in said.split("\n") if _REFUSED.search(line[:2000])]
     named = text(first(stated, "wheel", "wheel_file"))
-    return tuple(_judged([*lines, *([named] if _FILE.search(named) else [])], facts))[:1]
+    found = tuple(_judged([*lines, *([named] if _FILE.search(named) else [])], facts))[:1]
+    if found or facts.interpreter.value is not None or facts.host.value is not None:
+        return found
+    # Nothing to hold it against: most often it is the Python.
+    bare = [line for line in lines if _FILE.search(line)][:1]
+    return tuple(Symptom(dataclasses.replace(_PYTHON, sure="hint"), line.strip()[:500]) for line in bare)
 
 
 def _judged(lines: Iterable[str], facts: Facts) -> Iterator[Symptom]:

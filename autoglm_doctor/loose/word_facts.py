@@ -40,6 +40,11 @@ _NO_CUDA = re.compile(r"\(you have \S+\+(?:cpu|rocm)", re.IGNORECASE)
 _NO_P2P = re.compile(r"\bRTX 40[5-9]0\b", re.IGNORECASE)
 _SAYS_SO = 535
 
+#: Layers over time and pictures: torch 2.9 with a cuDNN before 9.15 computes them in many times the memory.
+_CONV3D = re.compile(r"conv3d|video (?:tokenizer|vae|encod)|tokenizer encode|vae encod", re.IGNORECASE)
+_CUDNN = Version("9.15")
+_SLOW = next(row for row in TABLE if row.cause == "CUDNN_CONV3D_REGRESSION")
+
 #: A disk that is full, told without the file.
 _BARE = re.compile(r"^[^/<]*No space left on device[^/<]*$", re.IGNORECASE)
 _DEFAULT_SHM = 64 << 20
@@ -76,6 +81,8 @@ def _with_facts(one: Symptom, cards: Sequence[tuple[int, int]], facts: Facts) ->
         return _another_flash_attention(one)
     if row.cause == "P2P_BROKEN_ACS_IOMMU" and _without_p2p(facts):
         return Symptom(dataclasses.replace(row, cause="P2P_UNRELIABLE_GPU_OR_DRIVER"), line)
+    if row.cause == "VRAM_TOO_SMALL_FOR_WEIGHTS" and _CONV3D.search(line) and _with_slow_conv3d(facts):
+        return Symptom(_SLOW, line)
     if _META.search(line) and _major(release_of("transformers", facts)) >= 5:
         return Symptom(dataclasses.replace(row, sure="likely"), line)
     return one
@@ -90,6 +97,15 @@ def _another_flash_attention(one: Symptom) -> Symptom:
         commands=("env | grep VLLM_FLASH_ATTN_VERSION", "unset VLLM_FLASH_ATTN_VERSION"),
     )
     return Symptom(row, one.line)
+
+
+def _with_slow_conv3d(facts: Facts) -> bool:
+    """torch 2.9, and no cuDNN that is stated to be newer than its own."""
+    torch = facts.torch.value
+    said = [release_of(name, facts) for name in ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13")]
+    known = [Version(one) for one in said if re.fullmatch(r"[\d.]+", one)]
+    is_slow = torch is not None and re.match(r"2\.9\.\d+(?:\+|$)", torch.version or "") is not None
+    return is_slow and all(one < _CUDNN for one in known)
 
 
 def _without_p2p(facts: Facts) -> bool:
@@ -114,7 +130,8 @@ def _belongs_to_others(one: Symptom, text: str, facts: Facts) -> bool:
     """Words of another fault than that of the row."""
     if _META.search(one.line):
         return bool(_QUANTISED.search(text)) or 0 < _major(release_of("transformers", facts)) < 5
-    return _UNLOADED.search(one.line) is not None and _NO_CUDA.search(text) is not None
+    is_of_torch = one.signature.cause == "CPU_ONLY_TORCH"
+    return not is_of_torch and _UNLOADED.search(one.line) is not None and _NO_CUDA.search(text) is not None
 
 
 def _is_refuted(one: Symptom, facts: Facts) -> bool:
@@ -143,6 +160,8 @@ def _shared_memory(symptoms: tuple[Symptom, ...], facts: Facts, container: str) 
 
 
 def _means_nothing(one: Symptom, text: str, cards: Sequence[tuple[int, int]]) -> bool:
+    if one.signature.cause == "BF16_UNSUPPORTED_GPU":
+        return bool(cards) and min(cards) >= _AMPERE
     if not _NO_KERNELS.search(one.line):
         return False
     return all(card == (12, 1) for card in cards) if cards else bool(_RUNS_ALL_THE_SAME.search(text))

@@ -35,6 +35,14 @@ class Models(Images):
         return self.rows(Mapping[str, str], "model_types")  # type: ignore[type-abstract]
 
     @cached_property
+    def _candidates(self) -> Mapping[str, str]:
+        return self.rows(Mapping[str, str], "model_candidates")  # type: ignore[type-abstract]
+
+    def first_candidate(self, model_type: str) -> str:
+        """Of a type that came with 5.0.0: the first candidate of it whose wheel names it; "" of all others."""
+        return next((one for one, types in self._candidates.items() if model_type in types.split()), "")
+
+    @cached_property
     def known_bad(self) -> tuple[KnownBad, ...]:
         """Releases with a known defect."""
         return self.rows(tuple[KnownBad, ...], "known_bad")
@@ -97,7 +105,12 @@ class Models(Images):
         return self.rows(Mapping[str, str], f"{engine}_architectures")  # type: ignore[type-abstract]
 
     def is_known_bad(self, package: str, version: str, model_type: str = "") -> KnownBad | None:
-        """The defect that a release is known for, with this model type or with all; None when none is known."""
+        """The defect that a release is known for, with this model type or with all; None when none is known.
+
+        "4.53" names a line, and not its first release.
+        """
+        if re.fullmatch(r"\d+(?:\.\d+)?", version):
+            return None
         for row in self.known_bad:
             if (
                 row.package == package

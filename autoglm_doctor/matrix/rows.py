@@ -255,6 +255,7 @@ class KnownBad:
     source: str
     models: tuple[str, ...] = ()
     in_part: bool = False  # the rest of the model works
+    once_installed: bool = False  # it runs where it is installed: the fault was in its installation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

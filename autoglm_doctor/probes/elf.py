@@ -9,6 +9,7 @@ import mmap
 import struct
 
 _STRINGS, _DYNAMIC, _VERSIONS = b".dynstr", b".dynamic", b".gnu.version_r"
+_WEAK = 0x2  # of vna_flags (elf.h: VER_FLG_WEAK)
 _NEEDED, _END = 1, 0  # tags of entries in .dynamic (elf.h: DT_NEEDED, DT_NULL)
 
 
@@ -64,8 +65,9 @@ def versions(data: mmap.mmap) -> tuple[str, ...]:
         for _ in range(count):
             if one > end - 16:
                 break
-            *_, name, step = struct.unpack_from("<IHHII", data, one)
-            found.append(_text(data, strings + name, last))
+            _, flags, _, name, step = struct.unpack_from("<IHHII", data, one)
+            if not flags & _WEAK:  # the loader only warns of one that is missing
+                found.append(_text(data, strings + name, last))
             one += max(step, 16)
         if not following:
             break

@@ -36,7 +36,10 @@ def read_own_address(root: Path, name: str | None = None) -> str:
 
 
 def read_limits() -> tuple[tuple[int, int] | None, int | None]:
-    """Open files, soft and hard, and processes (soft) of this process, which a server inherits; -1: no limit."""
+    """Open files, soft and hard, and processes (soft) of this process, which a server inherits; -1: no limit.
+
+    Processes are not counted against the machine's own root: copy_process() in kernel/fork.c lets INIT_USER pass.
+    """
     try:
         import resource
     except ImportError:  # Windows
@@ -46,4 +49,14 @@ def read_limits() -> tuple[tuple[int, int] | None, int | None]:
         return -1 if limit == resource.RLIM_INFINITY else limit
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (plain(soft), plain(hard)), plain(resource.getrlimit(resource.RLIMIT_NPROC)[0])
+    processes = -1 if is_root(Path("/")) else plain(resource.getrlimit(resource.RLIMIT_NPROC)[0])
+    return (plain(soft), plain(hard)), processes
+
+
+def is_root(root: Path) -> bool:
+    """Whether this process runs as root of the machine; that of a user namespace (rootless container) is none."""
+    try:
+        first = (root / "proc/self/uid_map").read_text(encoding="ascii").split()[:3]
+    except (OSError, ValueError):
+        return False
+    return os.getuid() == 0 and first == ["0", "0", "4294967295"]

@@ -9,6 +9,7 @@ import pytest
 from autoglm_doctor.checks.companions import torch_companions
 from autoglm_doctor.checks.numpy_abi import numpy_abi
 from autoglm_doctor.facts import Distribution, Environment, Host, Packages, Torch
+from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
 from tests.checks.package_cases import installed
 from tests.restraint.judged import judged
@@ -153,6 +154,26 @@ def test_bitsandbytes_and_triton(versions: dict[str, str], is_bad: bool) -> None
     found = [one for one in judge(torch_companions, packages=installed(**versions)) if one.status == "warn"]
     assert [(one.subject, one.cause) for one in found] == [("bitsandbytes", "EXTENSION_ABI_MISMATCH")] * is_bad
     assert not found or "'bitsandbytes>=0.45.1'" in found[0].fixes[0].commands[0]
+
+
+AWQ = "TheBloke/Mistral-7B-OpenOrca-AWQ"
+KERNELS_FOR_AWQ = [
+    pytest.param({"autoawq": "0.1.5", "torch": "2.2.0+cu118"}, AWQ, "transformers", "fail", id="kernels for torch 2.0"),
+    pytest.param({"autoawq": "0.1.8+cu118", "torch": "2.0.1+cu118"}, AWQ, "transformers", "fail", id="for torch 2.1"),
+    pytest.param({"autoawq-kernels": "0.0.6", "torch": "2.3.0"}, AWQ, "transformers", "fail", id="for torch 2.2"),
+    pytest.param({"autoawq": "0.1.5", "torch": "2.2.0"}, "a/b", "transformers", "warn", id="a model that needs none"),
+    pytest.param({"autoawq": "0.1.5", "torch": "2.2.0"}, AWQ, "vllm", "", id="vLLM has its own"),
+    pytest.param({"autoawq": "0.1.5", "torch": "2.0.1"}, AWQ, "transformers", "", id="its torch"),
+    pytest.param({"autoawq": "0.1.8", "torch": "2.1.2"}, AWQ, "transformers", "", id="its torch, the next one"),
+    pytest.param({"autoawq": "0.2.9", "autoawq-kernels": "0.0.9", "torch": "2.6.0"}, AWQ, "transformers", "", id="new"),
+    pytest.param({"autoawq": "0.1.5.dev2", "torch": "2.2.0a0+nv24"}, AWQ, "transformers", "", id="a vendor's torch"),
+]
+
+
+@pytest.mark.parametrize(("versions", "model", "engine", "status"), KERNELS_FOR_AWQ)
+def test_kernels_for_awq(versions: dict[str, str], model: str, engine: Any, status: str) -> None:
+    found = judge(torch_companions, packages=installed(**versions), intent=Intent(model=model, engine=engine))
+    assert {one.status for one in found} - {"pass", "not_applicable"} == ({status} if status else set())
 
 
 def test_a_machine_without_triton_has_no_triton_ops_to_miss() -> None:

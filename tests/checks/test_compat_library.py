@@ -179,7 +179,8 @@ def card(name: str) -> tuple[Gpu, ...]:
     [
         pytest.param({"driver": OLD}, "warn", id="a number that the branch does not know"),
         pytest.param({"driver": OLD, "gpus": card(RTX4090)}, "warn", id="a GeForce, and nothing else"),
-        pytest.param({"driver": OLD, "gpus": card(RTX4090), "host": INSIDE}, "fail", id="a GeForce in a container"),
+        pytest.param({"driver": OLD, "gpus": card(RTX4090), "host": INSIDE}, "warn", id="a GeForce in a container"),
+        pytest.param({"driver": MODULE, "gpus": card(RTX4090), "host": INSIDE}, "fail", id="with the module's version"),
         pytest.param({"driver": MODULE, "gpus": card(RTX4090)}, "fail", id="a GeForce and the module's version"),
         pytest.param({"driver": OLD, "gpus": card(H100)}, "unknown", id="a data center card"),
         pytest.param({"driver": OLD, "host": dataclasses.replace(BARE, wsl=True)}, "unknown", id="WSL"),
@@ -204,5 +205,49 @@ def test_a_newer_cuda_than_the_branch_knows(given: dict[str, Any], status: str) 
 def test_the_number_of_the_toolkit_is_no_drivers() -> None:
     stated = {"driver_version": "545.23.08", "cuda_driver_version": "12.5"}
     assert judged({**stated, "cuda_toolkit": "12.5"}).status == "pass"
-    assert judged({**stated, "cuda_toolkit": "12.5", "container": "docker"}).status == "warn"
+    assert judged({**stated, "cuda_toolkit": "12.5", "container": "docker"}).status == "pass"
     assert judged({**stated, "cuda_toolkit": "12.1"}).status == "warn"
+
+
+SMALL = {"driver_version": "550.54.14", "gpus": ["RTX 4090"]}
+
+
+@pytest.mark.parametrize(
+    ("stated", "status"),
+    [
+        pytest.param({"cuda_version_in_container": "12.8", "container": "docker"}, "fail", id="seen in the container"),
+        pytest.param(
+            {"cuda_version_in_container": "12.6", "cuda_driver_version": "12.6", "cuda_toolkit": "12.6"},
+            "fail",
+            id="seen there, whatever else has this number",
+        ),
+        pytest.param({"cuda_driver_version": "12.7", "container": "docker"}, "warn", id="nobody says where"),
+        pytest.param(
+            {"driver_version": "535.183.01", "cuda_driver_version": "12.4", "container": "nvidia/cuda:12.4.1-devel"},
+            "pass",
+            id="the image's",
+        ),
+        pytest.param(
+            {"cuda_driver_version": "12.8", "container": "docker", "engine": "vllm 0.11.0"}, "pass", id="the engine's"
+        ),
+        pytest.param(
+            {"cuda_driver_version": "12.8", "packages": {"torch": "2.8.0"}}, "pass", id="that of torch's default wheel"
+        ),
+    ],
+)
+def test_whose_number_it_is(stated: dict[str, Any], status: str) -> None:
+    assert judged({**SMALL, **stated}).status == status
+
+
+def test_torch_that_sees_cuda_settles_the_path_and_not_the_switch() -> None:
+    (quiet,) = judge(compat_library, intent=VLLM, torch_run=SEES_CUDA, **facts(path(C129), "580.65.06", H100, "12.9"))
+    (red,) = judge(compat_library, intent=VLLM, torch_run=SEES_CUDA, **facts(SWITCH, "580.126.09", RTX4090, "12.8"))
+    assert (quiet.status, red.status) == ("pass", "fail")
+
+
+def test_where_no_variable_puts_it_in_front_the_package_goes_or_the_hook() -> None:
+    (found,) = judge(compat_library, intent=VLLM, driver=OLD)
+    lines = [command for fix in found.fixes for command in fix.commands]
+    assert not any("LD_LIBRARY_PATH" in line for line in lines)
+    assert "sudo apt-get remove -y 'cuda-compat-*'" in lines
+    assert any("disable-cuda-compat-lib-hook=true" in line for line in lines)

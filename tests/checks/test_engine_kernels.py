@@ -102,6 +102,11 @@ def test_the_files_decide(capability: str, version: str, kernels: Any, engine: s
         pytest.param("6.1", "0.8.1+source", "vllm", {}, "fail", id="the project's sources have nothing for a P40"),
         pytest.param("6.1", "0.8.2.dev3+g1a2b3c4d", "vllm", {}, "fail", id="nor has a build of its repository"),
         pytest.param("6.1", "0.10.0+cu118", "vllm", {}, "fail", id="nor the project's wheel for another CUDA"),
+        pytest.param("6.1", "0.9.2.dev3+g1a2b3c4d.d20250701", "vllm", {}, "unknown", id="a changed tree of it"),
+        pytest.param("12.0", "0.8.5+cu128", "vllm", {}, "unknown", id="the project made none for that CUDA"),
+        pytest.param("6.1", "0.8.5+cu128", "vllm", {}, "unknown", id="for an old GPU the same"),
+        pytest.param("12.0", "0.8.5+cu124", "vllm", {}, "fail", id="the CUDA of the release itself"),
+        pytest.param("6.1", "0.21.0+cu129", "vllm", {}, "fail", id="a build of the project's page of releases"),
         pytest.param("6.1", "0.8.1+pascal", "vllm", {}, "unknown", id="somebody else's build for Pascal"),
         pytest.param("7.0", "0.20.1+volta", "vllm", {}, "unknown", id="somebody else's build for Volta"),
         pytest.param(

@@ -10,6 +10,7 @@ from autoglm_doctor.checks.engine_model import engine_knows_model
 from autoglm_doctor.facts import Distribution, ModelFiles, Packages
 from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.testing import judge
+from tests.restraint.judged import judged
 
 OLD = "TRANSFORMERS_TOO_OLD_FOR_MODEL"
 OLD_ENGINE = "ENGINE_TOO_OLD_FOR_MODEL"
@@ -61,6 +62,27 @@ def found(model: str, engine: Any = "vllm", files: ModelFiles | None = None, **v
             {"sglang": "0.5.2", "transformers": "4.57.1"},
             OLD_ENGINE,
             id="SGLang and pictures",
+        ),
+        pytest.param("Qwen/Qwen3-VL-8B-Instruct", "transformers", {"transformers": "4.56"}, OLD, id="a line before it"),
+        pytest.param(
+            "zai-org/GLM-4.7-Flash", "transformers", {"transformers": "5.0.0rc2"}, OLD, id="a candidate too early"
+        ),
+        pytest.param(
+            "Qwen/Qwen3-VL-8B-Instruct", "transformers", {"transformers": "4.56.0rc1"}, OLD, id="one of another release"
+        ),
+        pytest.param(
+            "zai-org/GLM-4.5V",
+            "vllm",
+            {"vllm": "0.9", "transformers": "4.57.1"},
+            OLD_ENGINE,
+            id="a line of vLLM, the whole of it before",
+        ),
+        pytest.param(
+            "me/Voxtral-Mini-3B-2507",
+            "vllm",
+            {"vllm": "0.9.2", "transformers": "4.53.3"},
+            OLD,
+            id="Voxtral of another publisher, which has no form of Mistral's",
         ),
     ],
 )
@@ -141,3 +163,69 @@ def test_a_stated_architecture(vllm: str, status: str) -> None:
     config = {"model_type": "glm4v_moe", "architectures": ["Glm4vMoeForConditionalGeneration"]}
     judged = found("/m", files=ModelFiles(path="/m", config=config), vllm=vllm, transformers="4.57.1")
     assert [one[0] for one in judged] == ["pass", status]
+
+
+@pytest.mark.parametrize(
+    ("transformers", "status"),
+    [
+        pytest.param("4", "unknown", id="a line whose newest has it"),
+        pytest.param("4.57", "pass", id="a line, the whole of it"),
+        pytest.param("4.57.0.dev0", "pass", id="a build of the release"),
+        pytest.param("4.57.0", "pass", id="the withdrawn release that brought it"),
+        pytest.param("4.56.1.dev0", "unknown", id="a build on the way"),
+        pytest.param("4.56.2", "fail", id="the one before"),
+    ],
+)
+def test_how_sure_a_number_is(transformers: str, status: str) -> None:
+    assert found("Qwen/Qwen3-VL-8B-Instruct", "transformers", transformers=transformers)[0][0] == status
+
+
+@pytest.mark.parametrize(
+    ("layers", "transformers", "status"),
+    [
+        pytest.param(["deepseek_sparse_attention"] * 3, "5.9.0", "fail", id="a kind that came later"),
+        pytest.param("deepseek_sparse_attention x 78", "5.10.4", "fail", id="in words"),
+        pytest.param(["deepseek_sparse_attention"], "5.11.0", "pass", id="the first that admits it"),
+        pytest.param(["full_attention"], "5.9.0", "pass", id="an older kind"),
+        pytest.param(None, "5.9.0", "pass", id="none is named"),
+        pytest.param([3, {}], "5.9.0", "pass", id="no names"),
+    ],
+)
+def test_kinds_of_layers(layers: Any, transformers: str, status: str) -> None:
+    config = {"model_type": "glm_moe_dsa", "architectures": ["GlmMoeDsaForCausalLM"], "layer_types": layers}
+    judged = found("/m", files=ModelFiles(path="/m", config=config), vllm="0.22.0", transformers=transformers)
+    assert judged[0][0] == status
+
+
+def test_a_preview_that_lies_over_transformers() -> None:
+    versions = {"vllm": "0.10.1", "transformers": "4.55.2"}
+    assert found("zai-org/GLM-4.5V", **versions)[0] == ("fail", OLD)
+    name = "transformers-v4.55.0-GLM-4.5V-preview"
+    assert found("zai-org/GLM-4.5V", **versions, **{name: "4.56.0.dev0"})[0] == ("unknown", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        pytest.param(("--config-format", "mistral"), "not_applicable", id="its configuration"),
+        pytest.param(("--config_format=mistral",), "not_applicable", id="with other strokes"),
+        pytest.param(("--tokenizer-mode", "mistral"), "fail", id="only the tokenizer"),
+        pytest.param((), "fail", id="nothing"),
+    ],
+)
+def test_mistrals_own_form(words: tuple[str, ...], status: str) -> None:
+    rows = tuple(Distribution(name=n, version=v) for n, v in {"vllm": "0.10.0", "transformers": "4.53.3"}.items())
+    intent = Intent(model="me/Voxtral-Small-24B-2507", engine="vllm", command=("vllm", "serve", "me/V", *words))
+    assert judge(engine_knows_model, packages=Packages(distributions=rows), intent=intent)[0].status == status
+
+
+def test_another_server_is_not_judged() -> None:
+    rows = (Distribution(name="transformers", version="4.46.0"),)
+    intent = Intent(model="Qwen/Qwen3-8B", engine="transformers", other_engine="ollama 0.12.7")
+    (finding,) = judge(engine_knows_model, packages=Packages(distributions=rows), intent=intent)
+    assert finding.status == "not_applicable"
+
+
+def test_a_model_that_wants_a_newer_transformers_is_the_root_of_one_that_the_engine_does_not_take() -> None:
+    facts = {"engine": "sglang 0.5.8", "model": "zai-org/GLM-5", "packages": {"transformers": "5.0.1"}}
+    assert [(one.cause, one.check) for one in judged(facts).causes] == [(OLD, "ENG002")]

@@ -38,6 +38,8 @@ CASES = [
     pytest.param("transformers", {"vllm": "0.17.1", "torch": "2.8.0"}, [], id="vLLM is not what serves"),
     pytest.param("vllm", {"vllm": "0.3.2", "torch": "2.2.1"}, ["VLLM_TORCH_MISMATCH"], id="an old vLLM"),
     pytest.param("vllm", {"vllm": "0.3.2", "torch": "2.1.2+cu121"}, [], id="an old vLLM as pinned"),
+    pytest.param("vllm", {"vllm": "0.8.5+cu128", "torch": "2.7.0+cu128"}, [], id="a build that the project never made"),
+    pytest.param("vllm", {"vllm": "0.8.5", "torch": "2.7.0+cu128"}, ["VLLM_TORCH_MISMATCH"], id="the project's"),
     pytest.param("vllm", {"vllm": "0.2.2", "torch": "2.0.1"}, ["VLLM_TORCH_MISMATCH"], id="below a range"),
     pytest.param("vllm", {"vllm": "0.2.2", "torch": "2.1.1"}, [], id="within a range"),
     pytest.param("vllm", {"vllm": "0.1.7", "torch": "2.1.1"}, [], id="before the table"),
@@ -57,6 +59,23 @@ CASES = [
     ),
     pytest.param("sglang", {"sglang": "0.4.3.post2", "transformers": "4.48.3"}, [], id="mllama as it was"),
     pytest.param("sglang", {"sglang": "0.4.3", "transformers": "4.49.0"}, [], id="an SGLang without that import"),
+    pytest.param("sglang", {"sglang": "0.5.0rc1", "transformers": "4.55.0"}, [], id="a candidate"),
+    pytest.param(
+        "sglang",
+        {"sglang": "0.5.0rc1", "transformers": "5.0.0"},
+        ["TRANSFORMERS_TOO_NEW_FOR_ENGINE"],
+        id="far beyond it",
+    ),
+    pytest.param("sglang", {"sglang": "0.5.8rc1", "transformers": "4.57.0"}, [], id="a candidate of the same pin"),
+    pytest.param("vllm", {"vllm": "0.12.0", "transformers": "4.56"}, [], id="a line that is taken in part"),
+    pytest.param(
+        "vllm", {"vllm": "0.12.0", "transformers": "4.55"}, ["TRANSFORMERS_TOO_OLD_FOR_ENGINE"], id="a line before all"
+    ),
+    pytest.param("vllm", {"vllm": "0.20.0", "transformers": "5"}, [], id="a line of which a part is excluded"),
+    pytest.param(
+        "vllm", {"vllm": "0.12.0", "transformers": "5"}, ["TRANSFORMERS_TOO_NEW_FOR_ENGINE"], id="a line beyond it"
+    ),
+    pytest.param("vllm", {"vllm": "0.9", "transformers": "4.53"}, [], id="two lines that go together"),
 ]
 
 OWN = {"engine": "vllm", "packages": installed(vllm="0.16.0+mine", transformers="5.1.0")}

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.restraint.judged import judged
+from autoglm_doctor.checks.engine_wheels import engine_wheels
+from autoglm_doctor.facts import Distribution, Host, Interpreter, Packages
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.loose.read import read_facts
+from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
+from tests.restraint.judged import findings, judged
 
 PYTHON, TWICE, MIXED = "PYTHON_UNSUPPORTED", "DUPLICATE_TORCH_INSTALL", "CUDA_MAJOR_MIXED_PACKAGES"
 USER, SYSTEM = "/home/u/.local/lib/python3.10/site-packages/torch", "/usr/lib/python3/dist-packages/torch"
@@ -80,3 +88,35 @@ CASES = [
 @pytest.mark.parametrize(("facts", "causes"), CASES)
 def test_as_stated(facts: dict[str, Any], causes: list[tuple[str, str]]) -> None:
     assert [(one.cause, one.status) for one in judged(facts).causes] == causes
+
+
+def ask(version: str, torch: str = "", **facts: Any) -> str:
+    there = {"sglang": version, "torch": torch}
+    (found,) = judge(
+        engine_wheels,
+        packages=Packages(distributions=tuple(Distribution(name=n, version=v) for n, v in there.items() if v)),
+        interpreter=Interpreter(executable="", version="3.14.0"),
+        intent=Intent(model="/m", engine="sglang"),
+        **facts,
+    )
+    return found.status
+
+
+def test_nothing_compared_is_no_green() -> None:
+    assert ask("0.5.3") == "fail"
+    assert ask("0.5.9") == "pass"
+    assert (
+        ask("0.5.3", host=Host(system="Linux", machine="x86_64", kernel="6.8", container="docker")) == "not_applicable"
+    )
+    assert ask("0.5.3", torch="2.8.0") == "not_applicable"  # which is there already
+
+
+def test_two_copies_without_a_folder_are_told_without_one() -> None:
+    shown = [
+        render(one.text) for one in found_of({"torch_installed": "conda 2.1.0 and pip 2.4.0"}) if one.code == "PKG002"
+    ]
+    assert shown == ["torch is installed twice: 2.1.0 and 2.4.0, and which of them is used is not known"]
+
+
+def found_of(facts: dict[str, Any]) -> tuple[Finding, ...]:
+    return findings(*read_facts(facts, load_matrix()))

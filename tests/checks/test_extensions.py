@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.extensions import extensions_match
-from autoglm_doctor.facts import Distribution, Gpu, Host, Packages, Toolchain, Torch
+from autoglm_doctor.facts import Distribution, Environment, Gpu, Host, Packages, Toolchain, Torch
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
 from autoglm_doctor.wording import render
@@ -174,7 +174,8 @@ NEWER = [
     pytest.param("0.3.21+cu130", {}, None, "warn", id="nothing has the libraries of CUDA 13"),
     pytest.param("0.3.21+cu130", {}, OF_13, "pass", id="a toolkit has them"),
     pytest.param("0.3.21+cu130", {}, Toolchain(cuda_home="/usr/local/cuda-13.0"), "pass", id="one without its nvcc"),
-    pytest.param("0.3.21+cu130", {"nvidia_cuda_runtime": "13.0.96"}, None, "pass", id="a package has them"),
+    pytest.param("0.3.21+cu130", {"nvidia_cuda_runtime": "13.0.96"}, None, "unknown", id="a package has a runtime"),
+    pytest.param("0.3.21+cu130", {}, Toolchain(nvcc="nvcc"), "unknown", id="a toolkit of which no release is told"),
     pytest.param("0.3.21+cu130", {}, Toolchain(nvcc="", nvcc_version="12.9"), "warn", id="another toolkit"),
     pytest.param("0.3.21+cu128", {}, None, "pass", id="kernels for the same major"),
     pytest.param("0.3.21+cu126", {}, OF_13, "pass", id="the same beside a newer toolkit"),
@@ -188,6 +189,28 @@ def test_kernels_for_a_newer_cuda(version: str, more: dict[str, str], toolchain:
     assert finding.status == status
     if status == "warn":
         assert finding.fixes[0].commands[0].endswith("--force-reinstall --no-deps sgl-kernel==0.3.21")
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        pytest.param({}, "warn", id="nothing more is known"),
+        pytest.param({"LD_LIBRARY_PATH": "/usr/local/cuda-13.0/lib64"}, "unknown", id="a folder of that CUDA"),
+        pytest.param({"LD_LIBRARY_PATH": "/v/nvidia/cu13/lib"}, "unknown", id="that of the packages"),
+        pytest.param({"LD_LIBRARY_PATH": "/x:/usr/local/cuda/lib64"}, "unknown", id="a toolkit of any release"),
+        pytest.param({"LD_LIBRARY_PATH": "/usr/local/cuda-12.8/lib64"}, "warn", id="one of torch's CUDA"),
+        pytest.param({"container": "docker"}, "unknown", id="an image"),
+        pytest.param({"engine": "vllm"}, "not_applicable", id="left over beside vLLM"),
+        pytest.param({"engine": "transformers"}, "warn", id="no engine is named"),
+    ],
+)
+def test_what_may_bring_the_newer_cuda(more: dict[str, Any], status: str) -> None:
+    host = Host(system="Linux", kernel="", machine="x86_64", container=more.pop("container", ""))
+    serves = Intent(model="/m", engine=more.pop("engine", "sglang"))
+    there = installed(torch="2.9.1+cu128", sgl_kernel="0.3.21+cu130")
+    variables = Environment(variables=more)
+    (finding,) = judge(extensions_match, packages=there, gpus=HOPPER, intent=serves, host=host, environment=variables)
+    assert finding.status == status
 
 
 def test_kernels_for_an_older_cuda_stay_red() -> None:

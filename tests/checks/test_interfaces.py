@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -130,3 +131,46 @@ OFFLINE = {"env": {"HF_HUB_OFFLINE": "1"}, "model": "Qwen/Qwen2.5-7B-Instruct"}
 )
 def test_offline_as_stated(facts: dict[str, Any], causes: list[str]) -> None:
     assert [one.cause for one in judged(facts).causes] == causes
+
+
+LINE = ["vllm", "serve", "/m", "--tensor-parallel-size", "8", "--nnodes", "2"]
+HERE = Host(system="Linux", machine="x86_64", kernel="6.8", interfaces=("ens3", "lo"))
+
+
+@pytest.mark.parametrize(
+    ("host", "variables", "status"),
+    [
+        pytest.param(HERE, {}, "pass", id="all was read"),
+        pytest.param(None, {}, "unknown", id="no host"),
+        pytest.param(HERE, None, "unknown", id="no variables"),
+        pytest.param(dataclasses.replace(HERE, interfaces=None), {}, "pass", id="no interfaces, and none is named"),
+        pytest.param(
+            dataclasses.replace(HERE, interfaces=None), {"NCCL_SOCKET_IFNAME": "ens3"}, "unknown", id="one is named"
+        ),
+    ],
+)
+def test_what_was_not_read_is_no_green(host: Host | None, variables: dict[str, str] | None, status: str) -> None:
+    environment = None if variables is None else Environment(variables=variables)
+    (found,) = judge(interface_reaches_others, host=host, environment=environment, intent=parse_command(LINE))
+    assert found.status == status
+
+
+@pytest.mark.parametrize(
+    ("machines", "command"),
+    [pytest.param("1", "unset GLOO_SOCKET_IFNAME", id="one"), pytest.param("2", "IFNAME=ens3 ", id="two, no tunnel")],
+)
+def test_the_way_out_is_a_way_to_the_others(machines: str, command: str) -> None:
+    host = dataclasses.replace(HERE, interfaces=("cali0", "docker0", "ens3", "lo", "tailscale0", "wg0"))
+    environment = Environment(variables={"GLOO_SOCKET_IFNAME": "eth9"})
+    intent = parse_command([*LINE[:-1], machines])
+    (found,) = judge(interface_reaches_others, host=host, environment=environment, intent=intent)
+    assert command in found.fixes[0].commands[-1]
+    assert "tailscale0" not in " ".join(found.fixes[0].commands)
+
+
+def test_a_store_is_no_hub() -> None:
+    files: Reading[Any] = Reading(outcome="absent")
+    environment = Environment(variables={"HF_HUB_OFFLINE": "1"})
+    intent = Intent(model="s3://b/q", launch=Launch())
+    (found,) = judge(offline_has_model, model_files=files, environment=environment, intent=intent)
+    assert found.status == "not_applicable"

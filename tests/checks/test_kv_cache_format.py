@@ -76,6 +76,7 @@ HEALTHY = [
     pytest.param(FP8, "8.6", "0.1.dev9752+g1a2b3c4", "unknown", id="a build that does not tell its age"),
     pytest.param(FP8 + " --attention-backend FLASHINFER", "8.6", "0.11.0", "unknown", id="FlashInfer by name"),
     pytest.param(FP8, "8.9 8.6", "0.11.0", "pass", id="the older one is not taken"),
+    pytest.param(FP8, "8.6 8.9", "0.11.0", "unknown", id="CUDA counts the newer one first, NVML the older"),
     pytest.param(FP8, "?", "0.11.0", "unknown", id="a GPU of which nothing is known"),
 ]
 

@@ -14,7 +14,7 @@ from autoglm_doctor.checks.launch import (
 )
 from autoglm_doctor.checks.parallel import parallelism_divides_heads
 from autoglm_doctor.domain.published_dtype import published_dtype
-from autoglm_doctor.facts import Distribution, Environment, Gpu, ModelFiles, Packages, Reading
+from autoglm_doctor.facts import Distribution, Environment, Gpu, Host, ModelFiles, Packages, Reading
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import SMOKE, Intent
 from autoglm_doctor.launch import default_intent, parse_command
@@ -150,6 +150,12 @@ NEITHER = files(torch_dtype=None)
         pytest.param(line(), "7.5", "0.33.0", files(), "pass", id="vLLM falls back"),
         pytest.param(line("--dtype auto"), "7.5", "0.8.4", files(), "fail", id="vLLM before it fell back"),
         pytest.param(line(), "7.5", None, files(), "warn", id="no known version"),
+        pytest.param(line(), "7.5", "0.1.dev9752+gabc1234", files(), "unknown", id="a clone without tags"),
+        pytest.param(line(), "7.5", "0.0.0", files(), "unknown", id="no number at all"),
+        pytest.param(line(), "7.5", "0.9.0rc1.dev20+gabc1234", files(), "unknown", id="on the way to the one"),
+        pytest.param(line(), "7.5", "0.8.5.dev20+gabc1234", files(), "fail", id="a build of before"),
+        pytest.param(line(), "7.5 8.9", "0.8.4", files(), "unknown", id="CUDA counts the newer GPU first"),
+        pytest.param(line("-tp 2"), "7.5 8.9", "0.8.4", files(), "fail", id="both are taken"),
         pytest.param(line(), "7.5", "0.8.4", HALF, "not_applicable", id="a model in float16"),
         pytest.param(line("--dtype half"), "7.5", "0.8.4", files(), "not_applicable", id="half"),
         pytest.param(line(), "7.5", "0.8.4", NEITHER, "unknown", id="a model that does not say"),
@@ -167,6 +173,22 @@ def test_dtype(intent: Intent, capabilities: str, version: str | None, model: Mo
     found = one(dtype_supported, intent=intent, gpus=gpus, packages=vllm(version), model_files=model)
     assert found.status == status
     assert found.cause == ("BF16_UNSUPPORTED_GPU" if status in ("fail", "warn") else "")
+
+
+@pytest.mark.parametrize(
+    ("torch", "container", "status"),
+    [
+        pytest.param("2.6.0", "", "warn", id="a torch of before"),
+        pytest.param("2.7.0", "", "unknown", id="that of the first release which falls back"),
+        pytest.param("", "docker", "unknown", id="an image, of which no release is told"),
+        pytest.param("", "", "warn", id="nothing is told"),
+    ],
+)
+def test_what_tells_of_a_newer_vllm(torch: str, container: str, status: str) -> None:
+    there = Packages(distributions=(Distribution(name="torch", version=torch),) if torch else ())
+    host = Host(system="Linux", machine="x86_64", kernel="", container=container)
+    found = one(dtype_supported, intent=line(), gpus=(gpu("7.5"),), packages=there, model_files=files(), host=host)
+    assert found.status == status
 
 
 NAMED = [

@@ -6,6 +6,13 @@ from typing import Any
 
 import pytest
 
+from autoglm_doctor.checks.cuda_home import cuda_home_is_a_folder
+from autoglm_doctor.checks.libcuda_link import libcuda_for_linker
+from autoglm_doctor.facts import Distribution, Environment, Packages, Toolchain
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 from tests.restraint.judged import judged
 
 LINK, HOME = "LIBCUDA_DEV_LINK_MISSING", "CUDA_HOME_INVALID"
@@ -51,3 +58,49 @@ GONE = {"libcuda_so_link": "missing"}
 )
 def test_as_stated(facts: dict[str, Any], causes: list[tuple[str, str]]) -> None:
     assert [(one.cause, one.status) for one in judged(facts).causes] == causes
+
+
+def ask(intent: Intent | None = None, **facts: Any) -> Finding:
+    tools = Toolchain(libcuda_link=False)
+    (found,) = judge(libcuda_for_linker, toolchain=tools, intent=intent or Intent(model="/m"), **facts)
+    return found
+
+
+def packages(**versions: str) -> Packages:
+    return Packages(distributions=tuple(Distribution(name=name, version=one) for name, one in versions.items()))
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        pytest.param({"packages": packages(vllm="0.10.0")}, "fail", id="an engine with triton 3.3"),
+        pytest.param({"packages": packages(vllm="9.9.0")}, "pass", id="an engine newer than the table"),
+        pytest.param({"packages": packages(vllm="main")}, "unknown", id="an engine without a number"),
+        pytest.param({"packages": packages(vllm="0.1.0")}, "warn", id="an engine older than the table"),
+        pytest.param({"packages": packages(torch="2.14.0")}, "pass", id="torch 2.14"),
+        pytest.param({"packages": packages(torch="2.99.0")}, "pass", id="a torch that no table has"),
+        pytest.param(
+            {"packages": packages(vllm="0.10.0"), "environment": Environment(variables={"LIBRARY_PATH": "/opt/lib"})},
+            "not_applicable",
+            id="the linker is sent elsewhere",
+        ),
+    ],
+)
+def test_by_what_is_installed(facts: dict[str, Any], status: str) -> None:
+    assert ask(**facts).status == status
+
+
+def test_the_link_is_never_made_in_the_folder_of_the_shell() -> None:
+    first, last = ask(packages=packages(vllm="0.10.0")).fixes[0].commands
+    assert first.startswith("lib=")
+    assert last.startswith('[ -n "$lib" ] && ')
+
+
+@pytest.mark.parametrize("path", ["/usr/local/cuda", "/usr/local/cuda-12.8"])
+def test_a_folder_that_is_not_there_is_not_offered_again(path: str) -> None:
+    tools = Toolchain(cuda_home=path, cuda_home_there=False)
+    environment = Environment(variables={"CUDA_HOME": f"{path}, which is not there"})
+    (found,) = judge(cuda_home_is_a_folder, toolchain=tools, environment=environment, intent=Intent(model="/m"))
+    assert render(found.text).startswith(f"CUDA_HOME names {path}, which is not there: ")
+    assert "unset CUDA_HOME" in found.fixes[0].commands
+    assert not any(one.startswith("export") for one in found.fixes[0].commands)

@@ -168,3 +168,14 @@ def test_nothing_left_is_unset() -> None:
     environment = Environment(variables={"LD_LIBRARY_PATH": "/usr/local/cuda-12.1/lib64"})
     (found,) = judge(loader_path, environment=environment, torch=Torch(version="2.5.1", cuda="12.4"))
     assert found.fixes[0].commands == ("unset LD_LIBRARY_PATH",)
+
+
+@pytest.mark.parametrize(
+    ("cublas", "status"), [("12.9.1.4", "pass"), ("12.8.4.1", "warn")], ids=["the toolkit's release", "torch's own"]
+)
+def test_a_cublas_that_was_put_to_the_toolkits_release(cublas: str, status: str) -> None:
+    packages = Packages(distributions=(Distribution(name="nvidia-cublas-cu12", version=cublas),))
+    environment = Environment(variables={"LD_LIBRARY_PATH": "/usr/local/cuda-12.9/lib64"})
+    torch = Torch(version="2.10.0", cuda="12.8")
+    (found,) = judge(loader_path, environment=environment, torch=torch, packages=packages)
+    assert found.status == status

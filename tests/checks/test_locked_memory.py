@@ -8,23 +8,25 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.limits import locked_memory_unlimited
-from autoglm_doctor.facts import Gpu, Host
-from autoglm_doctor.intent import Intent, Launch
+from autoglm_doctor.facts import Environment, Gpu, Host
+from autoglm_doctor.intent import UNNAMED, Intent, Launch
 from autoglm_doctor.loose.read import read_facts
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.testing import judge
 
 HOST = Host(system="Linux", machine="x86_64", kernel="6.8")
 ONE, TWO = Intent(model="/m"), Intent(model="/m", launch=Launch(tensor_parallel=2))
+NOTHING = Intent(model=UNNAMED, engine="transformers")
 MIB = 1 << 20
 
 CASES = [
     pytest.param(8 * MIB, ("mlx5_0",), TWO, "warn", id="the usual limit with an adapter"),
-    pytest.param(8 * MIB, None, ONE, "warn", id="only the limit is stated"),
+    pytest.param(8 * MIB, None, NOTHING, "warn", id="only the limit is stated"),
+    pytest.param(8 * MIB, None, ONE, "not_applicable", id="the usual limit, one GPU"),
     pytest.param(1024 * MIB - 1, ("mlx5_0",), TWO, "warn", id="one byte below 1 GiB"),
     pytest.param(1024 * MIB, ("mlx5_0",), TWO, "pass", id="1 GiB"),
     pytest.param(-1, ("mlx5_0",), TWO, "pass", id="no limit"),
-    pytest.param(-1, None, ONE, "pass", id="no limit is stated"),
+    pytest.param(-1, None, NOTHING, "pass", id="no limit is stated"),
     pytest.param(8 * MIB, (), TWO, "not_applicable", id="two GPUs without an adapter"),
     pytest.param(64 * 1024, (), ONE, "not_applicable", id="an old kernel's limit, one GPU"),
     pytest.param(8 * MIB, ("mlx5_0",), ONE, "not_applicable", id="an adapter, one GPU"),
@@ -86,3 +88,19 @@ def test_what_is_stated(stated: dict[str, Any], limit: int | None) -> None:
     host = read_facts(stated, load_matrix())[0].host.value
     assert host is not None
     assert host.memlock_bytes == limit
+
+
+@pytest.mark.parametrize(
+    ("value", "status"), [pytest.param("1", "not_applicable", id="off"), pytest.param("0", "warn", id="not off")]
+)
+def test_without_infiniband_nothing_is_registered(value: str, status: str) -> None:
+    host = dataclasses.replace(HOST, memlock_bytes=8 * MIB, rdma_devices=("mlx5_0",))
+    variables = Environment(variables={"NCCL_IB_DISABLE": value})
+    (found,) = judge(locked_memory_unlimited, intent=TWO, host=host, environment=variables)
+    assert found.status == status
+
+
+def test_the_way_out_names_root_too() -> None:
+    host = dataclasses.replace(HOST, memlock_bytes=8 * MIB, rdma_devices=("mlx5_0",))
+    (found,) = judge(locked_memory_unlimited, intent=TWO, host=host)
+    assert "'*' root" in found.fixes[0].commands[0]

@@ -17,6 +17,8 @@ from autoglm_doctor.testing import judge
         pytest.param({"pandas": "2.0.3", "numpy": "1.26.4"}, "not_applicable", id="an old pandas with its NumPy"),
         pytest.param({"opencv-python": "4.10.0.82", "numpy": "2.1.0"}, "warn", id="OpenCV, one build too early"),
         pytest.param({"opencv-python": "4.10.0.84", "numpy": "2.1.0"}, "not_applicable", id="OpenCV"),
+        pytest.param({"scikit-image": "0.22.0", "numpy": "2.1.3"}, "warn", id="scikit-image"),
+        pytest.param({"scikit-image": "0.23.0", "numpy": "2.1.3"}, "not_applicable", id="the first of it"),
         pytest.param({"numba": "0.61.2", "numpy": "2.3.0"}, "warn", id="Numba that nobody needs"),
         pytest.param({"numba": "0.61.2", "numpy": "2.3.0", "vllm": "0.10.2"}, "fail", id="Numba that vLLM imports"),
         pytest.param({"numba": "0.61.2", "numpy": "2.3.0", "vllm": "0.17.0"}, "warn", id="a vLLM that does not"),

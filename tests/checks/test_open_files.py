@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
+from autoglm_doctor.checks.open_files import open_files_enough
+from autoglm_doctor.facts import Distribution, Host, Packages
+from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.loose.read import read_facts
 from autoglm_doctor.matrix import load_matrix
+from autoglm_doctor.testing import judge
+from autoglm_doctor.wording import render
 from tests.restraint.judged import judged
 
 EIGHT = {"engine_args": {"tensor_parallel_size": 8}}
@@ -70,4 +76,49 @@ def test_locked_memory(facts: dict[str, Any], limit: int | None) -> None:
 def test_two_machines_are_no_one() -> None:
     facts = {"ulimit_memlock": "64 KiB", "gpus": ["NVIDIA H100 80GB HBM3"] * 8, "engine": "vllm 0.10.0", **EIGHT}
     assert judged(facts).causes == ()
-    assert [one.cause for one in judged({**facts, "nodes": 2}).causes] == ["MEMLOCK_LIMIT_LOW"]
+    assert judged({**facts, "nodes": 2}).causes == ()  # each may run a copy
+    twice = {**facts, "nodes": 2, "engine_args": {"tensor_parallel_size": 8, "pipeline_parallel_size": 2}}
+    assert [one.cause for one in judged(twice).causes] == ["MEMLOCK_LIMIT_LOW"]
+
+
+def ask(files: tuple[int, int] | None, processes: int | None, version: str = "0.11.0") -> Finding:
+    (found,) = judge(
+        open_files_enough,
+        host=Host(system="Linux", machine="x86_64", kernel="6.8", open_files=files, processes=processes),
+        packages=Packages(distributions=(Distribution(name="vllm", version=version),)),
+        intent=Intent(model="/m", launch=Launch(tensor_parallel=8)),
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("files", "processes", "version", "status", "words"),
+    [
+        pytest.param((65535, 65535), 9000, "0.11.0", "pass", "files and processes leave", id="both were read"),
+        pytest.param(None, 9000, "0.11.0", "pass", "the limit of processes leaves", id="processes alone"),
+        pytest.param((65535, 65535), None, "0.11.0", "pass", "the limit of files leaves", id="files alone"),
+        pytest.param((1024, 0), None, "0.11.0", "pass", "files leaves", id="the server raises it"),
+        pytest.param((1024, 0), 9000, "main", "unknown", "not known", id="whether the server does is not known"),
+        pytest.param((1024, 4096), None, "main", "warn", "too few", id="a hard limit in the way"),
+    ],
+)
+def test_green_for_what_was_read(
+    files: tuple[int, int] | None, processes: int | None, version: str, status: str, words: str
+) -> None:
+    found = ask(files, processes, version)
+    assert found.status == status
+    assert words in render(found.text)
+
+
+@pytest.mark.parametrize(
+    ("files", "processes", "kind"),
+    [
+        pytest.param((1024, 4096), None, "- nofile", id="a hard limit that is too low is raised as well"),
+        pytest.param((1024, 0), 1000, "soft nproc", id="one that is not known is left alone"),
+    ],
+)
+def test_the_way_out_lowers_nothing_and_names_root(files: tuple[int, int], processes: int | None, kind: str) -> None:
+    line = ask(files, processes).fixes[0].commands[1]
+    assert f"%s {kind} 65535" in line
+    assert "'*' root" in line
+    assert " hard " not in line

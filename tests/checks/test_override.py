@@ -118,6 +118,30 @@ def test_it_does_not_concern(name: str, value: str, intent: Intent) -> None:
     assert found.status == "pass"
 
 
+LOUD = {"VLLM_LOGGING_LEVEL": "TRACE"}
+SEGMENTS = {"PYTORCH_ALLOC_CONF": "expandable_segments:true"}
+CPU = dataclasses.replace(TWO, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("variables", "intent", "packages", "status"),
+    [
+        pytest.param({**LOUD, "VLLM_CONFIGURE_LOGGING": "0"}, TWO, {}, "pass", id="vLLM sets up no log"),
+        pytest.param({**LOUD, "VLLM_LOGGING_CONFIG_PATH": "/x.json"}, TWO, {}, "pass", id="a log of one's own"),
+        pytest.param({**LOUD, "VLLM_CONFIGURE_LOGGING": "1"}, TWO, {}, "warn", id="vLLM's own log"),
+        pytest.param(SEGMENTS, TWO, {"torch": "2.8.0"}, "pass", id="a torch that does not know the name"),
+        pytest.param(SEGMENTS, TWO, {"torch": "2.10.0"}, "warn", id="one that does"),
+        pytest.param({"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:1"}, CPU, {}, "pass", id="torch on the CPU"),
+        pytest.param({"NCCL_P2P_DISABLE": "true"}, CPU, {}, "pass", id="NCCL beside the CPU"),
+        pytest.param({"OMP_NUM_THREADS": "all"}, CPU, {}, "warn", id="threads of the CPU"),
+    ],
+)
+def test_what_is_not_read(variables: dict[str, str], intent: Intent, packages: dict[str, str], status: str) -> None:
+    given: dict[str, Any] = {"packages": installed(**packages)} if packages else {}
+    (found,) = judge(variables_make_sense, intent=intent, environment=Environment(variables=variables), **given)
+    assert found.status == status
+
+
 @pytest.mark.parametrize(
     ("version", "status"),
     [

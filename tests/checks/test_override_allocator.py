@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from autoglm_doctor.checks.override import variables_make_sense
+from autoglm_doctor.domain.allocator import is_well_formed, without_segments
 from autoglm_doctor.facts import Environment, Gpu, Host
 from autoglm_doctor.launch import parse_command
 from autoglm_doctor.testing import judge
@@ -114,3 +115,40 @@ def test_loose_facts() -> None:
     assert [cause.cause for cause in judged(facts).causes] == ["ENV_VAR_OVERRIDE_WRONG"]
     assert judged({**facts, "engine_args": {"enable_sleep_mode": False}}).causes == ()
     assert judged({**facts, "engine": "vllm 0.22.0"}).causes == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "rest"),
+    [
+        pytest.param("expandable_segments:True", "expandable_segments:False", id="nothing else"),
+        pytest.param(
+            "expandable_segments:True,roundup_power2_divisions:[256:1,512:2,>:8]",
+            "'expandable_segments:False,roundup_power2_divisions:[256:1,512:2,>:8]'",
+            id="a list in brackets, quoted for the shell",
+        ),
+        pytest.param(
+            "expandable_segments:True, garbage_collection_threshold:0.8",
+            "expandable_segments:False,garbage_collection_threshold:0.8",
+            id="a space behind the comma",
+        ),
+        pytest.param(
+            "max_split_size_mb : 512, expandable_segments : True",
+            "expandable_segments:False,max_split_size_mb:512",
+            id="spaces around the colon",
+        ),
+        pytest.param("expandable_segments on, as it was told", "expandable_segments:False", id="words"),
+    ],
+)
+def test_all_else_stays(value: str, rest: str) -> None:
+    assert without_segments(value) == rest
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        pytest.param("roundup_power2_divisions:[256:1,512:2,>:8],expandable_segments:true", False, id="behind a list"),
+        pytest.param("roundup_power2_divisions:[256:1,512:2,>:8],expandable_segments:True", True, id="a list"),
+    ],
+)
+def test_lists_are_one_option(value: str, good: bool) -> None:
+    assert is_well_formed(value) == good

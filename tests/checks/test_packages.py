@@ -23,6 +23,7 @@ from autoglm_doctor.facts import (
     with_readings,
 )
 from autoglm_doctor.finding import Finding
+from autoglm_doctor.intent import Intent, Launch
 from autoglm_doctor.launch import default_intent
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.runner import run_checks
@@ -132,6 +133,46 @@ def test_where_no_version_pleases_all_what_nothing_asks_for_is_taken_out() -> No
     assert one.fixes[0].commands == ("/v/bin/python -m pip install 'numpy<2,<2.3'",)
     (held,) = conflicts(("opencv", "4.12", "numpy>=2"), ("thinc", "8.2", "numpy<2"), numpy, ("spacy", "3", "thinc<8"))
     assert held.fixes[0].commands == ("/v/bin/python -m pip install 'thinc<8'",)
+
+
+NUMPY = ("numpy", "2.2.6")
+VLLM = Intent(model="/m", engine="vllm")
+CROSSED = [("aaa", "1", "numpy<2"), ("bbb", "1", "numpy>=2.3"), NUMPY]
+BNB = Intent(model="/m", engine="vllm", launch=Launch(quantization="bitsandbytes"), command=("vllm", "serve", "m"))
+OUT = "/v/bin/python -m pip uninstall -y "
+
+
+@pytest.mark.parametrize(
+    ("rows", "intent", "lines"),
+    [
+        pytest.param(CROSSED, VLLM, [OUT + "aaa", OUT + "bbb"], id="either one is enough"),
+        pytest.param(
+            [("bitsandbytes", "0.45", "numpy<2"), *CROSSED[1:]], BNB, [OUT + "bbb"], id="what the launch uses stays"
+        ),
+        pytest.param(
+            [("open-autoglm", "1", "numpy<2"), *CROSSED[1:]], VLLM, [OUT + "bbb"], id="the project itself stays"
+        ),
+        pytest.param(
+            [("phone-agent", "1", "numpy<2"), ("Open_AutoGLM", "1", "numpy>=2.3"), NUMPY],
+            VLLM,
+            ["/v/bin/python -m pip check"],
+            id="nothing can go",
+        ),
+    ],
+)
+def test_what_can_go_is_a_choice(rows: list[tuple[Any, ...]], intent: Intent, lines: list[str]) -> None:
+    (found,) = judge(
+        dependency_conflicts, packages=installed(PIP, *rows), interpreter=PYTHON, host=LINUX, intent=intent
+    )
+    assert [fix.commands[0] for fix in found.fixes] == lines
+
+
+def test_an_editable_project_stays() -> None:
+    mine = Distribution(name="aaa", version="1", requires=("numpy<2",), editable=True)
+    others = installed(PIP, *CROSSED[1:]).distributions
+    packages = Packages(distributions=(mine, *others))
+    (found,) = judge(dependency_conflicts, packages=packages, interpreter=PYTHON, host=LINUX)
+    assert [fix.commands[0] for fix in found.fixes] == [OUT + "bbb"]
 
 
 def test_another_engine_beside_ours_is_not_red() -> None:

@@ -157,6 +157,28 @@ def commands(finding: Finding) -> str:
     return "\n".join(command for fix in finding.fixes for command in fix.commands)
 
 
+@pytest.mark.parametrize(
+    ("gpus", "count", "status"),
+    [
+        pytest.param("7.0 8.9", 1, "unknown", id="which of two unlike GPUs is taken is open"),
+        pytest.param("7.0 8.9", 2, "fail", id="both are taken"),
+        pytest.param("7.0 7.0", 1, "fail", id="two of a kind"),
+    ],
+)
+def test_gpus_of_several_kinds(gpus: str, count: int, status: str) -> None:
+    (found,) = judge(
+        quantization_runs,
+        gpus=tuple(
+            Gpu(index=i, name="card", compute_capability=one, total_bytes=1 << 34, free_bytes=1 << 34)
+            for i, one in enumerate(gpus.split())
+        ),
+        model_files=ModelFiles(path="/models/m", config={"model_type": "llama", "quantization_config": AWQ}),
+        packages=Packages(distributions=(Distribution(name="vllm", version="0.8.5"),)),
+        intent=Intent(model="/models/m", engine="vllm", device="cuda", launch=Launch(tensor_parallel=count)),
+    )
+    assert found.status == status
+
+
 def test_a_release_that_takes_it_is_named() -> None:
     """A newer vLLM for Ampere; for Volta, which newer ones dropped, none."""
     assert re.search(r"vllm==0\.(2\d|3\d)", commands(ask(FP8, "8.6", "0.5.0")))

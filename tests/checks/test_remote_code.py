@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_code_of_which_no_mended_copy_is_known_is_red(model: str, transformers: 
     assert (finding.status, finding.cause) == ("fail", CAUSE)
     assert finding.fixes[0].commands[0].startswith("python3 -m pip install transformers==4.")
     assert transformers in render(finding.text)
-    assert f"as reported up to {load_matrix().origin('remote_code').verified}" in render(finding.text)
+    assert f"(public reports; table of {load_matrix().origin('remote_code').verified})" in render(finding.text)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_code_of_which_no_mended_copy_is_known_is_red(model: str, transformers: 
         pytest.param("thwri/CogFlorence-2.2-Large", "4.57.1", id="another"),
         pytest.param("Florence-2", "4.55.0", id="a family without size"),
         pytest.param("Qwen/Qwen-7B-Chat", "4.55.0", id="Qwen of 2023"),
-        pytest.param("moonshotai/Kimi-VL-A3B-Instruct", "4.55.0", id="Kimi-VL before the import is gone"),
+        pytest.param("moonshotai/Kimi-VL-A3B-Thinking", "4.55.0", id="Kimi-VL before the import is gone"),
     ],
 )
 def test_code_that_a_newer_copy_mends_is_yellow(model: str, transformers: str) -> None:
@@ -159,6 +160,7 @@ def test_of_a_named_revision_nobody_knows(intent: Intent) -> None:
         pytest.param("Qwen/Qwen2-7B-Instruct", "4.57.1", "transformers", id="a later Qwen"),
         pytest.param("Qwen/Qwen-7B-Chat", "4.53.3", "transformers", id="Qwen of 2023 in time"),
         pytest.param("moonshotai/Kimi-VL-A3B-Instruct", "4.57.1", "vllm", id="vLLM has Kimi-VL"),
+        pytest.param("moonshotai/Kimi-VL-A3B-Instruct", "4.55.0", "transformers", id="the Kimi-VL that was mended"),
         pytest.param("OS-Copilot/OS-Atlas-Base-7B", "4.57.1", "transformers", id="an OS-Atlas of Qwen2-VL"),
         pytest.param("ibm-granite/granite-4.0-3b-vision", "5.4.0", "transformers", id="the last with the class"),
         pytest.param("somebody/my-chatglm3-6b-lora", "4.57.1", "transformers", id="a model that is trained on"),
@@ -215,13 +217,22 @@ def test_code_that_runs_only_where_it_is_trusted(model: str, transformers: str, 
         pytest.param("sglang", "0.5.6", "4.57.1", "not_applicable", id="SGLang with one"),
         pytest.param("vllm", "0.8.5", "4.47.1", "pass", id="a transformers that has the name"),
         pytest.param("vllm", "", "4.57.1", "not_applicable", id="no release is named"),
+        pytest.param("vllm", "0.11.1rc3", "4.57.1", "not_applicable", id="a candidate of the first without it"),
+        pytest.param("vllm", "0.11.0rc2.dev400+gabc", "4.57.1", "not_applicable", id="a nightly before it"),
+        pytest.param("vllm", "0.1.dev1+gabc", "4.57.1", "not_applicable", id="a build whose number says nothing"),
+        pytest.param("sglang", "0.0.0.dev0", "4.57.1", "not_applicable", id="the same of SGLang"),
+        pytest.param("vllm", "0.11", "4.57.1", "not_applicable", id="a line of releases"),
+        pytest.param("vllm", "0.10", "4.57.1", "fail", id="a line, the whole of it before"),
     ],
 )
 def test_engines_import_it_for_its_configuration(engine: Any, release: str, transformers: str, status: str) -> None:
     rows = {"transformers": transformers} | ({engine: release} if release else {})
     there = Packages(distributions=tuple(Distribution(name=name, version=version) for name, version in rows.items()))
-    (finding,) = judge(own_code_runs, packages=there, intent=Intent(model="deepseek-ai/DeepSeek-OCR", engine=engine))
+    trusting = Intent(model="deepseek-ai/DeepSeek-OCR", engine=engine, launch=Launch(trust_remote_code=True))
+    (finding,) = judge(own_code_runs, packages=there, intent=trusting)
     assert finding.status == status
+    without = dataclasses.replace(trusting, launch=Launch())
+    assert judge(own_code_runs, packages=there, intent=without)[0].status == "not_applicable"
     if status in ("fail", "warn"):
         assert f"{engine}>=0." in finding.fixes[0].commands[0]
 
@@ -367,3 +378,10 @@ def test_what_two_releases_lacked_is_mended_by_a_newer_one() -> None:
     finding = one("deepseek-ai/DeepSeek-V3", "4.48.0")
     assert finding.expected == ">=4.48.3"
     assert finding.fixes[0].commands[0].endswith("transformers==4.48.3")
+
+
+def test_another_server_runs_none_of_it() -> None:
+    there = Packages(distributions=(Distribution(name="transformers", version="4.57.1"),))
+    intent = Intent(model="deepseek-ai/DeepSeek-OCR", engine="transformers", other_engine="ollama 0.13.0")
+    (finding,) = judge(own_code_runs, packages=there, intent=intent)
+    assert finding.status == "not_applicable"

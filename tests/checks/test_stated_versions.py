@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from autoglm_doctor.checks.cuda_packages import cuda_packages
 from autoglm_doctor.checks.hf_libraries import transformers_libraries
 from autoglm_doctor.checks.known_bad import known_bad_release
 from autoglm_doctor.checks.numpy_abi import numpy_abi
-from autoglm_doctor.facts import Distribution, Packages, Torch, TorchRun
+from autoglm_doctor.facts import Distribution, ModelFiles, Packages, Torch, TorchRun
+from autoglm_doctor.intent import Intent
+from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.testing import judge
 from tests.restraint.judged import judged
 
@@ -224,13 +228,6 @@ ILL = {
         "HF_LIBS_CONFLICT",
         "kernels<0.15",
     ),
-    "a withdrawn release": (
-        known_bad_release,
-        packages(transformers="4.57.0"),
-        "warn",
-        "KNOWN_BAD_RELEASE",
-        "transformers~=4.57.1",
-    ),
 }
 
 
@@ -241,6 +238,44 @@ def test_ill(check: Any, there: Packages, status: str, cause: str, wanted: str) 
     (finding,) = judge(check, packages=there)
     assert (finding.status, finding.cause or check.cause) == (status, cause)
     assert wanted in finding.fixes[0].commands[0]
+
+
+@pytest.mark.parametrize(
+    ("in_part", "once_installed", "status"),
+    [
+        pytest.param(False, False, "fail", id="it does not work"),
+        pytest.param(True, False, "warn", id="it works, but should go"),
+        pytest.param(True, True, "not_applicable", id="only its installation did not"),
+    ],
+)
+def test_a_withdrawn_release(in_part: bool, once_installed: bool, status: str) -> None:
+    (row,) = (one for one in load_matrix().known_bad if one.versions == "==4.57.0")
+    matrix = copy.copy(load_matrix())
+    matrix.__dict__["known_bad"] = (dataclasses.replace(row, in_part=in_part, once_installed=once_installed),)
+    (finding,) = judge(known_bad_release, packages=packages(transformers="4.57.0"), matrix=matrix)
+    assert finding.status == status
+    if status != "not_applicable":
+        assert "transformers~=4.57.1" in finding.fixes[0].commands[0]
+
+
+BROKEN = [
+    pytest.param("0.8.4", "zai-org/GLM-4-32B-0414", "vllm", "fail", id="a model that this release does not start"),
+    pytest.param("0.8.5", "zai-org/GLM-4-32B-0414", "vllm", "pass", id="the next release"),
+    pytest.param("0.8.4", "Qwen/Qwen2.5-7B-Instruct", "vllm", "not_applicable", id="another model"),
+    pytest.param(
+        "0.8.4", "zai-org/GLM-4-32B-0414", "sglang", "not_applicable", id="another engine, which has vLLM beside"
+    ),
+    pytest.param("0.8.4.dev3", "zai-org/GLM-4-32B-0414", "vllm", "pass", id="a build from its sources"),
+]
+
+
+@pytest.mark.parametrize(("version", "model", "engine", "status"), BROKEN)
+def test_an_engine_that_does_not_start_one_kind_of_model(version: str, model: str, engine: Any, status: str) -> None:
+    files = ModelFiles(path="", found_by="config", config={"model_type": "glm4" if "GLM" in model else "qwen2"})
+    intent = Intent(model=model, engine=engine)
+    [found] = judge(known_bad_release, packages=packages(vllm=version), model_files=files, intent=intent)
+    assert found.status == status
+    assert status != "fail" or "vllm~=0.8.5" in found.fixes[0].commands[0]
 
 
 #: Their own metadata was read: PKG001 speaks of them.

@@ -8,6 +8,7 @@ import pytest
 
 from autoglm_doctor.checks.host import engine_glibc
 from autoglm_doctor.checks.libstdcxx import engine_libstdcxx
+from autoglm_doctor.domain.kernels import PACKAGES
 from autoglm_doctor.facts import Distribution, Environment, Host, Interpreter, KernelLibrary, Packages, TorchRun
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent
@@ -60,9 +61,16 @@ def test_the_way_out_is_where_the_library_lies() -> None:
     assert conda.fixes[0].commands == (f"conda install -y -p {CONDA[:-4]} -c conda-forge libstdcxx-ng",)
     variables = Environment(variables={"LD_LIBRARY_PATH": "/opt/gcc/lib64/:/x"})
     shadowed = found(f"/opt/gcc/lib64/{old}", asked, interpreter=python, environment=variables)
+    assert shadowed.fixes[0].commands == ("env LD_LIBRARY_PATH=/x vllm serve org/model",)
+    alone = Environment(variables={"LD_LIBRARY_PATH": "/opt/gcc/lib64"})
+    shadowed = found(f"/opt/gcc/lib64/{old}", asked, interpreter=python, environment=alone)
     assert shadowed.fixes[0].commands == ("env -u LD_LIBRARY_PATH vllm serve org/model",)
     usr = Interpreter(executable="/usr/bin/python3", version="3.12.3", prefix="/usr", base_prefix="/usr")
-    assert "docker run" in found(f"/usr/lib/{old}", asked, interpreter=usr).fixes[0].commands[0]
+    assert "vllm/vllm-openai" in found(f"/usr/lib/{old}", asked, interpreter=usr).fixes[0].commands[0]
+    sglang = parse_command(["python3", "-m", "sglang.launch_server", "--model-path", "org/model"])
+    kernels = library("3.4.30", PACKAGES["sglang"], "sgl_kernel/common_ops.abi3.so")
+    image = found(f"/usr/lib/{old}", kernels, interpreter=usr, intent=sglang).fixes[0].commands[0]
+    assert "lmsysorg/sglang" in image
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from autoglm_doctor.checks.visible_devices import engine_reads_device_names
 from autoglm_doctor.domain.deployment import visible_gpus
 from autoglm_doctor.facts import Distribution, Environment, Gpu, Host, Packages
 from autoglm_doctor.intent import Intent, Launch
+from autoglm_doctor.launch import parse_command
 from autoglm_doctor.loose.judge import diagnose
 from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.registry import load_checks
@@ -156,6 +159,34 @@ def test_a_model_over_slices(value: str | None, engine: Any, size: int, mig: tup
     )
     assert found.status == status
     assert bool(found.fixes) == (status == "fail")
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "value", "said"),
+    [
+        pytest.param("vllm", "0.11.0", f"{SLICE},{SLICE}", f"docker run --rm --gpus '\"device={SLICE}\"'", id="vLLM"),
+        pytest.param("vllm", "", f"{SLICE},{SLICE}", "docker run --rm --gpus", id="vLLM of which nothing is known"),
+        pytest.param("sglang", "0.5.5", f"{SLICE},{SLICE}", f"CUDA_VISIBLE_DEVICES={SLICE} ", id="SGLang reads names"),
+        pytest.param("vllm", "0.24.0", f"{SLICE},{SLICE}", f"CUDA_VISIBLE_DEVICES={SLICE} ", id="a vLLM that may"),
+        pytest.param("vllm", "0.11.0", None, "--tensor-parallel-size", id="no name to take out"),
+    ],
+)
+def test_one_of_two_slices_is_named_in_a_way_that_the_engine_reads(
+    engine: Any, version: str, value: str | None, said: str
+) -> None:
+    start = "vllm serve m --tensor-parallel-size 2"
+    if engine == "sglang":
+        start = f"CUDA_VISIBLE_DEVICES={value} python3 -m sglang.launch_server --model-path m --tp 2"
+    (found,) = judge(
+        engine_reads_device_names,
+        environment=Environment(variables={} if value is None else {"CUDA_VISIBLE_DEVICES": value}),
+        packages=Packages(distributions=(Distribution(name=engine, version=version),) if version else ()),
+        gpus=(Gpu(index=0, name="card", compute_capability="8.0", total_bytes=1, free_bytes=1, mig=True),),
+        host=Host(system="Linux", machine="x86_64", kernel="6.8"),
+        intent=dataclasses.replace(parse_command(shlex.split(start)), device="cuda"),
+    )
+    assert said in found.fixes[0].commands[-1]
+    assert f"{SLICE},{SLICE}" not in found.fixes[0].commands[-1]
 
 
 def test_slices_explain_why_gpus_are_missing() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from autoglm_doctor.domain.engine_configs import _LAST_WITHOUT, has_own_config
+from autoglm_doctor.domain.engine_configs import _FOR_A_WHILE, _LAST_WITHOUT, has_own_config
 from autoglm_doctor.domain.model_names import ARCHITECTURES, FAMILIES, type_of_name
 from autoglm_doctor.matrix import load_matrix
 
@@ -51,6 +51,15 @@ OWN_CODE = ("chatglm", "internvl_chat")
         pytest.param("mistralai/Mistral-Small-3.1-24B-Instruct-2503", "mistral3", id="Mistral Small 3.1"),
         pytest.param("mistralai/Mistral-Small-24B-Instruct-2501", "mistral", id="Mistral Small 3"),
         pytest.param("microsoft/phi-4", "phi3", id="Phi-4"),
+        pytest.param("microsoft/Phi-4-reasoning-plus", "phi3", id="Phi-4 that reasons"),
+        pytest.param("microsoft/bitnet-b1.58-2B-4T", "bitnet", id="BitNet"),
+        pytest.param("tencent/Hunyuan-7B-Instruct", "hunyuan_v1_dense", id="Hunyuan"),
+        pytest.param("google/gemma-2b-it", "gemma", id="Gemma"),
+        pytest.param("google/gemma-2b-aps-it", "gemma2", id="a Gemma 2 that is not called so"),
+        pytest.param("google/medgemma-27b-text-it", "gemma3_text", id="MedGemma that reads no pictures"),
+        pytest.param("google/medgemma-27b-it", "gemma3", id="MedGemma that does"),
+        pytest.param("google/gemma-4-31B-it-assistant", "gemma4_assistant", id="the assistant of Gemma 4"),
+        pytest.param("google/gemma-4-12B-it-assistant", "gemma4_unified_assistant", id="that of Gemma 4 Unified"),
         pytest.param("openai/gpt-oss-20b", "gpt_oss", id="gpt-oss"),
         pytest.param("ibm-granite/granite-4.0-h-small", "granitemoehybrid", id="Granite 4"),
         pytest.param("OpenGVLab/InternVL3-1B-hf", "internvl", id="InternVL, converted"),
@@ -72,6 +81,16 @@ def test_families(name: str, kind: str) -> None:
         pytest.param("me/my-Qwen3-8B-thing", id="a family in the middle of a name"),
         pytest.param("AngelSlim/Qwen3-8B_eagle3", id="a draft for it"),
         pytest.param("me/Qwen3-8B-lora", id="an adapter for it"),
+        pytest.param("RedHatAI/Qwen3-8B-speculator.eagle3", id="a draft behind a dot"),
+        pytest.param("RedHatAI/gpt-oss-20b-speculator.eagle3", id="another"),
+        pytest.param("lmstudio-community/Qwen3-8B-MLX-4bit", id="weights of MLX"),
+        pytest.param("mlx-community/Qwen3-8B-4bit", id="the same by their publisher"),
+        pytest.param("turboderp/Qwen3-8B-exl2", id="weights of ExLlama"),
+        pytest.param("microsoft/Phi-4-reasoning-vision-15B", id="Phi-4 with eyes"),
+        pytest.param("unsloth/phi-4-bnb-4bit", id="Phi-4, written down as a Llama"),
+        pytest.param("tencent/Hunyuan-7B-Instruct-0124", id="Hunyuan with code of its own"),
+        pytest.param("tencent/Hunyuan-7B-Pretrain-0124", id="its base"),
+        pytest.param("1bitLLM/bitnet-b1.58-3B", id="a BitNet that is a Llama"),
         pytest.param("deepseek-ai/DeepSeek-V3", id="a model with code of its own"),
         pytest.param("deepseek-ai/DeepSeek-R1", id="no distillate"),
         pytest.param("moonshotai/Kimi-K2-Instruct", id="another with code of its own"),
@@ -97,7 +116,8 @@ def test_the_tables_name_what_exists() -> None:
     assert all(re.compile(pattern) for pattern, _ in FAMILIES)
     assert set(ARCHITECTURES) <= {kind for _, kind in FAMILIES}
     assert all(matrix.first_engine("vllm", name) for name in ARCHITECTURES.values())
-    assert all(kind in matrix.model_types for types in _LAST_WITHOUT.values() for kind in types)
+    for table in (_LAST_WITHOUT, _FOR_A_WHILE):
+        assert all(kind in matrix.model_types for types in table.values() for kind in types)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +128,14 @@ def test_the_tables_name_what_exists() -> None:
         pytest.param("vllm", "0.8.0", "cohere2", True, id="always"),
         pytest.param("sglang", "0.5.3", "qwen3_vl", True, id="SGLang"),
         pytest.param("vllm", "0.11.0", "qwen3_vl", False, id="vLLM takes that of transformers"),
+        pytest.param("vllm", "0.3.3", "starcoder2", True, id="for a while"),
+        pytest.param("vllm", "0.3.2", "starcoder2", False, id="before that"),
+        pytest.param("vllm", "0.4.0.post1", "starcoder2", False, id="after it"),
+        pytest.param("vllm", "0.2.0", "mistral", True, id="in one release"),
+        pytest.param("vllm", "0.6.2", "granite", True, id="until transformers had it"),
+        pytest.param("sglang", "0.4.3.post2", "qwen2_5_vl", True, id="in posts of SGLang"),
+        pytest.param("sglang", "0.4.4.post1", "qwen2_5_vl", True, id="the last of them"),
+        pytest.param("sglang", "0.4.5", "qwen2_5_vl", False, id="no more"),
         pytest.param("vllm", None, "qwen3_next", False, id="no version"),
         pytest.param("llamacpp", "1.0", "qwen3_next", False, id="another engine"),
     ],

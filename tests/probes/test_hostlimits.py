@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoglm_doctor.probes.hostlimits import read_interfaces, read_limits, read_own_address
+from autoglm_doctor.probes.hostlimits import is_root, read_interfaces, read_limits, read_own_address
 
 
 def test_interfaces_are_those_of_the_kernel(tmp_path: Path) -> None:
@@ -55,3 +55,21 @@ def test_limits_are_those_that_a_server_inherits() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "(100, 200)"
     assert read_limits()[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("lines", "user", "exempt"),
+    [
+        pytest.param("         0          0 4294967295\n", 0, True, id="root of the machine"),
+        pytest.param("         0          0 4294967295\n", 1000, False, id="a user"),
+        pytest.param("         0       1000          1\n", 0, False, id="root of a user namespace"),
+        pytest.param("", 0, False, id="an empty file"),
+        pytest.param(None, 0, False, id="no such file"),
+    ],
+)
+def test_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str | None, user: int, exempt: bool) -> None:
+    if lines is not None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/uid_map").write_text(lines)
+    monkeypatch.setattr("os.getuid", lambda: user)
+    assert is_root(tmp_path) is exempt

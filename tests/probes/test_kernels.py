@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autoglm_doctor.facts import KernelLibrary
-from autoglm_doctor.probes.elf import versions
+from autoglm_doctor.probes.elf import section, versions
 from autoglm_doctor.probes.kernels import _newest, probe
 from tests.probes.gpu_code import elf, fatbin
 
@@ -111,6 +111,26 @@ def test_versions_that_a_library_asks_for(tmp_path: Path) -> None:
     said = {one.decode() for one in re.findall(rb"\bGLIBC_[\d.]+", real)}
     assert said
     assert said == {one for one in found if one.startswith("GLIBC_")}
+
+
+def test_a_version_that_may_be_missing_is_not_asked_for(tmp_path: Path) -> None:
+    """The loader only warns of a weak one (VER_FLG_WEAK)."""
+    real = bytearray(Path(_ctypes.__file__).read_bytes())
+    put(tmp_path, "_ctypes.so", bytes(real))
+
+    def asked(name: str) -> tuple[int, tuple[str, ...]]:
+        with (
+            (tmp_path / name).open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            return section(data, b".gnu.version_r")[0], versions(data)
+
+    at, before = asked("_ctypes.so")
+    (first,) = struct.unpack_from("<I", real, at + 8)  # vn_aux of the first library
+    real[at + first + 4] |= 0x2  # vna_flags of its first version
+    put(tmp_path, "weak.so", bytes(real))
+    assert before
+    assert asked("weak.so")[1] == before[1:]
 
 
 @pytest.mark.parametrize("cut", [200, 0.5, 0.9])

@@ -86,7 +86,6 @@ PACKAGES = (
     _ill("a scikit-learn from before NumPy 2", "NUMPY2_ABI", packages={"transformers": "4.55.4", "numpy": "2.0.2", "scikit-learn": "1.3.2"}),
     _ill("a huggingface-hub outside the table's range", "HF_LIBS_CONFLICT", packages={"transformers": "4.56.2", "huggingface-hub": "1.5.0"}),
     _ill("a tokenizers outside the table's range", "HF_LIBS_CONFLICT", packages={"transformers": "4.53.3", "tokenizers": "0.22.1"}),
-    _ill("a withdrawn release", "KNOWN_BAD_RELEASE", packages={"transformers": "4.57.0", "vllm": "0.11.0"}, engine="vllm 0.11.0", python="3.12.4"),
     _ill("a release that fails on the model and is too old for the engine", "KNOWN_BAD_RELEASE", model="zai-org/GLM-4.1V-9B-Thinking", packages={"transformers": "4.53.0", "vllm": "0.10.0"}, engine="vllm 0.10.0", python="3.11.9"),
     _ill("a torchaudio of another torch", "TORCH_COMPANION_MISMATCH", packages={"torch": "2.8.0", "torchaudio": "2.6.0"}),
     _ill("a torchvision of another torch, whatever its CUDA", "TORCH_COMPANION_MISMATCH", packages={"torch": "2.9.1", "torchvision": "0.22.1"}, container="docker"),

@@ -203,20 +203,21 @@ def _assembles(triton: str, gpu: str) -> bool:
 
 
 def _driver(rng: random.Random, software: dict[str, Any], gpu: str) -> tuple[str, str] | None:
-    """Drives the card, knows its chip, runs the CUDA major and compiles the PTX that the engine leaves to it."""
+    """Drives the card, knows its chip, runs the CUDA major, compiles the PTX and has the functions that are left to it."""
     major = software["tag"][2:-1]
     least = Version(rows("cuda_majors")[major]["minimum_driver"])
     first_cuda = rows("capabilities")[gpu].get("first_cuda", "0")
     binary = software["binary"]
     isa = binary.get("fa2_ptx_aarch64") or binary.get("fa2_ptx", "")
     ptx = rows("ptx_isa")[isa] if isa and _leaves_ptx(software, gpu) else "0"
+    named = _function_named(software["pins"])
     found = []
     for branch, said in rows("driver_branches").items():
         if capability(said["first_capability"]) > capability(gpu):
             continue
         if gpu == "3.7" and int(branch) > 470:
             continue
-        if Version(said["cuda"]) < max(Version(first_cuda), Version(ptx)):
+        if Version(said["cuda"]) < max(Version(first_cuda), Version(ptx), Version(named)):
             continue
         number = f"{branch}.{rng.randint(100, 220)}.{rng.randint(1, 18):02}"
         if int(branch) == least.release[0] and rng.random() < 0.3:
@@ -224,6 +225,14 @@ def _driver(rng: random.Random, software: dict[str, Any], gpu: str) -> tuple[str
         if Version(number) >= least:
             found.append((number, said["cuda"]))
     return rng.choice(found) if found else None
+
+
+def _function_named(pins: dict[str, Any]) -> str:
+    """The CUDA release of what the engine's kernels ask of libcuda; "0" where any of the major will do."""
+    package, _, version = pins.get("kernel", "").partition(" ")
+    known = [one for one in rows("driver_functions") if one["package"] == package and version[:1].isdigit()]
+    asked = [one for one in known if admits(one["versions"], version)]
+    return asked[0]["cuda"] if asked else "0"
 
 
 def _leaves_ptx(software: dict[str, Any], gpu: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,7 +62,17 @@ QUIET: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("facts", [pytest.param(facts, id=name) for name, facts in QUIET.items()])
+def _rows() -> list[Any]:
+    """Those of this file, and of the files beside it, one for each subject: {"id", "facts"}, a line each."""
+    found = [pytest.param(facts, id=name) for name, facts in QUIET.items()]
+    for path in sorted(Path(__file__).parent.glob("quiet_*.jsonl")):
+        subject = path.stem.removeprefix("quiet_")
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found += [pytest.param(row["facts"], id=f"{subject}: {row['id']}") for row in lines]
+    return found
+
+
+@pytest.mark.parametrize("facts", _rows())
 def test_nothing_is_said(facts: dict[str, Any]) -> None:
     assert judged(facts).causes == ()
 

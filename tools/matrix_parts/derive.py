@@ -51,7 +51,8 @@ _NAMED = ("kernel", "nccl_package")
 _SOURCE = "PyPI: Requires-Dist and Requires-Python of the Linux x86-64 wheel, names and dates of the files"
 _STUB_SOURCE = "the stub on PyPI: Requires-Dist and Requires-Python, which are the wheel's, and its date"
 _FROM_WHEELS: Mapping[str, str] = {
-    "model_types": "CONFIG_MAPPING_NAMES in the wheels of transformers; 4.28.0 stands for itself and all before",
+    "model_types": "CONFIG_MAPPING_NAMES in the wheels of transformers; 4.28.0 stands for itself and all before"
+    "; also of the withdrawn 4.46.0, 4.52.0, 4.57.0, 5.10.0",
     "vllm_architectures": "the model registry in the wheels of vLLM; 0.8.0 stands for itself and all before",
     "sglang_architectures": "EntryClass in the wheels of SGLang, without posts; 0.4.0 stands for itself and all before",
 }

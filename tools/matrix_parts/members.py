@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from zipfile import ZipFile
+
+from packaging.version import Version
 
 from matrix_parts import index
 
@@ -24,6 +26,13 @@ def model_types(version: str) -> frozenset[str]:
         names = set(wheel.namelist())
         texts = [wheel.read(name).decode() for name in _LISTS if name in names]
     return frozenset(kind for text in texts for kind in _keys(text))
+
+
+def withdrawn(new: Collection[str], known: Collection[str]) -> set[str]:
+    """X.Y.0 of a new X.Y.1 that the index lists no more: it was in use for a day, and its wheel is still there."""
+    first = {f"{Version(one).major}.{Version(one).minor}.0" for one in new if Version(one).micro}
+    lines = {Version(one).release[:2] for one in known if one not in new}  # were looked at before
+    return {one for one in first - set(new) if Version(one).release[:2] not in lines}
 
 
 def _keys(text: str) -> Iterator[str]:

@@ -20,34 +20,83 @@ _CGROUP2 = re.compile(
 )
 
 
-def is_wsl(host: Host) -> bool:
-    """WSL2, which is also what runs the containers of a Windows that has GPUs in them."""
-    return host.wsl or (bool(host.container) and "windows" in host.distribution.lower())
+#: The distribution is that of an image, or its kernel was told to stay with version 1.
+_NOT_ITS = re.compile(
+    r"\b(?:image|container)s?\b|unified_cgroup_hierarchy=(?:0|false|no)\b|\bcgroups? ?v1\b", re.IGNORECASE
+)
+_WINDOWS = re.compile(r"\W*(?:microsoft )?win(?:dows|10|11)", re.IGNORECASE)
+_LINUX = re.compile(r"linux|ubuntu|debian|centos|rhel|red hat|rocky|alma|fedora|suse|arch\b", re.IGNORECASE)
+
+
+def is_wsl(host: Host, driver: Driver | None = None) -> bool:
+    """WSL2, which is also what runs the containers of a Windows that has GPUs in them.
+
+    A Windows that is only named beside a Linux is another machine, and a driver as "560.35.03" is one for Linux.
+    """
+    said = host.distribution
+    is_windows = bool(_WINDOWS.match(said)) or ("windows" in said.lower() and not _LINUX.search(said))
+    is_linux = driver is not None and (driver.version or "").count(".") > 1
+    return host.wsl or (bool(host.container) and is_windows and not is_linux)
 
 
 def fault_of(
     version: str, runtime: str, host: Host, driver: Driver | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix
 ) -> ToolkitFault | None:
     """The worst fault that this release ("1.14.3", "Docker Desktop 4.30.0") has here; None where none is known."""
-    places = _places(runtime, host, gpus)
-    branch = number(driver.kernel_version or driver.version) if driver is not None else None
-    found = [
-        row
-        for row in matrix.toolkit_faults
-        if places & set(row.where) and _has(row, version) and _is_driver(row, branch.major if branch else None)
-    ]
+    branch = _branch(driver)
+    found = [row for row in _rows(version, _places(runtime, host, driver, gpus), matrix) if _is_driver(row, branch)]
     return min(found, key=lambda row: not row.red, default=None)
 
 
-def _places(runtime: str, host: Host, gpus: tuple[Gpu, ...] | None) -> set[str]:
-    if is_wsl(host):
+def open_about(
+    version: str, runtime: str, host: Host, driver: Driver | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix
+) -> str:
+    """What is missing for `fault_of` to tell: "version", "driver", "distribution"; "" when nothing is."""
+    places = _places(runtime, host, driver, gpus)
+    if not _is_comparable(version, places, matrix):
+        return "version"
+    if _branch(driver) is None and _rows(version, places, matrix):
+        return "driver"
+    is_open = places & {"docker", "podman"} and not _is_told(host.distribution)
+    return "distribution" if is_open and _rows(version, {"cgroup2"}, matrix) else ""
+
+
+def is_mended(version: str, host: Host, driver: Driver | None, matrix: Matrix) -> bool:
+    """Whether it has no fault inside WSL with any driver."""
+    places = {"wsl"}
+    return is_wsl(host, driver) and _is_comparable(version, places, matrix) and not _rows(version, places, matrix)
+
+
+def _is_comparable(version: str, places: set[str], matrix: Matrix) -> bool:
+    if number(version.removeprefix(DESKTOP).strip()) is None:
+        return False
+    of_desktop = [row for row in matrix.toolkit_faults if row.docker_desktop and places & set(row.where)]
+    return bool(of_desktop) or not version.startswith(DESKTOP)
+
+
+def _rows(version: str, places: set[str], matrix: Matrix) -> list[ToolkitFault]:
+    return [row for row in matrix.toolkit_faults if places & set(row.where) and _has(row, version)]
+
+
+def _branch(driver: Driver | None) -> int | None:
+    found = number(driver.kernel_version or driver.version) if driver is not None else None
+    return found.major if found else None
+
+
+def _places(runtime: str, host: Host, driver: Driver | None, gpus: tuple[Gpu, ...] | None) -> set[str]:
+    if is_wsl(host, driver):
         return {"wsl"}
     places = {runtime}
-    if runtime in ("docker", "podman") and _CGROUP2.search(host.distribution):
+    if runtime in ("docker", "podman") and _CGROUP2.search(host.distribution) and _is_told(host.distribution):
         places.add("cgroup2")
     if any("thor" in gpu.name.lower() for gpu in gpus or ()):
         places.add("thor")
     return places
+
+
+def _is_told(distribution: str) -> bool:
+    """Whose control groups these are is clear."""
+    return bool(distribution) and not _NOT_ITS.search(distribution)
 
 
 def _has(row: ToolkitFault, version: str) -> bool:
