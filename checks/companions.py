@@ -73,8 +73,9 @@ def torch_companions(
     not import them; torchvision is red: transformers' image processors do.
 
     More that are known to fail: bitsandbytes before 0.45.1 imports triton.ops, which triton 3.2 (torch 2.6) removed.
-    AutoAWQ's wheels were compiled for torch 2.0 (up to 0.1.5), 2.1 (to 0.1.8) and 2.2 (its kernels 0.0.6): yellow for
-    plain transformers, since they may have been built here; red where no more than versions and an AWQ model is stated.
+    AutoAWQ's wheels were compiled for torch 2.0 (up to 0.1.5) and 2.1 (to 0.1.8): yellow for plain transformers, since
+    they may have been built here; red where no more than versions and an AWQ model is stated. Its later kernels (0.0.6
+    is for torch 2.2) are only missed: yellow.
 
     ## Fix
     The release that belongs to this torch, in one line with the torch.
@@ -227,7 +228,7 @@ def _awq(
             continue
         for row in matrix.bad_pairs({name: there, "torch": version}):
             values = {"name": name, "there": there, "torch": version, "what": row.what}
-            yield (fail if "awq" in intent.model.lower() and is_stated(packages) else warn)(
+            yield (fail if "awq" in intent.model.lower() and is_stated(packages) and name == "autoawq" else warn)(
                 Text("{name} {there} does not go with torch {torch}: {what}", values),
                 cause="EXTENSION_ABI_MISMATCH",
                 fix=_fix([row.instead], packages, python),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from packaging.version import Version
 
 from autoglm_doctor.api import (
@@ -34,6 +36,8 @@ from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import driver_cuda, number
 
+_GEFORCE = re.compile(r"geforce|\bgtx\b|titan|\brtx ?(?:20|30|40|50)[5-9]0\b", re.IGNORECASE)
+
 
 @check(
     "DRV008",
@@ -63,7 +67,8 @@ def driver_has_functions(
 
     Measured by comparing the newest CUDA that libcuda knows with a table of such releases, which was read from their
     wheels. Where the kernels' release is not stated it is the one that the engine's release pins. Builds of your own
-    are not judged.
+    are not judged. Open in a container with data-center GPUs where CUDA itself was not asked: images bring a newer
+    libcuda for those (cuda-compat), which the container toolkit puts in front.
 
     ## Fix
 
@@ -86,6 +91,10 @@ def driver_has_functions(
         yield ok(text, observed=has, expected=f">={asked.cuda}")
     elif forward_compatible(cuda, environment, torch, intent):
         yield unknown(Text("a forward-compatibility package is in use, and which CUDA it brings is not known"))
+    elif cuda is None and host is not None and host.container and not _are_geforce(gpus):
+        yield unknown(
+            Text("an image for CUDA may bring a newer libcuda for these GPUs, and which one is used is not known")
+        )
     else:
         site = Site(matrix, intent, used, gpus, host, interpreter, packages, model_files)
         newer = driver_for(matrix.branch_for_cuda(asked.cuda), gpus, host, matrix)
@@ -98,6 +107,11 @@ def driver_has_functions(
             expected=f">={asked.cuda}",
             threshold=Threshold(value=asked.cuda, unit="CUDA", source=asked.source),
         )
+
+
+def _are_geforce(gpus: tuple[Gpu, ...] | None) -> bool:
+    """Cards on which no other libcuda than the driver's own starts."""
+    return bool(gpus) and all(_GEFORCE.search(gpu.name) for gpu in gpus or ())
 
 
 def _kernels(packages: Packages, intent: Intent, matrix: Matrix) -> tuple[str, str | None]:

@@ -29,6 +29,7 @@ from autoglm_doctor.api import (
     unknown,
 )
 from autoglm_doctor.checks.engine import NAMES
+from autoglm_doctor.domain.compiled import is_stated
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import gpus_of
 from autoglm_doctor.domain.driver.fixes import new_enough
@@ -37,7 +38,7 @@ from autoglm_doctor.domain.kernels import engine_library
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import fresh_fix, install_fixes
 from autoglm_doctor.domain.resolve.site import Site
-from autoglm_doctor.domain.wheels import arm_build, default_build, index_of, number, torch_line
+from autoglm_doctor.domain.wheels import arm_build, default_build, driver_major, index_of, number, torch_line
 from autoglm_doctor.matrix import EngineRelease
 from autoglm_doctor.matrix.numbers import within
 
@@ -77,8 +78,9 @@ def engine_cuda(
     Measured by comparing the CUDA major of torch/version.py with the runtime that the engine's own library names in its
     headers (vLLM's _C, SGLang's common_ops). Where that was not read, with that of vLLM's wheel: its tag (+cu129) where
     it has one, else the table of its releases (the libraries in the wheels; CUDA 12 from 0.2.2 on by its release notes,
-    13 from 0.20 on). Without its files nothing is red in an image or on a Jetson, which may hold another build, nor a
-    build of your own, nor SGLang, whose kernels are a package of their own.
+    13 from 0.20 on). Of a list that only states versions it is open where the driver runs no more than torch's CUDA and
+    the project has a build of the release for just that. Without its files nothing is red in an image or on a Jetson,
+    which may hold another build, nor a build of your own, nor SGLang, whose kernels are a package of their own.
 
     ## Fix
     The torch that this vLLM was built with, where the driver runs it; else an engine for the CUDA that the driver runs.
@@ -106,6 +108,9 @@ def engine_cuda(
         )
     elif has.major < needs and not cuda_was_read(torch):
         yield unknown(Text("of torch's CUDA only that it is {cuda} or newer is known", values), subject="torch")
+    elif library is None and is_stated(packages) and _is_rather_built_for(version, has, needs, driver, matrix):
+        words = "the project has a build of {engine} {version} for CUDA {cuda}, and which one this is was not said"
+        yield unknown(Text(words, values), subject="torch")
     elif has.major != needs and library is None and _may_be_another_build(version, host):
         text = Text("an image, or a Jetson, may hold a build of {engine} {version} for another CUDA", values)
         yield unknown(text, subject="torch")
@@ -122,6 +127,14 @@ def engine_cuda(
             observed=torch.cuda,
             expected=f"CUDA {needs}",
         )
+
+
+def _is_rather_built_for(version: str, cuda: Version, needs: int, driver: Driver | None, matrix: Matrix) -> bool:
+    """A driver that does not run the default wheel's CUDA, and wheels of the project for torch's beside it."""
+    knows = driver_major(driver, matrix)
+    builds = matrix.engine_builds.get("vllm", ())
+    is_there = any(one.version == version and number(one.cuda) == cuda for one in builds)
+    return is_there and knows is not None and cuda.major <= knows < needs
 
 
 def _may_be_another_build(version: str, host: Host | None) -> bool:

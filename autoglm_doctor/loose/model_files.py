@@ -26,7 +26,11 @@ _KEYS = ("model_files", "weight_files", "checkpoint_files", "weights", "checkpoi
 _TEXTS = ("model_download", "download", "download_state", "shards", "safetensors", "model_state")
 _WEIGHTS = re.compile(r".*\.(?:safetensors|gguf|bin|pth?)", re.IGNORECASE)
 _SMALL = re.compile(r"[\w./-]+\.(?:json|model|jinja|txt)", re.IGNORECASE)
-_POINTER = re.compile(r"^\s*version https://git-lfs|^(?:an? |only an? )?(?:git-?)?lfs[- ]pointer\b", re.IGNORECASE)
+_POINTER = re.compile(
+    r"^\s*version https://git-lfs"
+    r"|^(?:(?:only |still )?an? )?(?:git-?)?lfs[- ]pointer(?: file)?(?:\s*\([^()]*\))?[.!]?$",
+    re.IGNORECASE,
+)
 _PARTS = re.compile(r".*\.(?:incomplete|part|partial|aria2|crdownload|tmp)", re.IGNORECASE)
 _OF = re.compile(r"\b(?:of|out of|instead of|expected|should be|but)\b|/", re.IGNORECASE)
 _NAMED = re.compile(r"(\d{1,4})(?: \w+)? (?:shards|files|weights)", re.IGNORECASE)

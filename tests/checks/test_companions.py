@@ -160,7 +160,10 @@ AWQ = "TheBloke/Mistral-7B-OpenOrca-AWQ"
 KERNELS_FOR_AWQ = [
     pytest.param({"autoawq": "0.1.5", "torch": "2.2.0+cu118"}, AWQ, "transformers", "fail", id="kernels for torch 2.0"),
     pytest.param({"autoawq": "0.1.8+cu118", "torch": "2.0.1+cu118"}, AWQ, "transformers", "fail", id="for torch 2.1"),
-    pytest.param({"autoawq-kernels": "0.0.6", "torch": "2.3.0"}, AWQ, "transformers", "fail", id="for torch 2.2"),
+    pytest.param({"autoawq-kernels": "0.0.6", "torch": "2.3.1"}, AWQ, "transformers", "warn", id="for torch 2.2"),
+    pytest.param(
+        {"autoawq-kernels": "0.0.6", "torch": "2.3.0"}, AWQ, "transformers", "", id="no kernels for this torch"
+    ),
     pytest.param({"autoawq": "0.1.5", "torch": "2.2.0"}, "a/b", "transformers", "warn", id="a model that needs none"),
     pytest.param({"autoawq": "0.1.5", "torch": "2.2.0"}, AWQ, "vllm", "", id="vLLM has its own"),
     pytest.param({"autoawq": "0.1.5", "torch": "2.0.1"}, AWQ, "transformers", "", id="its torch"),

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from autoglm_doctor.checks.driver_functions import driver_has_functions
 from autoglm_doctor.domain.resolve.shelf import shelf_of
-from autoglm_doctor.facts import Cuda, Distribution, Driver, Environment, Gpu, Packages
+from autoglm_doctor.facts import Cuda, Distribution, Driver, Environment, Gpu, Host, Packages
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.matrix import load_matrix
@@ -18,6 +18,11 @@ from autoglm_doctor.testing import judge
 OLD, NEW = Driver(version="535.86.10"), Driver(version="550.54.14")
 STARTED = Cuda(library="/compat/libcuda.so.1", init_code=0, driver_cuda_version="12.8", devices=())
 COMPAT = Environment(variables={"LD_LIBRARY_PATH": "/usr/local/cuda/compat"})
+
+IMAGE = Host(system="Linux", machine="x86_64", kernel="6", container="docker")
+CARD = (
+    Gpu(index=0, name="NVIDIA GeForce RTX 4090", compute_capability="8.9", total_bytes=24 << 30, free_bytes=24 << 30),
+)
 
 
 def ask(versions: dict[str, str], driver: Driver, engine: Any = "sglang", **more: Any) -> Finding:
@@ -41,6 +46,8 @@ ROWS = [
     pytest.param({"sgl-kernel": "0.2.7"}, NEW, {}, "pass", id="the first driver that has them"),
     pytest.param({"sgl-kernel": "0.2.7"}, OLD, {"cuda": STARTED}, "pass", id="a newer libcuda has started"),
     pytest.param({"sgl-kernel": "0.2.7"}, OLD, {"environment": COMPAT}, "unknown", id="a libcuda of unknown release"),
+    pytest.param({"sgl-kernel": "0.2.7"}, OLD, {"host": IMAGE}, "unknown", id="an image may bring another libcuda"),
+    pytest.param({"sgl-kernel": "0.2.7"}, OLD, {"host": IMAGE, "gpus": CARD}, "fail", id="but not for a GeForce"),
     pytest.param({"sgl-kernel": "0.2.7"}, Driver(version=None), {}, "unknown", id="a driver of which nothing is known"),
     pytest.param({"sgl-kernel": "0.2.5"}, OLD, {}, "not_applicable", id="the release before"),
     pytest.param({"sgl-kernel": "0.3.6.post2"}, OLD, {}, "not_applicable", id="from then on by itself"),

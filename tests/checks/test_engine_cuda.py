@@ -8,7 +8,7 @@ import pytest
 from packaging.version import Version
 
 from autoglm_doctor.checks.engine_cuda import engine_cuda
-from autoglm_doctor.facts import Driver, Gpu, Host, Interpreter, Torch
+from autoglm_doctor.facts import Distribution, Driver, Gpu, Host, Interpreter, Packages, Torch
 from autoglm_doctor.finding import Finding
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.testing import judge
@@ -67,6 +67,25 @@ def test_sglang_is_not_judged() -> None:
     torch = Torch(version="2.9.1+cu130", cuda="13.0")
     (finding,) = judge(engine_cuda, packages=installed(sglang="0.5.5"), torch=torch, intent=intent)
     assert finding.status == "not_applicable"
+
+
+STATED = [
+    pytest.param(
+        "0.20.0", "12.9", "535.161.08", "", "unknown", id="a driver for CUDA 12, and the project's build for 12.9"
+    ),
+    pytest.param("0.20.0", "12.9", "580.95.05", "", "fail", id="a driver that runs the default wheel"),
+    pytest.param("0.20.0", "12.8", "535.161.08", "", "fail", id="a CUDA that the project has no build for"),
+    pytest.param("0.20.0", "12.9", "535.161.08", "/v", "fail", id="installed here, so that its version is whole"),
+]
+
+
+@pytest.mark.parametrize(("version", "cuda", "driver", "folder", "status"), STATED)
+def test_a_version_that_is_only_stated(version: str, cuda: str, driver: str, folder: str, status: str) -> None:
+    there = Packages(distributions=(Distribution(name="vllm", version=version, location=folder),))
+    torch = Torch(version=f"2.11.0+cu{cuda.replace('.', '')}", cuda=cuda)
+    intent: Any = Intent(model="m", engine="vllm")
+    (finding,) = judge(engine_cuda, packages=there, torch=torch, driver=Driver(version=driver), intent=intent)
+    assert finding.status == status
 
 
 INDEX = "https://download.pytorch.org/whl/"
