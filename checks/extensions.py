@@ -16,7 +16,6 @@ from autoglm_doctor.api import (
     Host,
     Intent,
     Interpreter,
-    Judgement,
     Matrix,
     Packages,
     Text,
@@ -26,12 +25,11 @@ from autoglm_doctor.api import (
     fail,
     not_applicable,
     ok,
-    unknown,
-    warn,
 )
 from autoglm_doctor.checks.engine_cuda import cuda_was_read
 from autoglm_doctor.checks.engine_pins import requires
-from autoglm_doctor.domain.compiled import FIRST_FOR_ARM, FIRST_FOR_CUDA_13, KERNELS, kernel_torches
+from autoglm_doctor.checks.newer_cuda import ABI, CUDA, TORCH, is_for_newer_cuda, marks, may_have, with_newer_cuda
+from autoglm_doctor.domain.compiled import FIRST_FOR_ARM, KERNELS, kernel_torches
 from autoglm_doctor.domain.conflicts import install_line, installed_version, remove_line
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import capabilities, line, number
@@ -42,9 +40,6 @@ EXTENSIONS = frozenset(
     | {"gptqmodel", "auto-gptq", "autoawq-kernels", "torch-scatter", "torch-sparse", "torch-cluster", "grouped-gemm"}
 )
 
-_CUDA = re.compile(r"cu(\d{2})\d{0,2}(?!\d)")
-_TORCH = re.compile(r"(?:torch|pt)(\d)\.?(\d{1,2})(?!\d)")
-_ABI = re.compile(r"cxx11abi(true|false)", re.IGNORECASE)
 _BLACKWELL = (10, 0)
 #: GPUs of Arm machines, for which PyPI had no kernels at first: Grace's, and Jetson's, which has a torch of its own.
 _JETSON = re.compile(r"\bjetson\b|\borin\b|\bthor\b|\bxavier\b|\btegra\b", re.IGNORECASE)
@@ -99,11 +94,11 @@ def extensions_match(
     for one in _kernels(packages, host, gpus) if is_wheel and intent.engine == "sglang" else ():
         known = kernel_torches(one.version, version or "", cuda, older_cards=_are_older(gpus))
         found |= {one: [] if line(version or "") in known else ["torch " + " or ".join(known)]} if known else {}
-    newer = [one for one in marked if version and not found.get(one) and _is_for_newer_cuda(one, cuda)]
+    newer = [one for one in marked if version and not found.get(one) and is_for_newer_cuda(one, cuda)]
     if newer and not any(found.values()):
         here = _with_cuda(version or "", cuda, torch, "CUDA", matrix)
-        is_open = _on_arm(host, gpus) or bool(host and host.container) or _may_have(newer[0], packages, environment)
-        yield _with_newer_cuda(newer[0], here, packages, toolchain, interpreter, is_open=is_open)
+        is_open = _on_arm(host, gpus) or bool(host and host.container) or may_have(newer[0], packages, environment)
+        yield with_newer_cuda(newer[0], here, packages, toolchain, interpreter, is_open=is_open)
         return
     if not found or version is None:
         yield not_applicable(Text("no compiled package here says for which torch it was built"))
@@ -127,7 +122,7 @@ def extensions_match(
 def _marked(packages: Packages, intent: Intent) -> list[Distribution]:
     """vLLM imports none of SGLang's kernels: what is left of them harms nobody."""
     judged = EXTENSIONS - KERNELS if intent.engine == "vllm" else EXTENSIONS
-    return [one for one in packages.distributions if canonicalize_name(one.name) in judged and _marks(one)]
+    return [one for one in packages.distributions if canonicalize_name(one.name) in judged and marks(one)]
 
 
 def _kernels(packages: Packages, host: Host | None, gpus: tuple[Gpu, ...] | None) -> list[Distribution]:
@@ -151,70 +146,6 @@ def _on_arm(host: Host | None, gpus: tuple[Gpu, ...] | None) -> bool:
     return any(_OF_ARM.search(gpu.name) or _JETSON.search(gpu.name) for gpu in gpus or ())
 
 
-def _is_for_newer_cuda(one: Distribution, cuda: str) -> bool:
-    """SGLang's kernels alone: they link none of torch's CUDA libraries, and take the system's."""
-    said = _CUDA.search(_marks(one))
-    return bool(cuda and said and canonicalize_name(one.name) in KERNELS and int(said[1]) > int(cuda.split(".")[0]))
-
-
-def _with_newer_cuda(
-    one: Distribution,
-    here: str,
-    packages: Packages,
-    toolchain: Toolchain | None,
-    python: Interpreter | None,
-    *,
-    is_open: bool,
-) -> Judgement:
-    """Seen to run: 0.3.21+cu130 beside torch 2.9.1+cu129 on a GB10 (github.com/mmcdermott/MEDS_EIC_AR/issues/163)."""
-    major = _major(one)
-    values = {"name": f"{one.name} {one.version}", "major": major, "torch": here}
-    places = (toolchain.nvcc_version, toolchain.cuda_home.rpartition("cuda-")[2]) if toolchain else ()
-    if any(place.split(".")[0] == major for place in places):
-        text = Text("{name} takes the libraries of CUDA {major} that are here; this is torch {torch}", values)
-        return ok(text, subject="torch", observed=one.version)
-    text = Text("{name} needs the libraries of CUDA {major}, which torch {torch} does not bring", values)
-    # A toolkit of which no release is told may be of that CUDA.
-    if is_open or (toolchain is not None and toolchain.nvcc and not toolchain.nvcc_version):
-        return unknown(text, subject="torch")
-    fix = Fix(
-        text=Text("install kernels and torch for one and the same CUDA"),
-        commands=_of_one_cuda(one, python.executable if python else None, packages),
-        effort="install",
-    )
-    return warn(text, fix=fix, subject="torch", observed=one.version, expected=f"CUDA {major}")
-
-
-def _major(one: Distribution) -> str:
-    """The major of CUDA that it was built for, "13"; "" where its version does not tell."""
-    said = _CUDA.search(_marks(one))
-    return said[1] if said else ""
-
-
-def _may_have(one: Distribution, packages: Packages, environment: Environment | None) -> bool:
-    """Where libraries of its CUDA lie beside torch's: whether they are found is open.
-
-    sgl_kernel looks for the runtime in CUDA_HOME and in the system's folders, and never among Python's packages
-    (_preload_cuda_library in its load_utils.py); the loader goes through LD_LIBRARY_PATH.
-    """
-    major, folders = _major(one), environment.variables.get("LD_LIBRARY_PATH", "") if environment else ""
-    runtime = installed_version(packages, "nvidia-cuda-runtime") or ""
-    # "/usr/local/cuda" is whatever toolkit was installed last.
-    named = re.search(rf"/(?:cuda-?|cu){major}(?!\d)|/cuda(?:/|:|$)", folders)
-    return named is not None or runtime.split(".")[0] == major
-
-
-def _of_one_cuda(one: Distribution, executable: str | None, packages: Packages) -> tuple[str, ...]:
-    """PyPI's kernels were for CUDA 12 once; since they are for CUDA 13, so is its torch that goes with them."""
-    version = one.version.partition("+")[0]
-    if (number(version) or FIRST_FOR_CUDA_13) < FIRST_FOR_CUDA_13:
-        pin = f"{canonicalize_name(one.name)}=={version}"
-        return (install_line(executable, [pin], packages, ["--force-reinstall", "--no-deps"]),)
-    torch = (installed_version(packages, "torch") or "").partition("+")[0]
-    wanted = f"torch=={torch}" if torch else "torch"
-    return remove_line(executable, ["torch"], packages), install_line(executable, [wanted], packages)
-
-
 def _are_older(gpus: tuple[Gpu, ...] | None) -> bool:
     """Every GPU is known, and none is of Blackwell."""
     known = capabilities(gpus)
@@ -229,12 +160,6 @@ def _with_cuda(version: str, cuda: str, torch: Torch | None, said: str, matrix: 
         return version
     is_default = matrix.torch_cuda(version) == cuda
     return f"{version}, by default built for CUDA {cuda}" if is_default else f"{version} for CUDA {cuda}"
-
-
-def _marks(one: Distribution) -> str:
-    """What the local version says of torch or CUDA; "" when it says nothing."""
-    local = one.version.partition("+")[2]
-    return local if any(mark.search(local) for mark in (_CUDA, _TORCH, _ABI)) else ""
 
 
 def _tag_cuda(version: str) -> str:
@@ -259,11 +184,11 @@ def _faults(one: Distribution, version: str, cuda: str, is_wheel: bool, matrix: 
 
 def _compared(one: Distribution, version: str, cuda: str, is_wheel: bool, matrix: Matrix) -> Iterator[tuple[str, bool]]:
     """What it was built for, and whether this torch is that."""
-    local = _marks(one)
-    built, toolkit, abi = _TORCH.search(local), _CUDA.search(local), _ABI.search(local)
+    local = marks(one)
+    built, toolkit, abi = TORCH.search(local), CUDA.search(local), ABI.search(local)
     if built:
         yield f"torch {built[1]}.{built[2]}", f"{built[1]}.{built[2]}" == line(version)
-    if toolkit and cuda and not _is_for_newer_cuda(one, cuda):
+    if toolkit and cuda and not is_for_newer_cuda(one, cuda):
         yield f"CUDA {toolkit[1]}", int(toolkit[1]) == int(cuda.split(".")[0])
     # Of torch 2.6 one build (cu126) has the new ABI and the others the old one.
     has = matrix.torch_cxx11_abi(version) if is_wheel and line(version) != "2.6" else None
