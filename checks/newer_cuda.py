@@ -23,6 +23,7 @@ from autoglm_doctor.domain.compiled import FIRST_FOR_CUDA_13, KERNELS
 from autoglm_doctor.domain.conflicts import install_line, installed_version, remove_line
 from autoglm_doctor.domain.wheels import number
 
+#: What the local version of a wheel says: "2.8.3+cu12torch2.8cxx11abiTRUE".
 CUDA = re.compile(r"cu(\d{2})\d{0,2}(?!\d)")
 TORCH = re.compile(r"(?:torch|pt)(\d)\.?(\d{1,2})(?!\d)")
 ABI = re.compile(r"cxx11abi(true|false)", re.IGNORECASE)
