@@ -123,9 +123,14 @@ def test_number_of_gpus(stated: dict[str, Any], count: int) -> None:
         pytest.param({"cuda_version_shown_in_container": "12.9"}, "12.9", id="what nvidia-smi shows in a container"),
         pytest.param({"nvidia_smi_cuda_version": "12.4"}, "12.4", id="what nvidia-smi shows"),
         pytest.param(
-            {"container_cuda_version": "13.0", "cuda_driver_version": "12.8"},
+            {"cuda_version_shown_in_container": "13.0", "cuda_driver_version": "12.8"},
             "13.0",
             id="a container has its own libcuda",
+        ),
+        pytest.param(
+            {"container_cuda_version": "13.0", "cuda_driver_version": "12.8"},
+            "12.8",
+            id="what may be an image's toolkit",
         ),
     ],
 )

@@ -18,6 +18,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "TensorRT-LLM (PyTorch backend)": {"engine": "TensorRT-LLM (PyTorch backend)"},
     "lmdeploy": {"packages": {"transformers": "4.46.0", "lmdeploy": "0.9.2"}},
     "mlx_vlm": {"packages": ["transformers==4.46.0", "mlx_vlm==0.24"]},
+    "koboldcpp": {"engine": "koboldcpp"},
+    "ctranslate2": {"packages": {"transformers": "4.46.0", "ctranslate2": "4.4.0"}},
     "ollama": {"model": "qwen3-vl", "command": "ollama run qwen3-vl"},
     "mlx_lm": {"command": "mlx_lm.server --model x"},
 }
@@ -34,6 +36,10 @@ OURS: dict[str, dict[str, Any]] = {
     "llama.cpp, which is ours": {"engine": "llama.cpp"},
     "other packages": {"packages": {"transformers": "4.46.0", "onnxruntime": "1.20"}},
     "vLLM among the packages": {"packages": {"vllm": "0.12.0", "onnxruntime-genai": "0.5"}},
+    "the product itself": {"engine": "Open-AutoGLM"},
+    "a script by its name": {"engine": "openai_api_server.py"},
+    "a tool beside torch": {"packages": {"torch": "2.4.0", "transformers": "4.46.0", "ctranslate2": "4.4.0"}},
+    "a client beside torch": {"torch": "2.4.0", "packages": {"transformers": "4.46.0", "ollama": "0.4.0"}},
     "values of no form": {"engine": 3, "packages": [None, {}], "command": ["x"]},
 }
 

@@ -28,7 +28,7 @@ _OFFICIAL = (
 )
 #: Words of an image that was changed or that one built on.
 _CHANGED = re.compile(
-    r"\b(?:pip3?|uv|conda|custom|own|based|derived|built|build|patched|fork|upgraded?|inside|from|modified|replaced"
+    r"\b(?:pip3?|uv|conda|custom|own|based|derived|built|build|patched|fork|upgraded?|inside|modified|replaced"
     r"|exchanged|changed|dockerfile)\b|\+ *[a-z]",
     re.IGNORECASE,
 )
@@ -36,15 +36,39 @@ _CHANGED = re.compile(
 _FLAG = re.compile(r"(?<!\S)-{1,2}[A-Za-z][\w-]*(?:[= ](?:'[^']*'|\"[^\"]*\"|[^\s-]\S*))?")
 _AROUND = re.compile(
     r"(?:docker|podman|compose|run|exec|container|image|official|kubernetes|k8s|pods?|apptainer|singularity|latest|in|the"
-    r"|on|host|project's|of|nvidia|runtime|\W)*",
+    r"|on|host|project's|of|nvidia|runtime|with|using|stock|plain|unchanged|unmodified|tag|an?"
+    r"|(?:pulled )?(?:straight |directly )?from (?:the )?(?:docker ?hub|docker\.io|registry|quay(?:\.io)?|project)"
+    r"|pulled|today|yesterday|\W)*",
+    re.IGNORECASE,
+)
+#: What is told of the machine around it, and not of the image.
+_OF_HOST = re.compile(
+    r"\b(?:nvidia )?driver(?: version)?\W{0,2}\d[\d.]*(?:\W{0,3}cuda \d+\.\d+)?"
+    r"|\bhost(?:'s)?\W{1,2}(?:has |with )?(?:cuda|driver) ?\d[\d.]*|\bcuda \d+\.\d+ on (?:the )?host\b"
+    r"|\bnvidia-smi (?:shows|says|reports) cuda \d+\.\d+"
+    r"|\bon (?:an? |the |our |my )?(?:ubuntu|debian|fedora|rhel|rocky(?: linux)?|almalinux|centos)(?: \d[\d.]*)?"
+    r"(?: lts)?(?: (?:host|server|machine|box)\b)?",
     re.IGNORECASE,
 )
 #: Images that hold builds for GPUs which the project has dropped, their tags the project's own versions:
 #: github.com/sasha0552/pascal-pkgs-ci (its README; v0.5.5 to v0.10.0, for 6.0 and 6.1) and its issue 46. Others say so
 #: in the name: revolver/vllm-pascal:0.9.1, vllm-v100:0.21.0.
 _FOR_PASCAL = re.compile(r"(?:sasha0552|space192)/vllm:v(\d+(?:\.\d+)+(?:\.?post\d+)?)", re.IGNORECASE)
+#: A GPU that is only named beside an engine says nothing of the engine.
 _OF_OTHERS = re.compile(
-    r"\b(?:sasha0552|space192)/|pascal|\bvolta\b|\bfork(?:ed)?\b|\bpatch(?:ed|es)?\b", re.IGNORECASE
+    r"\b(?:sasha0552|space192)/|\bvllm[-_](?:pascal|p40|p100|volta|v100)|\b(?:pascal|volta)[-_]vllm"
+    r"|\bfork(?:ed)?\b|\bpatch(?:ed|es)?\b",
+    re.IGNORECASE,
+)
+#: Other things that are patched, and processes that fork.
+_OTHER_THINGS = (
+    r"(?:driver|kernel|toolkit|host|security|system|os|ubuntu|debian|bios|firmware|transformers|tokenizer|template|model"
+    r"|nccl|torch|process|subprocess|worker|start|method|mode|server process)"
+)
+_PATCHED_ELSE = re.compile(
+    rf"\b{_OTHER_THINGS}s?(?: is| was| are| has been| method)?[ =:]+(?:patch|fork)\w*"
+    rf"|\b(?:patch|fork)\w* (?:the |an? |for the |of the |nvidia )*{_OTHER_THINGS}s?\b|\w+=fork\b",
+    re.IGNORECASE,
 )
 _FOR_OLDER = re.compile(r"\bvllm[-_](pascal|p40|p100|volta|v100):v?(0\.\d+\.\d+(?:\.?post\d+)?)", re.IGNORECASE)
 #: Makers who build torch and the engines themselves.
@@ -109,9 +133,14 @@ def image_engine(container: Any) -> tuple[str, str]:
     return next(((name, "") for name, pattern in _NAMES if re.search(pattern, said, re.IGNORECASE)), ("", ""))
 
 
+def of_image(container: Any) -> str:
+    """What is said of the image, without what is said of its host and driver."""
+    return _OF_HOST.sub(" ", _said(container))
+
+
 def official_engine(container: Any) -> tuple[str, str]:
     """Engine and version of an image that its project published and nobody changed; "" for any other."""
-    said = _said(container)
+    said = of_image(container)
     found = ((name, re.search(pattern, said, re.IGNORECASE)) for name, pattern in _OFFICIAL)
     name, match = next(((name, match) for name, match in found if match), ("", None))
     if match is None or _CHANGED.search(said):
@@ -122,12 +151,17 @@ def official_engine(container: Any) -> tuple[str, str]:
 
 def of_vendor(container: Any) -> bool:
     """Whether it names somebody who builds torch himself, or no release."""
-    return bool(_VENDORS.search(_said(container)))
+    return bool(_VENDORS.search(of_image(container)))
 
 
 def is_of_others(said: Any) -> bool:
     """Whether an engine, or an image, is told to be changed or made for GPUs that its project has dropped."""
-    return bool(_OF_OTHERS.search(_said(said)))
+    return bool(_OF_OTHERS.search(without_other_patches(_said(said))))
+
+
+def without_other_patches(said: str) -> str:
+    """A sentence without a driver or another thing that is told to be patched."""
+    return _PATCHED_ELSE.sub(" ", said)
 
 
 def is_cuda_image(container: Any) -> bool:

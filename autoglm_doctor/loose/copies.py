@@ -21,13 +21,26 @@ _INSTALLED = re.compile(
     r"(?<!with )(?<!using )(?<!via )\b(conda|mamba|pip|apt|uv)\W{1,3}(?:(?:py)?torch\W{1,3})?([12]\.\d+\.\d+[\w.+]*)",
     re.IGNORECASE,
 )
-#: Two environments do not meet, and what was taken away is in nobody's way.
-_APART = re.compile(
-    r"\b(?:v?envs?|virtualenvs?|environments?|base|container|image|host|removed|uninstalled|deleted|replaced"
-    r"|upgraded|downgraded|previously|earlier)\b",
+#: What was taken away is in nobody's way.
+_GONE = re.compile(
+    r"(?<!never )(?<!not )(?<!n't )\b(?:removed|uninstalled|deleted|replaced|upgraded|downgraded|previously|earlier)\b",
     re.IGNORECASE,
 )
-_TOGETHER = re.compile(r"\b(?:same|one) (?:v?env|virtualenv|environment)", re.IGNORECASE)
+#: Two environments do not meet, and nothing but pip and uv installs into a venv.
+_PLACE = re.compile(
+    r"\b(?:(?:base|conda|root|default) )?(?:\w*env|virtualenv|environment)\b|\bbase\b|\b(?:container|image|host)\b",
+    re.IGNORECASE,
+)
+_SEVERAL = re.compile(
+    r"\bvenv\b|\bvirtualenv\b|\b(?:\w*env|environment|container|image|host)s\b"
+    r"|\b(?:different|separate|another|other|own|each)\b|\boutside\b|\belsewhere\b",
+    re.IGNORECASE,
+)
+_TOGETHER = re.compile(
+    r"\b(?:same|one) (?:\w*env|virtualenv|environment|container|image|host)\b"
+    r"|\bboth in (?!(?:different|separate|their|own|other)\b)|\bover (?:the )?(?:conda|mamba|pip|apt|uv)\b",
+    re.IGNORECASE,
+)
 _LINE = re.compile(r"/python(3(?:\.\d+)?)/")
 #: What a Python of the system, of conda or of a user sees beside its own folder.
 _OF_USER = re.compile(r"/\.local/lib/python3")
@@ -55,9 +68,19 @@ def _copies(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if said is None and isinstance(listed, list):
         said = listed
     if isinstance(said, str):
-        apart = _APART.search(said) and not _TOGETHER.search(said)
-        return [] if apart else [(one[2], "") for one in _INSTALLED.finditer(said)]
+        every = list(_INSTALLED.finditer(said))
+        return [] if _are_apart(said, every) else [(one[2], "") for one in every]
     return [found for one in as_list(said) if (found := _copy(one))[0]]
+
+
+def _are_apart(said: str, every: list[re.Match[str]]) -> bool:
+    """In places of their own, or not there any more. A place that is named behind the last is that of all."""
+    if not every or _TOGETHER.search(said):
+        return False
+    places = list(_PLACE.finditer(said))
+    between = any(every[0].end() <= one.start() < every[-1].start() for one in places)
+    several = len({one[0].lower() for one in places}) > 1 or _SEVERAL.search(said) is not None
+    return between or several or _GONE.search(said) is not None
 
 
 def _copy(said: Any) -> tuple[str, str]:

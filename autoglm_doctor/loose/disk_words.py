@@ -14,10 +14,10 @@ _FULL = re.compile(
     re.IGNORECASE,
 )
 #: What is told of other disks, and of those that are full by their making.
-_OF_OTHERS = re.compile(r"/dev/loop\d|/snap/|\bsquashfs\b|/boot\b|\bback-?ups?\b", re.IGNORECASE)
+_OF_OTHERS = re.compile(r"/dev/loop\d|/snap\b|\bsquashfs\b|/boot\b|\bback-?ups?\b", re.IGNORECASE)
 _ON_ANOTHER = re.compile(
     r"\b(?:model|weights|cache)s? (?:is |are |lies? |lives? )?(?:on|in) (?:an)?(?:other|a different|its own) "
-    r"(?:disk|drive|volume|partition|mount)",
+    r"(?:disk|drive|volume|partition|mount)\b(?! *[?:=])",
     re.IGNORECASE,
 )
 #: What was so before, and is mended since.

@@ -14,21 +14,22 @@ from autoglm_doctor.loose.start import cuda_code, nvml_words
 from autoglm_doctor.loose.values import first, table, text, version
 from autoglm_doctor.matrix import Matrix
 
-#: The CUDA that the driver knows; what nvidia-smi shows inside a container is that of the libcuda there.
-_IN_CONTAINER = ("cuda_version_shown_in_container", "cuda_version_in_container", "container_cuda_version")
-_CUDA_OF_DRIVER = (*_IN_CONTAINER, "cuda_driver_version", "nvidia_smi_cuda_version")
+#: What nvidia-smi shows inside a container: the CUDA of the libcuda there.
+_SHOWN = "cuda_version_shown_in_container"
+#: The CUDA that the driver knows. By cuda_version_in_container and the like most mean the toolkit of the image.
+_CUDA_OF_DRIVER = (_SHOWN, "cuda_driver_version", "nvidia_smi_cuda_version")
 
 
 def read_driver(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Driver] | None:
     """The driver as far as it is stated; None when nothing is."""
     stated = version(first(facts, "driver_version", "driver"))
-    newest = None if _is_anothers(facts, stated, matrix) else version(first(facts, *_CUDA_OF_DRIVER)) or None
+    newest = _newest(facts, stated, matrix)
     branch = _branch(facts)
     if branch and not stated:
         # Its oldest release would be meant by the bare number; what its libcuda knows holds for all of the branch.
         stated, newest = branch, newest or matrix.driver_branches.get(branch)
     kernel = version(first(facts, "kernel_module_version", "driver_kernel_version")) or None
-    if stated and first(facts, *_IN_CONTAINER) is not None:
+    if stated and facts.get(_SHOWN) is not None:
         kernel = kernel or stated  # there the host's kernel module and the container's libcuda are told apart
     library = version(first(facts, "driver_library_version", "nvml_library_version")) or None
     code, said = nvml_words(facts)
@@ -45,17 +46,29 @@ def read_driver(facts: Mapping[str, Any], matrix: Matrix) -> Reading[Driver] | N
     return known(driver, source="stated")
 
 
-def _is_anothers(facts: Mapping[str, Any], driver: str, matrix: Matrix) -> bool:
+def _newest(facts: Mapping[str, Any], driver: str, matrix: Matrix) -> str | None:
+    """The CUDA that the driver knows, by the first key whose number is not that of something else.
+
+    What was shown in the container counts whatever has the same number: an image's cuda-compat has its toolkit's.
+    """
+    for key in _CUDA_OF_DRIVER:
+        says = version(facts.get(key))
+        if not says:
+            continue
+        return None if key == "cuda_driver_version" and _is_anothers(says, facts, driver, matrix) else says
+    return None
+
+
+def _is_anothers(says: str, facts: Mapping[str, Any], driver: str, matrix: Matrix) -> bool:
     """The driver's CUDA is one that its branch does not know yet, and the number of something else that is stated.
 
-    Who wrote it down mixed them up, unless the key says that it was seen in the container: an image's cuda-compat has
-    the number of its toolkit.
+    Who wrote it down mixed them up.
     """
-    says, newest = number(version(facts.get("cuda_driver_version"))), number(matrix.newest_cuda(driver))
-    if says is None or newest is None or first(facts, *_IN_CONTAINER) is not None:
+    stated, newest = number(says), number(matrix.newest_cuda(driver))
+    if stated is None or newest is None:
         return False
-    is_newer = says.major == newest.major and says > newest
-    return is_newer and line(str(says)) in _cuda_of_others(facts, matrix)
+    is_newer = stated.major == newest.major and stated > newest
+    return is_newer and line(says) in _cuda_of_others(facts, matrix)
 
 
 def _cuda_of_others(facts: Mapping[str, Any], matrix: Matrix) -> set[str]:

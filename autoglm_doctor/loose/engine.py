@@ -29,8 +29,12 @@ _ENGINES: Mapping[str, Engine] = {
     "transformers": "transformers",
 }
 _NAMED = re.compile(
-    rf"({'|'.join(map(re.escape, _ENGINES))})\b(?:\s*(?:==|version)?\s*v?(\d+(?:\.\d+)+[\w.+]*))?", re.I
+    rf"({'|'.join(map(re.escape, _ENGINES))})\b(?:[-_](?:pascal|p40|p100|volta|v100)\b)?"
+    r"(?:\s*(?:==|version)?\s*v?(\d+(?:\.\d+)+[\w.+]*))?",
+    re.IGNORECASE,
 )
+#: "-tp" as well: vLLM and llama.cpp have short ones. A negative number is a value.
+_IS_FLAG = re.compile(r"--?[A-Za-z]")
 _OWN_BUILD = re.compile(r"\b(?:built|compiled|build|installed)\b.{0,12}\bsource|\bsource build|\beditable\b", re.I)
 _START: Mapping[Engine, tuple[str, ...]] = {
     "vllm": ("vllm", "serve"),
@@ -124,7 +128,7 @@ def _flags(stated: Any) -> list[list[str]]:
         words = shlex.split(" ".join(map(str, stated)) if isinstance(stated, list) else text(stated))
     except ValueError:
         return []
-    starts = [at for at, word in enumerate(words) if word.startswith("--")]
+    starts = [at for at, word in enumerate(words) if _IS_FLAG.match(word)]
     return [words[at:end] for at, end in itertools.pairwise([*starts, len(words)])]
 
 

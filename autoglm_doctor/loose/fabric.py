@@ -10,13 +10,29 @@ from autoglm_doctor.loose.values import as_list, first, number, table, text, ver
 
 #: NVML's states that are not "completed" (nvml.h, NVML_GPU_FABRIC_STATE_*), and words for them.
 _UNREADY = re.compile(
-    r"in.?progress|\bnot.?(?:started|ready|complete|initiali[sz]ed|configured|set up|up\b)|\bnever\b|fail|inactive"
-    r"|error|degraded|\bdown\b|stuck|pending|\binitiali[sz]ing|unhealthy",
+    r"in.?progress|\bnot(?: yet)?.?(?:started|ready|complete|initiali[sz]ed|configured|set up|up\b)|\bnever\b|fail"
+    r"|inactive|error|degraded|\bdown\b|stuck|pending|waiting|\binitiali[sz]ing|unhealthy",
     re.IGNORECASE,
 )
-_NO_FAULT = re.compile(r"\b(?:no|without|0) (?:errors?|failures?)|\b(?:not|never) failed", re.IGNORECASE)
+_NO_FAULT = re.compile(
+    r"\b(?:no|without|0|not|never|zero) (?:any )?(?:errors?|fail\w*|degraded|unhealthy|down|stuck|pending)\b"
+    r"|\b(?:errors?|failures?|degraded)[:= ]{1,3}(?:0|none|no|false)\b",
+    re.IGNORECASE,
+)
+#: It is reached, whatever was before it; not where something is told of the rest, or that it ended badly.
+_REACHED = re.compile(
+    r"(?<!in)(?<!un)completed?\b(?!\W{1,3}(?:no|false|0)\b)"
+    r"(?!\W+(?:with |but |status\W+)?(?:an? )?(?:fail|error|unsucc))"
+    r"|\bsuccess(?:ful(?:ly)?)?\b(?!\W{1,3}(?:no|false)\b)",
+    re.IGNORECASE,
+)
+_NOT_REACHED = re.compile(
+    r"(?:\b(?:not|never|no|without|cannot|before|until|to|should|must)|n't)\W+(?:\w+\W+){0,2}$", re.IGNORECASE
+)
+_IN_PART = re.compile(r"\b\d+ (?:of|/) \d+|\d+/\d+|\bothers?\b|\bsome\b|\bhalf\b|\bthe rest\b", re.IGNORECASE)
 _MANAGER_DOWN = re.compile(
-    r"inactive.*|dead|failed.*|stopped|not (?:running|installed|active|started).*|missing|disabled|crash.*",
+    r"(?:nvidia-fabricmanager(?:\.service)?\W+|(?:service|active|state|status)\b\W+)*"
+    r"(?:inactive.*|dead|failed.*|stopped|not (?:running|installed|active|started).*|missing|disabled|masked|crash.*)",
     re.IGNORECASE,
 )
 #: GPUs that come on boards with NVLink switches alone, eight of them or more, by the names that NVML gives them.
@@ -28,9 +44,11 @@ _PERHAPS = re.compile(r"\b(?:A100|A800|H100|H800)\b", re.IGNORECASE)
 _FOR_A_SLOT = re.compile(r"pcie|\bnvl\b", re.IGNORECASE)
 _BOARD_OF = 8
 
-#: A board that is named, with its chip.
+#: A board that is named, with its chip; machines of AWS that have one (github.com/rghosh08/nvidia-nvswitch-setup,
+#: v0.1.0); 18 links from each H100 to each, which bridges give to pairs alone.
 _BOARD = re.compile(
-    r"\b(?:HGX|DGX)[ -]?(?:A100|A800|H100|H800|H200|H20|B200|B300|2\b)|\bNVSwitch(?:es)?\b|\b(?:HGX|DGX)\b(?!-)",
+    r"\b(?:HGX|DGX)[ -]?(?:A100|A800|H100|H800|H200|H20|B200|B300|2\b)|\bNVSwitch(?:es)?\b|\b(?:HGX|DGX)\b(?!-)"
+    r"|\bp(?:4de?|5)\b|\bNV18\b(?!.*(?:pair|bridge))",
     re.IGNORECASE,
 )
 _WITH_CHIP = re.compile(r"\b(?:HGX|DGX)[ -]?(?:A100|A800|H100|H800|H200|H20|B200|B300|2\b)", re.IGNORECASE)
@@ -40,15 +58,25 @@ _NO_BOARD = re.compile(
 )
 #: Four GPUs or one have no switches; those of an NVL72 are in machines of their own; a part of a board may be lent out.
 _NOT_SWITCHED = re.compile(
-    r"\b(?:station|spark|workstation|GB\d+\w*|NVL\d+|DGX-1|VMs?|virtual|tray|[1-7][ -]?GPUs?|four|one|single)\b",
+    r"\b(?:station|spark|workstation|GB\d+\w*|NVL\d+|DGX-1|VMs?|virtual|tray"
+    r"|(?:[1-7]|one|single|two|four)(?: ?x)?[ -]?(?:GPUs?|[AH][12]00|[AH]800|H20|B[23]00))\b",
     re.IGNORECASE,
 )
 
 
 def fabric_is_down(facts: Mapping[str, Any]) -> bool:
     """Its state is another one than "completed", or its manager does not run, or is of another version."""
-    state = _NO_FAULT.sub("", _words(facts.get("fabric_state")))
-    return _UNREADY.search(state) is not None or (_manager_is_down(facts) and _has_switches(facts))
+    stated = facts.get("fabric_state")
+    several = stated if isinstance(stated, list) else [stated]
+    if isinstance(stated, dict) and "state" not in stated:  # one for each GPU
+        several = list(stated.values())
+    return any(_is_unready(_words(one)) for one in several) or (_manager_is_down(facts) and _has_switches(facts))
+
+
+def _is_unready(said: str) -> bool:
+    state = _NO_FAULT.sub("", said)
+    reached = any(not _NOT_REACHED.search(state[: one.start()]) for one in _REACHED.finditer(state))
+    return _UNREADY.search(state) is not None and (not reached or _IN_PART.search(state) is not None)
 
 
 def _manager_is_down(facts: Mapping[str, Any]) -> bool:

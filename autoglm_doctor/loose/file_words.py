@@ -57,18 +57,33 @@ _FAULTS = (("lfs_pointer", _POINTERS), ("missing", _MISSING), ("truncated", _CUT
 #: Said before the words, it turns them round.
 _DENIED = re.compile(r"(?:\bnot|\bnone|\bnever|\bwithout|n't|\bno|\bnothing)(?: [\w.-]+){0,2} $", re.IGNORECASE)
 #: The files were made whole since.
-_MENDED = re.compile(
-    r"(?<!in)(?<!not )\bcomplete\b|all (?:files |shards )?(?:are )?(?:there|present)|re-?download"
-    r"|downloaded again|verified"
-    r"|(?:sha-?256|checksums?|hash(?:es)?) (?:ok|match)|\bfixed\b|after (?:git )?lfs pull",
+#: That it is well, of the clauses behind the one that tells the fault.
+_WELL = re.compile(
+    r"\bcomplete\b|all (?:files |shards )?(?:are )?(?:there|present)|verified"
+    r"|(?:sha-?256|checksums?|hash(?:es)?) (?:ok|match)|after (?:git )?lfs pull",
     re.IGNORECASE,
 )
+#: That something was done about it, which the clause of the fault may tell as well.
+_DONE = re.compile(
+    r"re-?download(?:ed\b|(?=,? (?:ok|worked|helped|done|complete|fine)))|after (?:an? )?re-?download"
+    r"|downloaded again|\bfixed\b",
+    re.IGNORECASE,
+)
+#: Before such words: it is still to be done, or told of other files.
+_YET = re.compile(
+    r"(?:\b(?:not?|never|needs?|must|should|has to|have to|be|please|until|others?|rest|remaining)|n't)"
+    r"(?: [\w.-]+){0,2} $",
+    re.IGNORECASE,
+)
+#: What was so once.
+_ONCE = re.compile(r"\b(?:was|were|had been)\b.*\b(?:once|before|first|earlier)\b", re.IGNORECASE)
+_PARTS = re.compile(r"[,;:.]\s+|\n|\b(?:but|and|then|now)\b", re.IGNORECASE)
 
 
 def faults_in(said: str, name: str = "") -> tuple[WeightFile, ...]:
     """The faulty files that it speaks of; without a name of its own, `name` or "a weight file" stands for them."""
     counted = _of_numbers(said)
-    if counted or _MENDED.search(said):
+    if counted or _is_mended(said):
         return counted
     header = next((one for match in _HEADER.findall(said) for one in sizes(match)), 0)
     fault = "header_limit" if header > _HEADER_BYTES else _first(said)
@@ -81,6 +96,24 @@ def faults_in(said: str, name: str = "") -> tuple[WeightFile, ...]:
         return ()
     every = tuple(dict.fromkeys(names or _WEIGHTS.findall(said))) or (name or "a weight file",)
     return tuple(WeightFile(name=one, size_bytes=0, fault=fault, detail=detail) for one in every)
+
+
+def _is_mended(said: str) -> bool:
+    """Whether it says so behind the fault, of the same files."""
+    parts = _PARTS.split(said)
+    at = next((at for at, one in enumerate(parts) if _first(one)), 0)
+    later = [one for one in parts[at + 1 :] if not _is_of_others(one, parts[at])]
+    was = parts[:at] if _ONCE.search(parts[at]) else []
+    return any(_claims(_DONE, one) for one in (parts[at], *later)) or any(_claims(_WELL, one) for one in (*was, *later))
+
+
+def _claims(pattern: re.Pattern[str], part: str) -> bool:
+    return any(not _YET.search(part[max(0, match.start() - 80) : match.start()]) for match in pattern.finditer(part))
+
+
+def _is_of_others(part: str, faulty: str) -> bool:
+    here, there = set(_WEIGHTS.findall(part)), set(_WEIGHTS.findall(faulty))
+    return bool(here and there) and not here & there
 
 
 def _is_the_other_there(said: str, fault: str, names: list[str]) -> bool:

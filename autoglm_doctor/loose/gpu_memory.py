@@ -106,7 +106,15 @@ def free_bytes(stated: Mapping[str, Any], total: int) -> int:
     free, used = free_is_stated(stated, total), _used(stated, total)
     if free is None and used is not None and total:
         free = total - used
+    if free is None:
+        free = _little(stated, total)
     return NOT_STATED if free is None else min(free, total)
+
+
+def _little(stated: Mapping[str, Any], total: int) -> int | None:
+    """Of a number that is of MiB or of GiB, the more: where that is less than half, most is in use in any case."""
+    plain = next((found for one in _FREE if (found := number(stated.get(one)))), None)
+    return int(plain * GIB) if plain is not None and 2 * plain * GIB < total else None
 
 
 def free_is_stated(stated: Mapping[str, Any], total: int = 0) -> int | None:
@@ -115,9 +123,23 @@ def free_is_stated(stated: Mapping[str, Any], total: int = 0) -> int | None:
 
 
 def _part(stated: Mapping[str, Any], stem: str, total: int) -> int | None:
-    found = _with_unit(stated, stem, _unit_of(stated))
     plain = number(stated.get(stem))
+    unit = _unit_of(stated)
+    if plain is not None and total and unit == MIB:
+        return _of_either(plain, total)
+    found = _with_unit(stated, stem, unit)
     return int(plain * MIB) if found is not None and plain is not None and plain < MIB and 0 < total < found else found
+
+
+def _of_either(plain: float, total: int) -> int | None:
+    """Bytes of a number beside a total in MiB. None for one that may as well be of GiB: people mix the two.
+
+    A card is sold with up to a tenth more than is counted, and nothing prints MiB with decimals.
+    """
+    in_gib = int(plain * GIB)
+    if not plain or in_gib > 1.1 * total:
+        return int(plain * (MIB if plain < MIB else 1))
+    return in_gib if plain % 1 else None
 
 
 def _used(stated: Mapping[str, Any], total: int) -> int | None:
@@ -126,18 +148,23 @@ def _used(stated: Mapping[str, Any], total: int) -> int | None:
     if said is None:
         said = _usage(stated)[0]
     processes = stated.get("processes")
-    if said is None and isinstance(processes, list):  # a number alone is of MiB, as nvidia-smi prints it
-        each = [_of_process(folded(table(one))) for one in processes]
-        said = sum(one for one in each if one is not None) or None
+    if said is None and isinstance(processes, list):
+        said = _of_processes([folded(table(one)) for one in processes], total)
     if said is None or not total:
         return said
     return None if said > 1.02 * total else min(said, total)
 
 
-def _of_process(stated: Mapping[str, Any]) -> int | None:
+def _of_processes(processes: list[dict[str, Any]], total: int) -> int | None:
+    """Numbers alone are of MiB, as nvidia-smi prints them; None where all of them may as well be of GiB."""
     stems = (*_USED, "memory")
-    plain = next((found for one in stems if (found := number(stated.get(one))) is not None), None)
-    return amount(stated, *stems) if plain is None else int(plain * (MIB if plain < MIB else 1))
+    plain = [next((found for one in stems if (found := number(each.get(one))) is not None), None) for each in processes]
+    numbers = [one for one in plain if one]
+    if numbers and all(_of_either(one, total) is None for one in numbers):
+        return None
+    bare = sum(_of_either(one, total) or int(one * MIB) for one in numbers)
+    named = (amount(each, *stems) or 0 for each, one in zip(processes, plain, strict=True) if one is None)
+    return bare + sum(named) or None
 
 
 def _usage(stated: Mapping[str, Any]) -> tuple[int | None, int]:

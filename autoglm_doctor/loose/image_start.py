@@ -28,8 +28,11 @@ _BY_HOOK = re.compile(r"--gpus\b", re.IGNORECASE)
 #: Who can tell these of an image has started it: what it asked for was met, or nobody asked.
 _FROM_INSIDE = (
     *("packages", "torch", "torch_cuda", "torch_arch_list", "cuda_available", "python", "cudnn", "libc"),
-    *("shm", "dev_shm", "network", "ulimit_memlock_kib", "ulimit_memlock", "ulimits"),
+    *("dev_shm", "ulimit_memlock_kib"),
 )
+#: These are mostly flags of who wants to start it. A default is no flag: 64 MiB and 64 KiB were seen inside.
+_OR_FLAGS = ("shm", "ulimit_memlock")
+_DEFAULT = re.compile(r"\W*(?:64|67108864|65536)\b(?! ?g)", re.IGNORECASE)
 #: Texts that an engine writes which runs.
 _OF_A_RUN = frozenset(row.pattern for name in ("memory", "weights", "engine", "versions") for row in SUBJECTS[name])
 
@@ -41,7 +44,9 @@ def is_asked(facts: Mapping[str, Any]) -> bool:
     """
     container = facts.get("container")
     said = f"{container} {facts.get('command') or ''}"[:4000]
-    if any(facts.get(key) for key in _FROM_INSIDE) or (facts.get("engine") and is_cuda_image(container)):
+    is_inside = any(facts.get(key) for key in _FROM_INSIDE)
+    is_inside = is_inside or any(_DEFAULT.match(str(facts.get(key))) for key in _OR_FLAGS)
+    if is_inside or (facts.get("engine") and is_cuda_image(container)):
         return False
     toolkit = number(toolkit_version(facts))
     may_be_cdi = toolkit is not None and toolkit >= _BY_CDI and _BY_HOOK.search(said) is None

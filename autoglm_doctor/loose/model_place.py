@@ -13,8 +13,13 @@ from autoglm_doctor.loose.values import answer, first, table, text, words
 _FILES = ("model_files", "weights", "weight_files", "checkpoint_files")
 _FOLDER = re.compile(r"--download-dir[= ]\s*(\S+)")
 _THERE = re.compile(
-    r"\b(?:all (?:files |shards )?(?:are )?(?:there|present)|(?<!not )(?<!in)complete\b|(?<!not )(?<!never )downloaded"
-    r"|(?<!not )cached|local(?:ly)?\b)",
+    r"\b(?:all (?:files |shards )?(?:are )?(?:there|present)|complete\b|downloaded|cached|local(?:ly)?\b)",
+    re.IGNORECASE,
+)
+#: Before such a word: it is not so, not yet, in part, or so of a file that holds no weights.
+_BUT_NOT = re.compile(
+    r"(?:\b(?:not?|none|never|nothing|partly|partially|half|to be|being|only)|n't)(?: [\w.-]+){0,2} $"
+    r"|\.(?:json|txt|md|py|model|jinja)(?: \w+)? $",
     re.IGNORECASE,
 )
 _NO_FILE = ("missing", "absent", "not there", "not found", "no", "", "none", "false")
@@ -30,8 +35,11 @@ def is_here(facts: Mapping[str, Any]) -> bool:
     """Whether the weights are said to be on the machine already."""
     files = first(facts, *_FILES)
     cached = answer(first(facts, "model_cached", "model_downloaded"))
-    said = cached is True or _THERE.search(text(files)) is not None
-    return is_a_folder(facts) or said or _are_listed(files)
+    return is_a_folder(facts) or cached is True or _says_here(text(files)) or _are_listed(files)
+
+
+def _says_here(said: str) -> bool:
+    return any(not _BUT_NOT.search(said[max(0, match.start() - 80) : match.start()]) for match in _THERE.finditer(said))
 
 
 def _are_listed(files: Any) -> bool:

@@ -60,7 +60,7 @@ def _why_not_loaded(facts: Mapping[str, Any], *, alone: bool = True) -> str:
         return f"the module is built for {', '.join(built)}, {kernel} runs"
     if key_refused(facts):
         return "the kernel refuses the key of the module"
-    if alone and _shut_out(facts):
+    if (alone or _is_unsigned(facts)) and _shut_out(facts):
         return "Secure Boot is on, and the key of the module is not enrolled"
     if not_built(facts):
         return "the module could not be built, or is not there"
@@ -76,9 +76,14 @@ def _fails(facts: Mapping[str, Any]) -> bool:
 
 
 def _shut_out(facts: Mapping[str, Any]) -> bool:
-    """It is said that the key is not enrolled: who has signed modules, or a GPU that works, does not say so."""
-    refused = answer(facts.get("mok_enrolled")) is False or answer(facts.get("nvidia_module_loaded")) is False
+    """It is said that the key is not enrolled, or the module has none: a GPU that works does not let one say so."""
+    refused = False in (answer(facts.get(key)) for key in ("mok_enrolled", "nvidia_module_loaded"))
+    refused = refused or _is_unsigned(facts)
     return refused and secure_boot(facts) is True and answer(facts.get("cuda_available")) is not True
+
+
+def _is_unsigned(facts: Mapping[str, Any]) -> bool:
+    return answer(first(facts, "kernel_module_signed", "nvidia_module_signed", "module_signed")) is False
 
 
 def with_flavour(driver: Reading[Driver] | None, facts: Mapping[str, Any]) -> Reading[Driver] | None:

@@ -35,13 +35,24 @@ _LINE = re.compile(
 )
 _KERNEL = re.compile(r"\b\d\.\d{1,2}\.\d{1,3}-[\w.+-]*\w")
 _OURS = re.compile(r"nvidia|nvrm|nouveau|\bnova", re.IGNORECASE)
-#: The name of a module, as the kernel and DKMS write it: "(vboxdrv)", "'vboxdrv'", "vboxdrv: ...", "virtualbox/7.0".
+#: The name of a module, as the kernel and DKMS write it: "(vboxdrv)", "'vboxdrv'", "vboxdrv.ko", "virtualbox/7.0". What
+#: stands before a colon is mostly who speaks; in "zfs: module signature is invalid" it is the module.
 _MODULE = re.compile(
-    r"\((?!x86_64|aarch64)\w+\)|'[\w-]+'|(?<![/\w])[a-z][\w-]*/\d|^(?:\[[\d. ]+\] *)?([\w-]+): ", re.IGNORECASE
+    r"\((\w+)\)|'([\w-]+)'|\b([\w-]+)\.ko\b|(?<![/\w])([a-z][\w-]*)/\d|^(?:\[[\d. ]+\] *)?([\w-]+): module ",
+    re.IGNORECASE,
 )
-_SPEAKERS = re.compile(r"modprobe|insmod|kernel|error|fatal|lockdown|pkcs\w*|dkms|warning|module|build", re.IGNORECASE)
+_SPEAKERS = re.compile(
+    r"modprobe|insmod|kernel|linux|error|fatal|lockdown|pkcs\w*|dkms|warning|modules?|build|x86_64|aarch64|audit|mok\w*"
+    r"|secure_?boot|integrity|uefi|dead|\d+",
+    re.IGNORECASE,
+)
 #: The driver runs: whatever was refused was another module, or at another time.
 _RUNS = re.compile(r"NVRM: loading NVIDIA", re.IGNORECASE)
+_LOADED = ("nvidia_module_loaded", "kernel_module_loaded", "nvidia_module")
+_SMI = ("nvidia_smi", "nvidia_smi_works", "nvidia_smi_lists_gpu")
+_WORKS = re.compile(
+    r"(?:works?|working|ok|fine|lists|shows|sees|loaded|running)\b(?!\W+(?:no|not|nothing)\b)", re.IGNORECASE
+)
 #: As it should be: the free driver is kept away. WSL has none of these modules.
 _MEANT = re.compile(r"(?:nouveau|nova).{0,40}(?:blocked|blacklist|denylist)|microsoft-standard|\bwsl", re.IGNORECASE)
 _OF_THE_GPU = re.compile(r"\bxid\b|\becc\b|fallen off the bus", re.IGNORECASE)
@@ -94,29 +105,62 @@ def machine_words(facts: Mapping[str, Any]) -> str:
 
 
 def _sentences(facts: Mapping[str, Any]) -> list[str]:
-    said = re.split(r";|\n", spoken(facts, *_LOGS, *_DKMS))
-    return [one.strip() for one in said if one.strip()]
+    return [one for key in (*_LOGS, *_DKMS) for one in _of_key(facts, key)]
+
+
+def _of_key(facts: Mapping[str, Any], key: str) -> list[str]:
+    return [one.strip() for one in re.split(r";|\n", spoken(facts, key)) if one.strip()]
 
 
 def _against(facts: Mapping[str, Any]) -> Iterator[str]:
     """All that is not said of another module or kernel, nor refuted by a module that runs or is installed."""
-    for one in _sentences(facts):
-        refusal = _REFUSED.search(one) or _NOT_BUILT.search(one)
-        if not _is_of_another_module(one) and not _MEANT.search(one) and not (refusal and _is_refuted(one, facts)):
-            yield one
+    for key in (*_LOGS, *_DKMS):
+        sentences = _of_key(facts, key)
+        for at, one in enumerate(sentences):
+            is_over = _refusal(one) and (_is_refuted(one, facts) or _ran_since(facts, key, sentences[at:]))
+            if not is_over and not _is_of_another_module(one) and not _MEANT.search(one):
+                yield one
+
+
+def _refusal(sentence: str) -> re.Match[str] | None:
+    return _REFUSED.search(sentence) or _NOT_BUILT.search(sentence)
+
+
+def _ran_since(facts: Mapping[str, Any], key: str, sentences: list[str]) -> bool:
+    """The module was loaded behind the refusal, or another log of this start tells it: a journal has older ones."""
+    refusal = _refusal(sentences[0])
+    behind = [sentences[0][refusal.end() if refusal else 0 :], *sentences[1:]]
+    others = (one for one in _LOGS if one not in (key, "journal"))
+    return _RUNS.search("\n".join([*behind, spoken(facts, *others)])) is not None
 
 
 def _is_of_another_module(sentence: str) -> bool:
-    if _OURS.search(sentence) or not (_REFUSED.search(sentence) or _NOT_BUILT.search(sentence)):
+    if _OURS.search(sentence) or not _refusal(sentence):
         return False
-    return any(not (found[1] and _SPEAKERS.fullmatch(found[1])) for found in _MODULE.finditer(sentence))
+    names = (found[found.lastindex or 0] for found in _MODULE.finditer(sentence))
+    return any(not _SPEAKERS.fullmatch(one) for one in names)
 
 
 def _is_refuted(sentence: str, facts: Mapping[str, Any]) -> bool:
+    """By a driver that works, or as it is of another kernel; of a module that was not built, also by DKMS.
+
+    A module that DKMS has built can still be refused for its key.
+    """
+    kernel, named = text(facts.get("kernel")), _KERNEL.findall(sentence)
+    of_another = bool(kernel and named) and not any(same_kernel(one, kernel) for one in named)
+    return _works(facts) or of_another or (not _REFUSED.search(sentence) and _is_built(sentence, facts))
+
+
+def _works(facts: Mapping[str, Any]) -> bool:
+    """A module or nvidia-smi that is only installed does not."""
+    said = [(answer(facts.get(key)), text(facts.get(key))) for key in (*_LOADED, *_SMI)]
+    return any((is_so and words not in ("installed", "present")) or _WORKS.match(words) for is_so, words in said)
+
+
+def _is_built(sentence: str, facts: Mapping[str, Any]) -> bool:
+    """DKMS names one for this kernel: that counts against modprobe as long as nothing else tells of a fault."""
     kernel, built = text(facts.get("kernel")), kernels_of_dkms(facts)
-    named = _KERNEL.findall(sentence)
-    if _RUNS.search(spoken(facts, *_LOGS)) or (kernel and any(same_kernel(one, kernel) for one in built)):
-        return True
-    if kernel and named:
-        return not any(same_kernel(one, kernel) for one in named)
-    return not kernel and bool(built) and re.search(_BUILD, sentence, re.IGNORECASE) is not None
+    of_a_build = re.search(_BUILD, sentence, re.IGNORECASE) is not None
+    if not of_a_build and any(answer(facts.get(key)) is False for key in ("cuda_available", *_LOADED, *_SMI)):
+        return False
+    return any(same_kernel(one, kernel) for one in built) if kernel else bool(built) and of_a_build

@@ -13,32 +13,23 @@ from autoglm_doctor.loose.values import as_list, table, text, words
 _OTHERS = re.compile(
     r"k-?transformers|transformers\.js|llama[-_]cpp[-_]python|text-(?:generation|embeddings)-inference|\btgi\b|\btei\b"
     r"|tensorrt|trt[-_]?llm|triton inference|\bnim\b|ollama|lmdeploy|turbomind|\bmlx|exllama|tabby ?api|mlc|lm ?studio"
-    r"|onnxruntime|openvino|ctranslate|ctransformers",
-    re.IGNORECASE,
-)
-#: Programs that run a model through transformers themselves, and words for no server at all.
-_THROUGH_TRANSFORMERS = re.compile(
-    r"transformers|\bvllm\b|\bsglang\b|hugging ?face|\bhf\b|pytorch|\btorch\b|python"
-    r"|llama[-_ ]?factory|\bswift\b|unsloth|\btrl\b|\bpeft\b|axolotl|accelerate|deepspeed|fastchat|fschat|xinference"
-    r"|text-generation-webui|oobabooga|auto-?(?:awq|gptq|round)|gptqmodel|llm-?compressor|lm[-_]eval|torchserve|gradio"
-    r"|streamlit|comfyui|langchain|jupyter|colab|kaggle|verl|openrlhf|diffusers|\bnone\b|unknown",
+    r"|onnxruntime|openvino|ctranslate|ctransformers|\w\.cpp\b|llamafile|kobold|mistral\.?rs\b|lightllm|rtp-llm|fastllm"
+    r"|\bmindie\b|fastdeploy|gpt4all",
     re.IGNORECASE,
 )
 #: Packages of servers that read models by code of their own.
-_PACKAGES = frozenset(
+_SERVERS = frozenset(
     (
-        *(
-            "lmdeploy",
-            "mlx-lm",
-            "mlx-vlm",
-            "llama-cpp-python",
-            "exllamav2",
-            "exllamav3",
-            "ktransformers",
-            "ctransformers",
-        ),
-        *("onnxruntime-genai", "onnxruntime-genai-cuda", "tensorrt-llm", "mlc-llm", "mlc-ai-nightly", "ollama", "tgi"),
-        *("chatglm-cpp", "openvino-genai", "lightllm", "text-generation-server", "ctranslate2", "rtp-llm"),
+        *("lmdeploy", "exllamav2", "exllamav3", "ktransformers", "onnxruntime-genai", "onnxruntime-genai-cuda"),
+        *("tensorrt-llm", "mlc-llm", "mlc-ai-nightly", "tgi", "lightllm", "text-generation-server", "rtp-llm"),
+    )
+)
+#: The same, or a client, or a tool beside: ctranslate2 is mostly there for whisper. They say nothing where torch is
+#: stated, with which transformers itself can run the model.
+_BESIDE = frozenset(
+    (
+        *("llama-cpp-python", "ctransformers", "chatglm-cpp", "openvino-genai", "ctranslate2", "ollama"),
+        *("mlx-lm", "mlx-vlm"),
     )
 )
 _PROGRAM = re.compile(
@@ -48,17 +39,19 @@ _PROGRAM = re.compile(
 
 
 def other_engine(facts: Mapping[str, Any]) -> str:
-    """Its name: "ollama 0.12.7"; "" where none is stated, or one that runs models through transformers."""
+    """Its name: "ollama 0.12.7"; "" where none is stated, or a name that may be a program around transformers."""
     said = text(facts.get("engine"))
     if said:
-        is_other = _OTHERS.search(said) or not _THROUGH_TRANSFORMERS.search(said)
-        return said[:60] if is_other else ""
+        return said[:60] if _OTHERS.search(said) else ""
     command = _PROGRAM.match(text(facts.get("command"))[:200])
     if command:
         return command[0].split()[-1]
     listed = facts.get("packages")
     names = list(table(listed)) or [one.partition("==")[0].strip() for one in _lines(listed)]
-    return next((str(name) for name in names if canonicalize_name(str(name)) in _PACKAGES), "")
+    folded = {canonicalize_name(str(name)): str(name) for name in names}
+    has_torch = "torch" in folded or facts.get("torch") is not None
+    others = _SERVERS if has_torch else _SERVERS | _BESIDE
+    return next((name for one, name in folded.items() if one in others), "")
 
 
 def _lines(listed: Any) -> list[str]:

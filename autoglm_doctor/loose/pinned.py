@@ -12,7 +12,7 @@ from typing import Any
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.wheels import line, line_has_code_for, number
 from autoglm_doctor.facts import Host, Torch
-from autoglm_doctor.loose.container import image_engine, of_vendor, official_engine
+from autoglm_doctor.loose.container import image_engine, of_image, of_vendor, official_engine
 from autoglm_doctor.loose.engine import named_engine
 from autoglm_doctor.loose.gpus import read_gpus
 from autoglm_doctor.loose.own_build import own_mark
@@ -59,9 +59,7 @@ def _is_foreign(facts: Mapping[str, Any], host: Host | None) -> bool:
     if "conda" in text(facts.get("python_distribution")).lower() or of_vendor(container):
         return True
     # A tag of the project's own that is no plain release may hold any torch.
-    if _FOR_BLACKWELL.search(str(container)[:4000]) or (
-        image_engine(container)[0] and not official_engine(container)[0]
-    ):
+    if _FOR_BLACKWELL.search(of_image(container)) or (image_engine(container)[0] and not official_engine(container)[0]):
         return True
     if _OF_ARM.search(names):
         return True

@@ -31,22 +31,38 @@ _NEGATED = re.compile(r"\b(?:no|not|never|without|isn't|aren't|doesn't)\W+(?:(?:
 #: A running container whose GPUs go as systemd reads its units again.
 _RELOADED = re.compile(r"\bdaemon-reload", re.IGNORECASE)
 _LOST = re.compile(r"\b(?:fail|los[et]|gone|disappear|unknown error)", re.IGNORECASE)
-#: A container that nothing was handed into. Compose and Kubernetes have no --gpus, and who starts it with NVIDIA's
-#: runtime or by CDI needs none.
+#: A container that nothing was handed into. Kubernetes has no --gpus, and who starts it with NVIDIA's runtime, by CDI
+#: or with a reservation of Compose needs none.
 _NOT_GIVEN = re.compile(r"\b(?:without|no|missing|forgot\w*|lacks) (?:the )?(?:--gpus|gpus? flags?)\b", re.IGNORECASE)
 _ANOTHER_WAY = re.compile(
     r"runtime(?:[=: ]+| is )[\"']?nvidia|nvidia[- ](?:container[- ])?runtime|--device|nvidia\.com/gpu|\bdeploy\b"
-    r"|\bcdi\b|compose|reservations|device_requests|NVIDIA_VISIBLE_DEVICES",
+    r"|\bcdi\b|reservations|device_requests|(?<!only )NVIDIA_VISIBLE_DEVICES",
     re.IGNORECASE,
 )
 
 #: cuda.h: CUDA_ERROR_SYSTEM_NOT_READY, of NVLink switches that are not set up; CUDA_ERROR_UNKNOWN, of nvidia_uvm.
 _NOT_READY, _UNKNOWN_CODE = 802, 999
-_CODE = re.compile(r"(?<!http )(?<!status )\berror:? \(?(\d{1,3})\b", re.IGNORECASE)
+#: A short number is more often a count or an exit status: it needs cuInit, or CUDA's name of the error.
+_CODE = re.compile(
+    r"(?:(?<!http )(?<!status )(?<!server )\berror:? \(?(\d{3})"
+    r"|(?:cuInit(?:\(0\))?|CUDA_ERROR_(?:NO_DEVICE|NOT_[A-Z]{1,20}|STUB_LIBRARY|SYSTEM_\w{1,30}|COMPAT_\w{1,40}|UNKNOWN))[^\w,;]{0,4}"
+    r"(?:(?:returned|returns|failed with|gives|code|error)\W{1,3})?(\d{1,3}))\b"
+    r"(?! *(?:times|seconds|[kmgt]i?b|bytes|[mun]?s)\b|[):,]* *(?:is |was |got )?(?:fixed|solved|resolved|gone)\b)",
+    re.IGNORECASE,
+)
+#: An error that is over, or is not there.
+_OVER = re.compile(
+    r"\b(?:no|not|never|without|fixed|solved|resolved|was|were|former(?:ly)?|previous(?:ly)?|earlier)\W+"
+    r"(?:(?:an?|the|any|more|longer|cuda) )*$",
+    re.IGNORECASE,
+)
 #: What cuInit ends with; the other codes are of what a program did afterwards.
-_OF_START = frozenset({3, 34, 46, 100, 500, 802, 803, 804, 805, 999})
-#: A kernel that a program asks for, and not a part of the driver.
+_OF_START = frozenset({3, 34, 100, 500, 802, 803, 804, 805, 999})
+#: A process that was copied after CUDA had started in it.
+_FORKED = re.compile(r"\bforked\b|\bfork error", re.IGNORECASE)
+#: A kernel that a program asks for, and not a part of the driver, which WSL's containers get from a toolkit.
 _OF_KERNELS = re.compile(r"cuModule|GetFunction|GetGlobal|GetProcAddress|cuLibrary|cuKernel|kernel", re.IGNORECASE)
+_OF_THE_DRIVER = re.compile(r"GetProcAddress", re.IGNORECASE)
 #: The same by name (cuda.h, driver_types.h).
 _NAMED = (
     (500, re.compile(r"CUDA_ERROR_NOT_FOUND|cudaErrorSymbolNotFound")),
@@ -70,7 +86,8 @@ def nvml_words(facts: Mapping[str, Any]) -> tuple[int | None, str]:
         if _says(pattern, said):
             return code, said
     inside = kind_of(facts.get("container"))
-    if inside and (_UNKNOWN.search(said) or (_RELOADED.search(container) and _says(_LOST, container))):
+    reloaded = any(_RELOADED.search(one) and _says(_LOST, one) for one in (said, container))
+    if inside and (_UNKNOWN.search(said) or reloaded):
         return 999, "Unknown Error"
     other = inside == "kubernetes" or _ANOTHER_WAY.search(container)
     if inside and _NOT_GIVEN.search(container) and not other:
@@ -90,21 +107,27 @@ def cuda_code(facts: Mapping[str, Any]) -> int:
         return int(init)
     if answer(facts.get("cuda_available")) is True:
         return 0
-    code = _told(first(facts, "cuda_init_code", "cuda_error_code", "cuda_error"))
+    code = _told(first(facts, "cuda_init_code", "cuda_error_code", "cuda_error"), facts)
     if not code and fabric_is_down(facts):
         return _NOT_READY
     return _UNKNOWN_CODE if not code and _without_uvm(facts) else code
 
 
-def _told(stated: Any) -> int:
+def _told(stated: Any, facts: Mapping[str, Any]) -> int:
     """A code of cuInit's, by its number or its name; 0 for none."""
     said = text(stated)
-    named = _CODE.search(said)
-    code = number(stated) if named is None else float(named[1])
+    named = next((one for one in _CODE.finditer(said) if not _OVER.search(said[: one.start()])), None)
+    code = number(stated) if named is None else float(named[1] or named[2])
     if code is None:
-        code = next((one for one, words in _NAMED if words.search(said)), 0)
-    of_kernel = code == 500 and _OF_KERNELS.search(said)
-    return int(code) if code in _OF_START and not of_kernel else 0
+        found = ((one, words.search(said)) for one, words in _NAMED)
+        code = next((one for one, match in found if match and not _OVER.search(said[: match.start()])), 0)
+    is_foreign = _FORKED.search(said) or (code == 500 and _is_of_kernels(said, facts))
+    return int(code) if code in _OF_START and not is_foreign else 0
+
+
+def _is_of_kernels(said: str, facts: Mapping[str, Any]) -> bool:
+    in_wsl = kind_of(facts.get("container")) and re.search(r"\bwsl", _words(facts.get("os")), re.IGNORECASE)
+    return _OF_KERNELS.search(_OF_THE_DRIVER.sub("", said) if in_wsl else said) is not None
 
 
 def _without_uvm(facts: Mapping[str, Any]) -> bool:
@@ -126,7 +149,7 @@ def _nodes(facts: Mapping[str, Any]) -> set[str] | None:
     stated = first(facts, "dev_nodes", "device_nodes", "dev_nvidia", "nvidia_device_nodes")
     if stated is None or isinstance(stated, dict) or _has_other_files(facts, stated):
         return None
-    if answer(stated) is False or stated == []:
+    if answer(stated) is False or stated == [] or text(stated).lower() in ("empty", "nothing"):
         return set()
     found = {word.strip(",") for one in as_list(stated) for word in text(one).split()}
     if re.search(r"\b(?:no|not|missing|without|absent|No such)\b", _words(stated), re.IGNORECASE):

@@ -215,11 +215,19 @@ SMALL = {"driver_version": "550.54.14", "gpus": ["RTX 4090"]}
 @pytest.mark.parametrize(
     ("stated", "status"),
     [
-        pytest.param({"cuda_version_in_container": "12.8", "container": "docker"}, "fail", id="seen in the container"),
         pytest.param(
-            {"cuda_version_in_container": "12.6", "cuda_driver_version": "12.6", "cuda_toolkit": "12.6"},
+            {"cuda_version_shown_in_container": "12.8", "container": "docker"}, "fail", id="seen in the container"
+        ),
+        pytest.param(
+            {"cuda_version_shown_in_container": "12.6", "cuda_driver_version": "12.6", "cuda_toolkit": "12.6"},
             "fail",
             id="seen there, whatever else has this number",
+        ),
+        pytest.param(
+            {"cuda_version_in_container": "12.8", "container": "docker"}, "pass", id="an image's toolkit, most likely"
+        ),
+        pytest.param(
+            {"cuda_version_in_container": "12.6", "cuda_toolkit": "12.6"}, "pass", id="of the toolkit in the container"
         ),
         pytest.param({"cuda_driver_version": "12.7", "container": "docker"}, "warn", id="nobody says where"),
         pytest.param(

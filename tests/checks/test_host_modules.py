@@ -140,6 +140,8 @@ QUIET: dict[str, dict[str, Any]] = {
         "mok_enrolled": False,
         "driver_version": "570.172.08",
     },
+    "an unsigned module without Secure Boot": {"secure_boot": False, "kernel_module_signed": False, "kernel": "6.8.0"},
+    "an unsigned module, and CUDA works": {"secure_boot": True, "kernel_module_signed": False, "cuda_available": True},
     "the toolkit is there": {"nvidia_container_toolkit": "installed", "driver_version": "570.172.08"},
     "no toolkit for a server of one's own": {
         "nvidia_container_toolkit": "not installed",
@@ -153,6 +155,16 @@ QUIET: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("facts", [pytest.param(facts, id=name) for name, facts in QUIET.items()])
 def test_quiet(facts: dict[str, Any]) -> None:
     assert [(one.cause, one.check) for one in judged(facts).causes] == []
+
+
+def test_an_unsigned_module_is_refused_whatever_else_is_said_of_the_driver() -> None:
+    facts = {
+        "secure_boot": True,
+        "kernel_module_signed": False,
+        "driver_version": "580.65.06",
+        "gpus": ["NVIDIA GB200"],
+    }
+    assert [one.cause for one in judged(facts).causes] == ["SECURE_BOOT_BLOCKS_MODULE"]
 
 
 def test_a_module_for_another_kernel_is_that() -> None:

@@ -14,10 +14,17 @@ from autoglm_doctor.matrix import load_matrix
 from autoglm_doctor.report.diagnose_types import Diagnosis
 from tests.restraint.judged import checks
 
-SETS = tuple(f"{kind}_{number}" for number in range(1, 6) for kind in ("machines", "packages"))
+SETS = tuple(f"{kind}_{number}" for number in range(1, 7) for kind in ("machines", "packages"))
 
 #: By facts alone.
 MISSED: Mapping[str, str] = {
+    "002-vllm0271-transformers517-lightonocr": "a name that this release of transformers lost, and its metadata allows",
+    "004-localai-v100-cuda13-image": "what is in another project's image is not known",
+    "004-v100s-flash-attn26": "whether anything asks for FlashAttention is not stated",
+    "005-deepseek-ocr-vllm085-transformers457": "whether the model's code is trusted is not stated",
+    "007-chatglm3-tokenizer-transformers4452": "the model's repository is not named",
+    "017-codellama-7b-4070-12gb": "another program, which may leave a part of the model to the processor",
+    "020-llamafactory-win10-cpu-torch": "that there is a GPU is not stated",
     "004-xformers-cu121-torch-cpu": "neither GPUs nor an engine are stated, and torch works without xFormers",
     "005-internvl2-40b-one-80gb": "forty billion parameters in 16 bits fit in 80 GB: what they leave is not stated",
     "016-llamafactory094-transformers5rc0": "what a trainer asks for is in no table",
@@ -49,6 +56,8 @@ MISSED: Mapping[str, str] = {
 }
 #: With the error text.
 MISSED_WITH_TEXT: Mapping[str, str] = {
+    "004-localai-v100-cuda13-image": "what is in another project's image is not known",
+    "020-llamafactory-win10-cpu-torch": "that there is a GPU is not stated",
     "016-llamafactory094-transformers5rc0": "found, as a conflict of two packages",
     "017-bnb-cuda-version-override": "the line is printed wherever the variable is set, and the number is right",
     "019-mono-internvl-transformers452": "LMDeploy, which is not judged as transformers",

@@ -21,8 +21,12 @@ _CGROUP2 = re.compile(
 
 
 #: The distribution is that of an image, or its kernel was told to stay with version 1.
-_NOT_ITS = re.compile(
-    r"\b(?:image|container)s?\b|unified_cgroup_hierarchy=(?:0|false|no)\b|\bcgroups? ?v1\b", re.IGNORECASE
+_OF_IMAGE = re.compile(r"\b(?:image|container)s?\b", re.IGNORECASE)
+_STAYS = re.compile(r"unified_cgroup_hierarchy=(?:0|false|no)\b|\bcgroups? ?v1\b", re.IGNORECASE)
+#: The host by its name, beside an image: "Ubuntu 22.04 host, container Ubuntu 20.04", "image ...; host CentOS 7.9".
+_NAME = r"(?:fedora|debian|ubuntu|rhel|red hat|rocky|alma|centos)[a-z ]{0,28}\d[\d.]*(?: lts)?"
+_HOST = re.compile(
+    rf"\b({_NAME})(?:'s)? host\b(?!\W{{1,3}}{_NAME})|\bhosts?(?: os| runs| is)?\W{{1,3}}({_NAME})", re.IGNORECASE
 )
 _WINDOWS = re.compile(r"\W*(?:microsoft )?win(?:dows|10|11)", re.IGNORECASE)
 _LINUX = re.compile(r"linux|ubuntu|debian|centos|rhel|red hat|rocky|alma|fedora|suse|arch\b", re.IGNORECASE)
@@ -87,16 +91,23 @@ def _places(runtime: str, host: Host, driver: Driver | None, gpus: tuple[Gpu, ..
     if is_wsl(host, driver):
         return {"wsl"}
     places = {runtime}
-    if runtime in ("docker", "podman") and _CGROUP2.search(host.distribution) and _is_told(host.distribution):
+    if runtime in ("docker", "podman") and _CGROUP2.search(_own(host.distribution)) and _is_told(host.distribution):
         places.add("cgroup2")
     if any("thor" in gpu.name.lower() for gpu in gpus or ()):
         places.add("thor")
     return places
 
 
+def _own(distribution: str) -> str:
+    """The host's own part of it, where it is named."""
+    named = {(one[1] or one[2]).lower() for one in _HOST.finditer(distribution)}
+    return named.pop() if len(named) == 1 else distribution
+
+
 def _is_told(distribution: str) -> bool:
     """Whose control groups these are is clear."""
-    return bool(distribution) and not _NOT_ITS.search(distribution)
+    own = _own(distribution)
+    return bool(own) and not _OF_IMAGE.search(own) and not _STAYS.search(distribution)
 
 
 def _has(row: ToolkitFault, version: str) -> bool:
