@@ -41,6 +41,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 17560.12 MiB on device 0: cudaMalloc failed: out of memory",
     ),
     "CONTAINER_REQUIRES_NEWER_CUDA": (
+        "the container does not start: the image requires CUDA 12.8 or newer",
         "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.9, please update your driver to a newer version",
     ),
     "NVML_DRIVER_LIBRARY_MISMATCH": ("Failed to initialize NVML: Driver/library version mismatch",),
@@ -66,6 +67,11 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "NOUVEAU_OR_NOVA_HOLDS_GPU": (
         "NVRM: GPU 0000:01:00.0 is already bound to nouveau.",
+        "Kernel driver in use: nouveau",
+        "nouveau              3096576  1",
+        "[    4.1] nouveau 0000:01:00.0: NVIDIA GA102 (172000a1)",
+        "nouveau is loaded, although I put it on a list",
+        "I blacklisted it, and lspci says Kernel driver in use: nouveau Kernel modules: nvidiafb, nouveau",
         "NVRM: GPU 0000:01:00.0 is already bound to NovaCore.",
     ),
     "KERNEL_MODULE_NOT_BUILT": (
@@ -76,7 +82,11 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "NVRM: installed in this system requires use of the NVIDIA open kernel modules.",
         "NVRM: nvidia.ko because it does not include the required GPU System Processor: not supported by open nvidia.ko",
     ),
-    "BIOS_BAR_SETTINGS": ("NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:",),
+    "BIOS_BAR_SETTINGS": (
+        "NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:",
+        "nvidia 0000:0a:00.0: BAR 1: no space for [mem size 0x10000000 64bit pref]",
+        "pci 0000:0a:00.0: BAR 1 [mem size 0x400000000 64bit pref]: can't assign; no space",
+    ),
     "DRIVER_DROPPED_GPU": (
         "NVRM: The NVIDIA Tesla V100 GPU installed in this system is supported through the NVIDIA 580.xx Legacy drivers.",
     ),
@@ -107,6 +117,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "NOFILE_LIMIT_LOW": (
         "OSError: [Errno 24] Too many open files",
+        "bash: fork: retry: Resource temporarily unavailable",
+        "libgomp: Thread creation failed: Resource temporarily unavailable",
+        "OpenBLAS blas_thread_init: pthread_create failed for thread 1 of 64: Resource temporarily unavailable",
         "RuntimeError: can't start new thread",
         "RuntimeError: unable to open shared memory object </torch_1_2_3> in read-write mode: Too many open files (24)",
     ),
@@ -162,6 +175,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "UVM_MODULE_BROKEN": (
         "RuntimeError: CUDA unknown error - this may be due to an incorrectly set up environment, e.g. changing env variable CUDA_VISIBLE_DEVICES after program start.",
         "cudaGetDeviceCount returned 999",
+        "Unable to init GPU: unknown error (after suspend and resume)",
+        "ollama: unknown error after the machine's resume from sleep",
         "THCudaCheck FAIL file=init.c line=47 error=999 : unknown error, RuntimeError: cuda runtime error (999) : unknown error",
     ),
     "MIG_UNSUPPORTED_BY_ENGINE": (
@@ -210,6 +225,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ImportError: /opt/v/flash_attn_2_cuda.cpython-312-x86_64-linux-gnu.so: undefined symbol: _ZN3c104cuda9SetDeviceEa",
         "AttributeError: '_OpNamespace' '_C' object has no attribute 'silu_and_mul'",
         "ModuleNotFoundError: No module named 'vllm._C'",
+        "flash_attn does not load under PyTorch 2.7 (C++ ABI)",
+        "C++ ABI mismatch between torch and the extension",
         "ImportError: /opt/v/vllm/vllm_flash_attn/_vllm_fa2_C.abi3.so: undefined symbol: _ZN3c105ErrorC2E",
         "ImportError: /opt/v/xformers/_C.so: undefined symbol: _ZN3c105ErrorC2E",
         "WARNING[XFORMERS]: xFormers can't load C++/CUDA extensions. xFormers was built for:",
@@ -286,6 +303,12 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ValueError: The checkpoint you are trying to load has model type `glm4v` but Transformers does not recognize this architecture.",
         "ImportError: cannot import name 'Glm4vForConditionalGeneration' from 'transformers' (/opt/v/transformers/__init__.py)",
         "KeyError: 'glm4v'",
+        "KeyError: 'qwen2_5_vl'",
+        "KeyError: 'internvl_chat'",
+        "KeyError: 'granitemoehybrid'",
+        "KeyError: 'phimoe'",
+        "KeyError: 'gemma3n'",
+        "ImportError: cannot import name 'create_causal_mask'",
         "ValueError: Tokenizer class TokenizersBackend does not exist or is not currently imported.",
         "ValueError: Unrecognized processing class in /models/m. Can't instantiate a processor, a tokenizer, an image processor",
         "ModuleNotFoundError: Could not import module 'Glm4vForConditionalGeneration'. Are this object's requirements defined correctly?",
@@ -295,6 +318,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "ValueError: 'aimv2' is already used by a Transformers config, pick another name.",
         "TypeError: Glm4vProcessor.__init__() got multiple values for argument 'video_processor'",
         "ImportError: cannot import name 'AutoModelForVision2Seq' from 'transformers'",
+        "ImportError: cannot import name PixtralRotaryEmbedding",
+        "cannot import name 'PixtralRotaryEmbedding'",
         "ImportError: cannot import name 'is_valid_list' from 'transformers.models.mllama.image_processing_mllama'",
         "ValueError: Model architectures ['X'] failed to be inspected. Please check the logs for more details.",
     ),
@@ -450,6 +475,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "huggingface_hub.errors.GatedRepoError: 401 Client Error. Cannot access gated repo for url https://huggingface.co/m/resolve/main/config.json.",
     ),
     "HUB_UNREACHABLE": (
+        "'(ReadTimeoutError(\"HTTPSConnectionPool(host='huggingface.co', port=443): Read timed out. (read timeout=10)\"), '(Request ID: 1)')' thrown while requesting HEAD https://huggingface.co/m/resolve/main/config.json",
+        "Error while downloading from https://cas-bridge.xethub.hf.co/x: HTTPSConnectionPool(host='cas-bridge.xethub.hf.co', port=443): Read timed out.",
         "OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them in the cached files.",
         "huggingface_hub.errors.LocalEntryNotFoundError: Cannot find the requested files in the disk cache and outgoing traffic has been disabled.",
         "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='huggingface.co', port=443): Max retries exceeded with url: /m",

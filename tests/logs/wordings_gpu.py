@@ -11,7 +11,8 @@ GPU: dict[str, tuple[str, ...]] = {
     "CPU_ONLY_TORCH": (
         "torch.cuda.is_available() False",
         "RuntimeError: Not compiled with CUDA support",
-        "torch 2.9.0+cpu",
+        "no CUDA device is seen with torch 2.9.0+cpu",
+        "torch 2.9.0+cpu does not see the GPU",
         "AttributeError: module 'torch._C' has no attribute '_cuda_setDevice'",
         "AttributeError: module 'torch._C' has no attribute '_CudaDeviceProperties'",
         "AttributeError: module 'torch._C' has no attribute '_cuda_getCurrentRawStream'",
@@ -46,7 +47,6 @@ GPU: dict[str, tuple[str, ...]] = {
         "nvidia-fabricmanager.service: Control process exited, code=exited, status=1/FAILURE",
         "Failed to start nvidia-fabricmanager.service - NVIDIA fabric manager service.",
         "Job for nvidia-fabricmanager.service failed because the control process exited with error code.",
-        "Unit nvidia-fabricmanager.service could not be found.",
         "request to query NVSwitch device information from NVSwitch driver failed with error",
         "cuda driver library init failure: 802",
     ),

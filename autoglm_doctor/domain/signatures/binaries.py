@@ -145,7 +145,10 @@ ROWS: tuple[Signature, ...] = (
         "EXTENSION_ABI_MISMATCH",
         r"undefined symbol|Could not load any common_ops library|_C\.abi3\.so.{0,80}(cannot|failed)"
         r"|has no attribute '_C'|'_OpNamespace' '_C\w*' object has no attribute|No module named 'vllm\._C'"
-        r"|DLL load failed while importing (flash|_C)|was compiled (for|against|with) a different (version of )?torch",
+        r"|DLL load failed while importing (flash|_C)|was compiled (for|against|with) a different (version of )?torch"
+        r"|\b(does not|doesn't|do not|don't|fails? to|cannot|can't|will not|won't) (load|import)\b.{0,60}"
+        r"\b(C\+\+|CXX(11)?) ?ABI\b"
+        r"|\b(C\+\+|CXX(11)?) ?ABI\b.{0,20}\b(mismatch|incompatib\w+|differs?|does not match)\b",
         "a compiled package was built for another torch",
         "Install the build of that package that belongs to the installed torch.",
         _SHOW,
@@ -154,7 +157,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "EXTENSION_ABI_MISMATCH",
-        r"\w+ can't load C\+\+/CUDA extensions"
+        r"\w can't load C\+\+/CUDA extensions"
         r"|\bPyTorch (\S+)( with CUDA \d+)? \(you have (?!\1\)|\S+\+rocm)\d",
         "the compiled part of this package (xFormers) was built for another torch or Python, and stays unloaded",
         "Install the release of the package that was built for this torch.",

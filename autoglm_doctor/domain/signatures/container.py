@@ -113,6 +113,17 @@ ROWS: tuple[Signature, ...] = (
         sure="likely",
         in_warnings=True,
     ),
+    Signature(
+        "CONTAINER_REQUIRES_NEWER_CUDA",
+        r"\b(image|container)\b.{0,20}\b(requires?|needs?|asks for|wants) (at least )?(a )?CUDA ?"
+        r"(version )?(>= ?)?1\d(\.\d)?( ?\+| or (newer|later|higher|above|greater)|.{0,20}\b(but|while)\b)",
+        "the image asks for a newer CUDA than the host's driver offers",
+        "Install a newer driver on the host, or take an older image.",
+        ("nvidia-smi",),
+        "reboot",
+        REPORTS,
+        sure="likely",
+    ),
     # The start script of NVIDIA's images; it goes on and says so as an error. Some of them run all the same.
     Signature(
         "CONTAINER_REQUIRES_NEWER_CUDA",

@@ -9,6 +9,18 @@ _SECURE_BOOT = (
     r"(?<!no )(?<!not )(?<!off )(?<!without )(?<!disabled )(?<!disabling )(?<!disable )"
     r"secure ?boot(?!\W{1,3}(?:\w+\W{1,3}){0,3}?(?:disabled|off|not|no|false)\b)|\bMOK\b"
 )
+_LEGACY_GONE = r"(NVIDIA )?(59\d|[6-9]\d\d)\.\d"
+_BAR = ("lspci -nn -d 10de:", "sudo dmesg | grep -i -E 'nvrm|BAR' | tail")
+#: Not the packages around it, nor a file's path.
+_OTHERS = r"(?<![\w/-])(nouveau|nova[_-]?core)\b"
+#: It is only named: by what keeps it from loading, or among the modules that would fit.
+_KEPT_AWAY = (
+    r"blacklist|modeset=0|Kernel modules:|install nouveau /bin/|\bprevent\w* nouveau"
+    r"|\b(no|without|remov\w+|disabl\w+|unload\w*) nouveau\b"
+    r"|nouveau( driver| module)?( is| was)?( not\b|n't\b| disabled| removed| unloaded)"
+)
+#: The modules beside it move data past the processor; CUDA runs without them.
+_CORE = r"nvidia(?![-_](peermem|fs)\b)"
 
 ROWS: tuple[Signature, ...] = (
     Signature(
@@ -38,7 +50,8 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "NOUVEAU_OR_NOVA_HOLDS_GPU",
-        r"\bnouveau\b|\bnova[_-]?core\b|obtained ownership of the NVIDIA device"
+        rf"in use: {_OTHERS}|^{_OTHERS} +\d+ +\d|{_OTHERS} [\da-f]{{4}}:|^(?!.*({_KEPT_AWAY})).*{_OTHERS}"
+        r"|obtained ownership of the NVIDIA device"
         r"|NVIDIA probe routine was not called for \d+ device|Try unloading the conflicting kernel module",
         "another driver (nouveau) holds the GPU",
         "Keep nouveau from loading, then reboot.",
@@ -49,16 +62,19 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "KERNEL_MODULE_NOT_BUILT",
-        r"Module nvidia(-current|[-_](uvm|drm|modeset))? not found|nvidia.{0,30}not found in (directory )?/lib/modules"
-        r"|Failed to find module 'nvidia(?!-fs|[-_]peermem)"
-        r"|Error! Bad return status for module|\bdkms\b.{0,60}(fail|error|bad exit)|Build of \S*nvidia\S* failed"
-        r"|Your kernel headers for kernel .* cannot be found|Missing \S+ kernel headers for module nvidia"
-        r"|error processing package nvidia-\S*dkms|(dkms|akmod)\S* package post-installation script .{0,40}error"
-        r"|could not insert (module )?\S*\bnvidia(?![-_]uvm)\S*: (Exec format|Unknown symbol|Invalid (module|argument))"
-        r"|\bnvidia(?![-_]uvm)\S*: (version magic|disagrees about version of symbol|Unknown symbol)"
+        r"Module nvidia(-current|[-_](uvm|drm|modeset))? not found"
+        rf"|{_CORE}.{{0,30}}not found in (directory )?/lib/modules|Failed to find module '{_CORE}"
+        r"|Error! Bad return status for module|\bdkms\b.{0,60}(fail|error|bad exit)"
+        r"|Build of (?!\S*nvidia[-_](peermem|fs)\b)\S*nvidia\S* failed"
+        r"|Your kernel headers for kernel .* cannot be found"
+        rf"|Missing \S+ kernel headers for module {_CORE}"
+        r"|error processing package nvidia-(?!fs)\S*dkms|(dkms|akmod)\S* package post-installation script .{0,40}error"
+        rf"|could not insert (module )?\S*\b{_CORE}(?![-_]uvm)\S*: "
+        r"(Exec format|Unknown symbol|Invalid (module|argument))"
+        rf"|\b{_CORE}(?![-_]uvm)\S*: (version magic|disagrees about version of symbol|Unknown symbol)"
         r"|Unable to load the kernel module 'nvidia|Unable to find the kernel source tree"
         r"|performing the step: \W?Building (the )?kernel module|The kernel module failed to build"
-        r"|GPL-incompatible module nvidia|dkms apport\W{1,3}kernel package \S+ is not supported",
+        r"|GPL-incompatible module nvidia(?![-_](peermem|fs))|dkms apport\W{1,3}kernel package \S+ is not supported",
         "there is no NVIDIA module for the running kernel",
         "Install the kernel's headers and build the module again.",
         ("sudo apt install linux-headers-$(uname -r)", "sudo dkms autoinstall"),
@@ -81,15 +97,33 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "BIOS_BAR_SETTINGS",
         r"PCI I/O region assigned to your NVIDIA device is invalid"
-        r"|BAR [0-5]\b(?!.{0,3}\[io).{0,50}(no space|failed to assign"
-        r"|can't assign)|NVRM: BAR\d is 0M|BIOS may have misconfigured your GPU"
+        r"|NVRM: BAR\d is 0M|BIOS may have misconfigured your GPU"
         r"|(enable|turn on|without|no|missing|disabled?|off)\b.{0,20}\bAbove[- ]4G\b"
         r"|Above[- ]4G\b.{0,20}\b(disabled|off|missing)",
         "the BIOS gave the GPU no room for its memory window",
         "Turn on Above 4G Decoding and Resizable BAR in the BIOS.",
-        ("sudo dmesg | grep -i -E 'nvrm|BAR' | tail",),
+        _BAR,
         "reboot",
         NVIDIA,
+    ),
+    # The kernel names no vendor: only beside NVIDIA's words it is the GPU's.
+    *(
+        Signature(
+            "BIOS_BAR_SETTINGS",
+            r"(?<!\bVF )\bBAR [0-5]\b(?!.{0,3}\[io).{0,50}(no space|failed to assign|can't assign)",
+            meaning,
+            "Turn on Above 4G Decoding and Resizable BAR in the BIOS.",
+            _BAR,
+            "reboot",
+            NVIDIA,
+            sure="likely" if after else "hint",
+            warns=not after,
+            after=after,
+        )
+        for meaning, after in (
+            ("the BIOS gave the GPU no room for its memory window", r"\bNVIDIA\b|\bNVRM\b|\[10de:"),
+            ("a device, which may be the GPU, got no room for its memory window from the BIOS", ""),
+        )
     ),
     Signature(
         "DRIVER_DROPPED_GPU",
@@ -136,7 +170,7 @@ ROWS: tuple[Signature, ...] = (
     *(
         Signature(
             cause,
-            rf"(not supported by the |^(NVRM: *)?|GPU supported by the ){release}\S* "
+            rf"((not supported by the |^(NVRM: *)?){release}|GPU supported by the {to_install})\S* "
             r"(driver release|NVIDIA Linux graphics driver)",
             "the installed driver does not know this GPU",
             way_out,
@@ -146,9 +180,15 @@ ROWS: tuple[Signature, ...] = (
             sure="hint",
             in_warnings=True,
         )
-        for cause, release, way_out in (
-            ("DRIVER_DROPPED_GPU", r"(NVIDIA )?(59\d|[6-9]\d\d)\.\d", "Install the 580 legacy driver, or a newer one."),
-            ("DRIVER_TOO_OLD", r"(NVIDIA )?[1-5]\d\d\.\d", "Install a driver that is newer than the GPU."),
+        # The installer also finds no GPU where there is none; that one is newer is likely before 570 (Blackwell).
+        for cause, release, to_install, way_out in (
+            ("DRIVER_DROPPED_GPU", _LEGACY_GONE, _LEGACY_GONE, "Install the 580 legacy driver, or a newer one."),
+            (
+                "DRIVER_TOO_OLD",
+                r"(NVIDIA )?[1-5]\d\d\.\d",
+                r"(NVIDIA )?([1-4]\d\d|5[0-6]\d)\.\d",
+                "Install a driver that is newer than the GPU.",
+            ),
         )
     ),
     # The dialogue of Ubuntu's installer, and what people say of it.

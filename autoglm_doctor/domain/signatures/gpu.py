@@ -41,9 +41,9 @@ ROWS: tuple[Signature, ...] = (
     # Without NVSwitches it has nothing to do, says so and ends with an error.
     Signature(
         "FABRIC_MANAGER_MISSING",
-        r"nvidia-fabricmanager\S*:? .{0,60}(fail|could not be found|not loaded|inactive)"
+        r"nvidia-fabricmanager\S*:? .{0,60}(fail|not loaded|inactive)"
         r"|Fabric\b.{0,20}\b(State|Status)\W{1,9}(In Progress|Not Started)"
-        r"|\bfabric ?manager\b.{0,40}(not (running|started|found|installed)|failed|never reported|missing)"
+        r"|\bfabric ?manager\b(?!/socket).{0,40}(not (running|started|found|installed)|failed|never reported|missing)"
         r"|Failed to start \S*nvidia-fabricmanager|query NVSwitch device information .{0,40}failed",
         "the fabric manager of the NVSwitches does not run",
         "Install the fabric manager of exactly the driver's version and start it.",
@@ -136,7 +136,9 @@ ROWS: tuple[Signature, ...] = (
         rf"|{_STARTS}999\b|\b(cuInit(\(0\))?|driver library init failure)( returned| failed|:)[: ]*3\b"
         rf"|cudaGetDeviceCount\(\).{{0,160}}\bError 3: initialization error"
         r"|could not insert '?nvidia[-_]uvm|nvidia[-_]uvm: Unknown symbol"
-        r"|nvidia[-_]uvm.{0,40}(fail|missing|no such|not found)",
+        r"|(init|initiali[sz]e) (the )?(GPU|CUDA)\b.{0,10}: unknown error"
+        r"|\bunknown error\b.{0,40}\b(suspend|resume|sleep|hibernat\w+)\b"
+        r"|nvidia[-_]uvm(?!-tools).{0,40}(fail|missing|no such|not found)",
         "CUDA does not start although the driver is there: the nvidia_uvm module is broken (after sleep or an update)",
         "Load the module anew, or reboot.",
         ("sudo rmmod nvidia_uvm && sudo modprobe nvidia_uvm", "sudo reboot"),
@@ -230,7 +232,8 @@ ROWS: tuple[Signature, ...] = (
         "GPU_MEMORY_TAKEN_BY_OTHERS",
         r"CUDA-capable devices? ?(\(s\))? (is/)?are busy or unavailable|cudaErrorDevicesUnavailable"
         r"|in use by another process"
-        r"|Exclusive_Process",
+        r"|\bExclusive[_ ]Process\b.{0,80}\b(fail|error|cannot|can't|refuse|second|another)"
+        r"|\b(fail|error|cannot|can't|refuse|second|another)\w*\b.{0,80}\bExclusive[_ ]Process\b",
         "another program has this GPU for itself (compute mode), or it does not answer",
         "End what else runs on it, or let several programs use it.",
         (

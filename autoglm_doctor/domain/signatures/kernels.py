@@ -15,6 +15,8 @@ _COMPILER = (
 )
 
 _ARCHITECTURES = ("python3 -c 'import torch; print(torch.__version__, torch.cuda.get_arch_list())'",)
+#: A torch for the CPU is no fault by itself.
+_FAILS = r"\b(fail\w*|error|cannot|can't|no|not|doesn't|isn't|unable|wrong|instead|although|only|False|wants?|needs?)\b"
 _PTXAS_MEANS = "triton's own assembler (ptxas) does not know this GPU"
 _PTXAS_WAY_OUT = (
     "Let triton take the assembler of a CUDA toolkit that knows the GPU, or install a newer torch with its triton."
@@ -184,7 +186,8 @@ ROWS: tuple[Signature, ...] = (
         "CPU_ONLY_TORCH",
         r"is_available\(\) *(==|is|returns|->|:|=)? *False|\btorch\.version\.cuda\W{1,3}(is |== ?)?None"
         r"|Cannot access accelerator device when none"
-        r"|\btorch\b[- =]*\d\S*\+cpu\b|Distributed package doesn't have NCCL|compiled without GPU support"
+        rf"|\btorch\b[- =]*\d\S*\+cpu\b.{{0,80}}{_FAILS}|{_FAILS}.{{0,80}}\btorch\b[- =]*\d\S*\+cpu\b"
+        r"|Distributed package doesn't have NCCL|(?<!bitsandbytes was )compiled without GPU support"
         r"|torch.{0,20}\bCPU[- ]only\b"
         r"|\bCPU (build|version|wheel) .{0,20}torch|torch CPU (build|version|wheel)",
         "torch sees no CUDA; most often it is built without it",
@@ -195,6 +198,20 @@ ROWS: tuple[Signature, ...] = (
         ),
         source=REPORTS,
         sure="hint",
+    ),
+    # It loads its library for the CPU where torch sees no GPU; where it has none for torch's CUDA, it told of that.
+    Signature(
+        "CPU_ONLY_TORCH",
+        r"bitsandbytes was compiled without GPU support",
+        "bitsandbytes sees no CUDA in torch; most often torch is built without it",
+        "See whether torch is built with CUDA; if not, install the build that the engine requires.",
+        (
+            "python3 -c 'import torch; print(torch.__version__, torch.version.cuda)'",
+            "python3 -m bitsandbytes",
+        ),
+        source="the source of bitsandbytes",
+        sure="hint",
+        unless=r"Could not find the bitsandbytes \w+ binary|CUDA Setup failed despite",
     ),
     Signature(
         "QUANT_UNSUPPORTED_GPU",

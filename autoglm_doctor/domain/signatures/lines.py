@@ -2,7 +2,7 @@
 
 The prefixes are those of vLLM ("(EngineCore_0 pid=1) INFO 11-20 12:00:00 [core.py:58] "), SGLang ("[2025-11-20 12:00:00
 TP0] "), uvicorn ("INFO:     "), llama.cpp ("0.00.189.951 I "), torch ("[rank0]:[W407 06:05:33 x.cpp:1] "), Python's
-logging, and of the containers and supervisors around them.
+logging, container tools ("time=... level=warning msg=..."), and of the containers and supervisors around them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ _TERMINAL_CODES = re.compile(
 _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?Z?"
 _LEVEL = r"DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL"
 _PREFIX = re.compile(
-    rf"\s*(?:{_TIME}\s+(?:- )?|\((?:APIServer|EngineCore|Worker|VllmWorker|Ray)[^)]*\)\s*|\[rank\d+\]:\s?)*"
+    r"\s*(?:time=\S+ level=(?P<logrus>debug|info|warning|error|fatal)\s+(?:msg=\"?)?)?"
+    rf"(?:{_TIME}\s+(?:- )?|\((?:APIServer|EngineCore|Worker|VllmWorker|Ray)[^)]*\)\s*|\[rank\d+\]:\s?)*"
     rf"(?:(?P<vllm>{_LEVEL}) \d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)? (?:\[[^\]]*\]|[\w./-]+:\d+\])\s?"
     rf"|\[{_TIME}(?: [A-Z]{{2,3}}\d+)*\]\s*(?:(?P<sglang>{_LEVEL}) (?:[\w.]+:\d+: )?)?"
     rf"|(?P<uvicorn>{_LEVEL}):\s+"
@@ -32,16 +33,21 @@ _GOES_ON = re.compile(
     r"(?<!NVIDIA driver will )\bignor(?:e|ing|ed)\b"
     r"|\bfall(?:ing|s)? ?back\b|\bretrying\b|\bskipp(?:ed|ing)\b|\bwill (?:not )?be (?:disabled"
     r"|used)\b"
+    r"|\bwill (?:default to|skip)\b|\btrying (?:another|port|the next)\b"
     r"|\bautotuning\b|\bnot critical\b|\bharmless\b|\bto silence this\b|\bis disabled because\b",
     re.IGNORECASE,
 )
-#: Said on healthy starts, as errors or without a level: vLLM of kernels that it then does without, llama.cpp of a GPU
-#: and of locked memory that it does without, a loader under WSL; and settings and templates shown as they are.
+#: Said on healthy starts, as errors or without a level: vLLM of kernels that it then does without, and of a folder that
+#: it took for a name on the hub; llama.cpp of a GPU and of locked memory that it does without; a loader under WSL;
+#: CMake of what it looked for; nvidia-ctk of parts of the driver that many machines lack; the kernel of the host's
+#: memory; counters of nvidia-smi that are zero; and settings and templates shown as they are.
 _NO_FAULT = re.compile(
     r"Failed to import Triton kernels|Cannot use FA version"
     r"|ggml_cuda_init: failed to initialize CUDA(?!.*(?:not yet init|unknown error|insufficient"
     r"|unsupported display|forward compat|\b80[234]\b|\b999\b))"
     r"|Try increasing RLIMIT_MEMLOCK|ldconfig.{0,60}is not a symbolic link"
+    r"|Error retrieving (?:safetensors|file list): |^\s*-- (?!.*\berror)|\bEDAC \w+: |^\s*ECC Errors\s*$"
+    r"|\s:\s*(?:0|No|N/A)\s*$|Could not locate \S+: pattern \S+ not found|NCCL INFO NCCL_\w+ set by environment"
     r"|server_args=ServerArgs\(|args: Namespace\(|non-default args: |llama_model_loader: - kv "
 )
 #: SGLang names no level: what carries its prefix may be a warning. Its exceptions stand on lines without it.
@@ -61,7 +67,7 @@ def split(line: str) -> tuple[str, str]:
     match = _PREFIX.match(line)
     level = next((word for word in match.groupdict().values() if word), "") if match else ""
     message = line[match.end() :] if match else line
-    level = _LETTERS.get(level, level)
+    level = _LETTERS.get(level.upper(), level.upper())
     if not level and _PYTHON_WARNING.search(message):
         level = "WARNING"
     return level, message

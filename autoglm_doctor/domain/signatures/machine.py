@@ -145,7 +145,8 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "MEMLOCK_LIMIT_LOW",
         # ibv_reg_dmabuf_mr is not meant: it registers memory of the GPU, which this limit does not count.
-        r"max locked memory|RLIMIT_MEMLOCK|ulimit -l\b|Cannot allocate memory.{0,40}(ibv_|mlock)|mlock.{0,40}fail"
+        r"(max locked memory|RLIMIT_MEMLOCK|ulimit -l\b)(?! *[ =:] *(\([^)]*\) *)?(unlimited|infinity|-1\b))"
+        r"|Cannot allocate memory.{0,40}(ibv_|mlock)|mlock.{0,40}fail"
         r"|ibv_(reg_mr(_iova2?)?|create_(qp|cq))\b.{0,40}Cannot allocate memory"
         r"|Failed to register memory.{0,20}Cannot allocate"
         r"|(ibv_\w+|HostRegister)\b.{0,40}\bmemlock\b",
@@ -158,7 +159,9 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "NOFILE_LIMIT_LOW",
-        r"Too many open files|can't start new thread|Resource temporarily unavailable|pthread_create failed"
+        r"Too many open files|can't start new thread"
+        r"|\b(v?fork|clone|pthread|thread)\w*\b.{0,60}Resource temporarily"
+        r"|BlockingIOError: \[Errno 11\] Resource temporarily unavailable|pthread_create failed"
         r"|received \d+ items of ancdata|\bEMFILE\b|No file descriptors available|os error 24\b"
         r"|(spawn thread|ThreadPoolBuildError).{0,60}WouldBlock"
         r"|fork rejected by pids controller|failed to add inotify watch|\bulimit -n\b.{0,20}too low"

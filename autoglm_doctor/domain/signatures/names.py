@@ -153,6 +153,9 @@ _HELD: dict[str, dict[str, str]] = {
     "models.bert.modeling_bert": {
         "4.41-5.0": "BertSdpaSelfAttention",
     },
+    "models.pixtral.modeling_pixtral": {
+        "4.45-5.17": "PixtralRotaryEmbedding",
+    },
     "models.mllama.image_processing_mllama": {
         "4.45-4.49": "is_valid_list_of_images make_list_of_images",
     },
@@ -211,6 +214,9 @@ _HELD: dict[str, dict[str, str]] = {
 }
 
 _SAID = re.compile(r"cannot import name '(?P<name>\w+)' from '(?:\w+\.)?transformers(?:\.(?P<module>[\w.]+))?'")
+_SAID_ALONE = re.compile(r"cannot import name ['\"`]?(?P<name>\w+)\b(?!['\"`]? from\b)", re.IGNORECASE)
+#: Other libraries have such names as well.
+_OF_OTHERS = frozenset({"AdamW", "Cache", "Conv1D", "Unpack", "cached_property", "download_url", "is_remote_url"})
 
 Direction = Literal["too old", "too new", "in a gap"]
 
@@ -227,8 +233,8 @@ class Verdict:
 
 def why_missing(line: str, version: str) -> Verdict | None:
     """What the stated transformers is for "cannot import name"; None: the name is not known, or this release has it."""
-    said = _SAID.search(line)
-    spans = _spans(said["module"] or "", said["name"]) if said else ()
+    said = _SAID.search(line) or _alone(line)
+    spans = _spans_of(said) if said else ()
     try:
         release = Version(version).release
     except InvalidVersion:
@@ -239,6 +245,29 @@ def why_missing(line: str, version: str) -> Verdict | None:
     if not later:
         return Verdict(said["name"], "too new", removed=spans[-1][1])
     return Verdict(said["name"], "in a gap" if later != spans[0][0] else "too old", added=later)
+
+
+def was_removed(line: str) -> bool:
+    """A name is missed, without its module, that transformers had and no longer has."""
+    said = _alone(line)
+    return said is not None and all(removed for _, removed in _spans_of(said))
+
+
+def was_added(line: str) -> bool:
+    """A name is missed, without its module, that transformers has had since some release."""
+    said = _alone(line)
+    return said is not None and not _spans_of(said)[-1][1]
+
+
+def _alone(line: str) -> re.Match[str] | None:
+    said = _SAID_ALONE.search(line)
+    return said if said and said["name"] not in _OF_OTHERS and _spans_of(said) else None
+
+
+def _spans_of(said: re.Match[str]) -> tuple[tuple[str, str], ...]:
+    if "module" in said.re.groupindex:
+        return _spans(said["module"] or "", said["name"])
+    return next((found for module in _HELD if (found := _spans(module, said["name"]))), ())
 
 
 def _spans(module: str, name: str) -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,7 @@ ROWS: tuple[Signature, ...] = (
         "PORT_IN_USE",
         r"Address already in use(?!\. Retrying)|\[Errno 98\]|\[Errno 10048\]|couldn't bind HTTP server socket"
         r"|EADDRINUSE"
-        r"|only one usage of each socket address|port \d+ is (already )?(in use|not available|occupied)"
+        r"|only one usage of each socket address|port \d+ is (already )?(in use|not available|occupied)(?!, trying)"
         r"|Port is already (in use|allocated)|failed to bind to .{0,60}port|couldn't bind to server socket|AddrInUse"
         r"|didn't have free ports for the requested pod ports|Cannot find empty port in range",
         "another program listens on this port already",
@@ -83,6 +83,18 @@ ROWS: tuple[Signature, ...] = (
         "setting",
         TRANSFORMERS,
         ends_start=True,
+    ),
+    # huggingface_hub says so of each try and goes on, with what was downloaded before; where it does not, it says more.
+    Signature(
+        "HUB_UNREACHABLE",
+        r"thrown while requesting (HEAD|GET|POST)\b|Error while downloading from http",
+        "the hub did not answer one request",
+        "If the start ends there: copy the model to this machine, or let the engine reach a mirror.",
+        ("export HF_ENDPOINT=https://hf-mirror.com", "{download}"),
+        "setting",
+        TRANSFORMERS,
+        sure="likely",
+        warns=True,
     ),
     Signature(
         "HUB_UNREACHABLE",
@@ -169,9 +181,10 @@ ROWS: tuple[Signature, ...] = (
     # The sample of NVIDIA that copies between two GPUs, and the kernel's log of what the IOMMU refused.
     Signature(
         "P2P_BROKEN_ACS_IOMMU",
-        r"\bnvidia\b.{0,40}\bIO_PAGE_FAULT\b|\bsimpleP2P\b|Verification error @ element"
+        r"\bnvidia\b.{0,40}\bIO_PAGE_FAULT\b|\bsimpleP2P\b.{0,60}(fail|error|hang)|Verification error @ element"
         r"|\bp2pBandwidthLatencyTest\b.{0,20}\bhang"
-        r"|\bACS\b.{0,30}(enabled|redirect)",
+        r"|\bACS\b.{0,30}(?<!workaround )(?<!quirk )(?<!not )\benabled\b"
+        r"|\bACS\b.{0,30}\bredirect(s|ed\b|\w* .{0,9}\b(on|enabled)\b)",
         "direct copies between the GPUs (P2P) do not arrive: the IOMMU or ACS redirects them",
         "Let NCCL go without direct copies; for good, turn off ACS and the IOMMU in the BIOS.",
         _P2P,
@@ -218,7 +231,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "P2P_BROKEN_ACS_IOMMU",
-        r"nccl\w*.{0,60}deadlock|(hang|stuck|deadlock).{0,60}(NCCL|tensor parallel|all_?reduce)"
+        r"nccl.{0,90}deadlock|(hang|stuck|deadlock).{0,60}(NCCL|tensor parallel|all_?reduce)"
         r"|^No available shared memory broadcast block found|RPC call to \w+ timed out"
         r"|\b(works?|fine|fixed|solved|helps?)\b.{0,30}NCCL_P2P_DISABLE"
         r"|NCCL_P2P_DISABLE=1.{0,20}(works|fixes|solves|helps)"

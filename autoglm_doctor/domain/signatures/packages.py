@@ -165,7 +165,8 @@ ROWS: tuple[Signature, ...] = (
     # The last of all: some package of another age than what imports from it.
     Signature(
         "DEPENDENCY_CONFLICT",
-        r"cannot import name '\w+' from '(?!transformers_modules)[\w.]+'(?!.{0,300}circular import)",
+        r"cannot import name '\w+' from '(?!transformers_modules|__main__)[\w.]+'(?!.{0,300}circular import)"
+        r"(?! \((?!\S*(packages|/lib/python3|vllm|sglang))\S+\.py)",  # a program's own file
         "a package is of another release than the one that imports from it was written for",
         _SEE,
         _PIP_CHECK,

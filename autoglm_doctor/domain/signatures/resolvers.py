@@ -13,6 +13,13 @@ _PYTHON = ("python3 --version", "uv venv --python 3.12")
 _TAGS = r"(Python|ABI|abi)"
 #: Whose own requirements are exact.
 _ENGINE = r"\b(vllm|sglang)(\[\S*\])?"
+#: What an engine is made of; of other programs' packages pip tells as well.
+_STACK = (
+    r"(vllm|sglang|sgl[-_]kernel|torch\w*|triton|transformers|tokenizers|huggingface[-_]hub|accelerate|safetensors|xformers"
+    r"|flash[-_]attn|flashinfer[-\w]*|numpy|numba|ray|compressed[-_]tensors|bitsandbytes|xgrammar|outlines[-\w]*|pydantic"
+    r"|fastapi|uvicorn|openai|mistral[-_]common|tiktoken|sentencepiece|protobuf|pillow|opencv[-\w]*|gguf|llguidance|einops"
+    r"|msgspec|pyzmq|lark|peft|auto[-_]?gptq|autoawq|optimum|qwen[-_]vl[-_]utils|ml[-_]dtypes|cuda-python|nvidia-\S+)"
+)
 _WANTS = re.compile(r"requires transformers\S*?>=(\d[\d.]*)\S*, but you(?:'ll)? have transformers (\d\S*)", re.I)
 
 
@@ -83,7 +90,7 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "NUMPY2_ABI",
-        r"(requires|has requirement) numpy[^ ]*<2(\.0)*\b[^ ]*, but you('ll)? have numpy 2\.",
+        r"(requires|has requirement) numpy[^ ]*<2(\.0)*(?![\d.])[^ ]*, but you('ll)? have numpy 2\.",
         "a package wants NumPy 1 and NumPy 2 is installed",
         "Install NumPy 1 beside it.",
         ("python3 -m pip install 'numpy<2'", "python3 -m pip check"),
@@ -145,8 +152,7 @@ ROWS: tuple[Signature, ...] = (
         r"ResolutionImpossible|these package versions have conflicting dependencies|resolution-too-deep"
         r"|No solution found when resolving|your requirements are unsatisfiable|\bversion solving failed\b"
         r"|LibMambaUnsatisfiableError|\bUnsatisfiableError\b|PackagesNotFoundError"
-        r"|can't be installed because it doesn't have a source distribution or wheel for the current platform"
-        r"|following dependency conflicts\.$",
+        r"|can't be installed because it doesn't have a source distribution or wheel for the current platform",
         "the packages asked for exclude each other, or there is none for this system",
         "Install the engine alone into an empty environment, without versions, and the rest after it.",
         ("uv venv --python 3.12 && uv pip install vllm --torch-backend=auto", "python3 -m pip check"),
@@ -155,7 +161,8 @@ ROWS: tuple[Signature, ...] = (
     ),
     Signature(
         "DEPENDENCY_CONFLICT",
-        r"^\s*(ERROR: )?[\w.\[\]-]+ \d\S* requires \S+, which is not installed\.",
+        rf"^\s*(ERROR: )?({_STACK}\S* \d\S* requires \S+|\S+ \d\S* requires {_STACK}(?![\w-])\S*), "
+        r"which is not installed\.",
         "a package is missing that another one needs",
         "Install it.",
         ("python3 -m pip check",),

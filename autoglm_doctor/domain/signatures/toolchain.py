@@ -70,13 +70,25 @@ ROWS: tuple[Signature, ...] = (
         r"|trying to exec '?(cc1plus|cc1|as)\b|Failed to preprocess host compiler properties"
         r"|fatal error: '?(stdio|stdlib|stddef|stdint|string|limits|math|assert|features|pyconfig)\.h'?"
         r"(: No such file| file not found)|fatal error: '?(cstdio|cstdlib|iostream|vector|type_traits)'?: No such file"
-        r"|cannot find (crt1|crti|Scrt1)\.o|CMAKE_C(XX)?_COMPILER not set|which: no (gcc|g\+\+|cc|c\+\+|ninja) in "
+        r"|cannot find (crt1|crti|Scrt1)\.o|(error|fail)\w*\b.{0,60}which: no (gcc|g\+\+|cc|c\+\+|ninja) in "
+        r"|CMAKE_C(XX)?_COMPILER not set"
         r"|\b(g\+\+|gcc)(-\d+)?: No such file or directory",
         "the engine compiles at its start and finds no whole C++ compiler",
         "Install a compiler and Python's headers.",
         _COMPILERS,
         source=REPORTS,
         ends_start=True,
+    ),
+    # Scripts ask so, of what they may do without.
+    Signature(
+        "COMPILER_OR_HEADERS_MISSING",
+        r"which: no (gcc|g\+\+|cc|c\+\+) in ",
+        "there is no C++ compiler on the path, and engines compile at their start",
+        "Install a compiler and Python's headers.",
+        _COMPILERS,
+        source=REPORTS,
+        sure="hint",
+        warns=True,
     ),
     # What failed stands in the compiler's own lines above; without them it is most often a header or a link.
     Signature(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autoglm_doctor.domain.signatures.names import was_added, was_removed
 from autoglm_doctor.domain.signatures.row import LLAMACPP, MEASURED, REPORTS, SGLANG, VLLM, Signature
 
 #: The first transformers that knows the architecture glm4v and holds the fixes that the matrix asks for.
@@ -14,9 +15,14 @@ _OWN_CODE = "the model's own code or its preprocessor_config.json was written fo
 _OLDER = "Install the older transformers that the model's page names, or a newer copy of the model's small files."
 _MODEL_CLASSES = r"(Glm4v|Glm46V|AutoModelForImageTextToText|AutoVideoProcessor|BaseVideoProcessor|Qwen\d)"
 _MODEL_TYPES = (
-    r"glm|qwen|llama|gemma|phi|deepseek|intern|mistral|ministral|mixtral|pixtral|kimi|minicpm|minimax|ernie|smol|hunyuan"
-    r"|falcon|step\d|bailing|exaone|granite|olmo|jamba|nemotron|paddleocr|seed_oss|gpt_oss|lfm\d|mimo|apertus|molmo|ovis"
+    r"glm|qwen|llama|gemma|phi|deepseek|intern(?=lm|vl|s1|video)|mistral|ministral|mixtral|pixtral|kimi|minicpm|minimax"
+    r"|ernie|smol(?=lm|vlm)|hunyuan|falcon|step(?=[3-9])|bailing|exaone|granite|olmoe?|jamba|nemotron|paddleocr|seed_oss|gpt_oss|lfm\d|mimo|apertus|molmo|ovis"
     r"|keye|cohere|mllama|voxtral|longcat|idefics|paligemma|command_r|dots[\d_]"
+)
+#: What follows in names of models; parameters and variables begin like them ('philox_seed', 'gemma_scale').
+_OF_A_KIND = (
+    r"(\d\w*|(lm|vl|moe|ocr|asr|mm|omni|vision|video|audio|ga)\w*|(s1|v|o|x|r)(\d\w*|_\w+)?"
+    r"|_(?!(scale|seed|size|dir|path|config|id|dim|name|type|model|weights?|args|kwargs|params?|version)s?\b)\w+)"
 )
 #: A whole class of a model, which transformers seldom takes away again.
 _WHOLE_CLASS = r"[A-Z]\w*(?-i:ForConditionalGeneration|ForCausalLM|(?<!Cache)(?<!Trained)Config|Processor)"
@@ -86,7 +92,6 @@ ROWS: tuple[Signature, ...] = (
         r"does not recognize this architecture|Unrecognized processing class|Unrecognized configuration class"
         rf"|cannot import name '{_MODEL_CLASSES}|has no attribute '?{_MODEL_CLASSES}"
         rf"|Could not import module '{_MODEL_CLASSES}"
-        rf"|KeyError: '({_MODEL_TYPES})\w*'"
         r"|(Tokenizer|Processor|Image processor) class \w+ does not exist|Unrecognized model type for subconfig",
         "the installed transformers does not know this kind of model",
         "Install a transformers that knows it and that the engine allows.",
@@ -103,7 +108,7 @@ ROWS: tuple[Signature, ...] = (
         r"|modeling_attn_mask_utils|cache_utils|processing_utils|image_processing_backends)"
         r"|(model|checkpoint|Qwen|GLM|InternVL|MiniCPM)\S*\b.{0,60}\brequires? (a )?transformers ?(version )?>=? ?\d"
         r"|Processor was not found, please check|upgrade (your )?transformers( version)? to (at least )?\d"
-        r"|update Transformers with the command",
+        rf"|update Transformers with the command|KeyError: '({_MODEL_TYPES}){_OF_A_KIND}?'",
         "the installed transformers is older than this kind of model",
         "Install a transformers that knows it and that the engine allows.",
         _UPGRADE,
@@ -195,7 +200,7 @@ ROWS: tuple[Signature, ...] = (
     Signature(
         "TRANSFORMERS_TOO_NEW_FOR_MODEL",
         r"size`? (dict )?must contain 'shortest_edge'|Size must contain 'height' and 'width'"
-        r"|transformers_modules\S*.{0,200}(has no attribute|unexpected keyword|missing \d+ required)"
+        r"|transformers_modules.{0,400}(has no attribute|unexpected keyword|missing \d+ required)"
         r"|_extract_past_from_model_output|got an unexpected keyword argument 'padding_side'"
         r"|(has no attribute|missing) 'get_max_length'|'DynamicCache' object has no attribute",
         _OWN_CODE,
@@ -236,6 +241,33 @@ ROWS: tuple[Signature, ...] = (
         source=LLAMACPP,
         engines=("llamacpp",),
         ends_start=True,
+    ),
+    # Of names that only transformers has; where the message names its module, a row above has told.
+    *(
+        Signature(
+            cause,
+            r"cannot import name \W?\w+",
+            meaning,
+            way_out,
+            _PIN if cause == "TRANSFORMERS_TOO_NEW_FOR_ENGINE" else _UPGRADE,
+            source="the wheels of transformers 4.26 to 5.23",
+            sure="likely",
+            when=when,
+        )
+        for cause, meaning, way_out, when in (
+            (
+                "TRANSFORMERS_TOO_NEW_FOR_ENGINE",
+                "transformers no longer has a name that this code imports from it",
+                "Install the transformers that the engine asks for, or a newer engine.",
+                was_removed,
+            ),
+            (
+                "TRANSFORMERS_TOO_OLD_FOR_MODEL",
+                "the installed transformers does not have a name yet that this code imports from it",
+                "Install a transformers that knows it and that the engine allows.",
+                was_added,
+            ),
+        )
     ),
     Signature(
         "KNOWN_BAD_RELEASE",
