@@ -260,6 +260,7 @@ os.write(out, json.dumps({"codes": codes, **measured}).encode())
 """
 
 
+@pytest.mark.slow
 def test_one_process_keeps_nothing_of_its_runs(tmp_path: Path, stub_folder: Path) -> None:
     """Descriptors, threads, children and memory after the third run, and after the twentieth."""
     if Path("/proc/driver/nvidia/version").exists():
