@@ -29,13 +29,12 @@ from autoglm_doctor.api import (
     warn,
 )
 from autoglm_doctor.domain.deployment import gpus_of
-from autoglm_doctor.domain.driver.libcuda import SWITCH, Compat, foreign_cuda, in_front
+from autoglm_doctor.domain.driver.libcuda import GEFORCE, SWITCH, Compat, foreign_cuda, in_front
 from autoglm_doctor.domain.wheels import driver_cuda, line, number
 
 SHADOWS, UNSUPPORTED = "CUDA_COMPAT_LIB_SHADOWS_DRIVER", "CUDA_FORWARD_COMPAT_UNSUPPORTED_GPU"
 _SOURCE = "https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html"
 
-_GEFORCE = re.compile(r"geforce|\bgtx\b|titan|\brtx ?(?:20|30|40|50)[5-9]0\b", re.IGNORECASE)
 _WORKSTATION = re.compile(r"quadro|\bnvs\b|\brtx ?(?:pro|a?\d{3,4})\b|\bT\d{3,4}\b", re.IGNORECASE)
 
 
@@ -105,7 +104,7 @@ def _starts(cuda: Cuda | None, run: TorchRun | None) -> bool:
 
 def _foreign(newest: str, driver: Driver, gpus: tuple[Gpu, ...] | None) -> Judgement:
     names = [gpu.name for gpu in gpus or ()]
-    geforce = next((name for name in names if _GEFORCE.search(name)), "")
+    geforce = next((name for name in names if GEFORCE.search(name)), "")
     said = {"driver": driver.version or "", "cuda": driver.cuda_version or "", "newest": newest, "gpu": geforce}
     said |= {"by": "", "library": ""}
     words = "driver {driver} knows CUDA {newest} at most and answers {cuda}: the libcuda of another package is in front"
@@ -124,7 +123,7 @@ def _foreign(newest: str, driver: Driver, gpus: tuple[Gpu, ...] | None) -> Judge
 
 def _judge(compat: Compat, driver: Driver | None, gpus: tuple[Gpu, ...] | None, matrix: Matrix) -> Judgement:
     names = [gpu.name for gpu in gpus or ()]
-    geforce = next((name for name in names if _GEFORCE.search(name)), "")
+    geforce = next((name for name in names if GEFORCE.search(name)), "")
     station = next((name for name in names if _WORKSTATION.search(name)), "")
     version = (driver.version if driver else None) or ""
     said = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from packaging.version import Version
 
 from autoglm_doctor.api import (
@@ -29,14 +27,12 @@ from autoglm_doctor.api import (
 )
 from autoglm_doctor.domain.conflicts import installed_version
 from autoglm_doctor.domain.deployment import runs_on_cpu
-from autoglm_doctor.domain.driver.libcuda import forward_compatible, in_use
+from autoglm_doctor.domain.driver.libcuda import GEFORCE, forward_compatible, in_use
 from autoglm_doctor.domain.driver.ways import driver_for
 from autoglm_doctor.domain.published import published
 from autoglm_doctor.domain.resolve.fixes import install_fixes
 from autoglm_doctor.domain.resolve.site import Site
 from autoglm_doctor.domain.wheels import driver_cuda, number
-
-_GEFORCE = re.compile(r"geforce|\bgtx\b|titan|\brtx ?(?:20|30|40|50)[5-9]0\b", re.IGNORECASE)
 
 
 @check(
@@ -111,7 +107,7 @@ def driver_has_functions(
 
 def _are_geforce(gpus: tuple[Gpu, ...] | None) -> bool:
     """Cards on which no other libcuda than the driver's own starts."""
-    return bool(gpus) and all(_GEFORCE.search(gpu.name) for gpu in gpus or ())
+    return bool(gpus) and all(GEFORCE.search(gpu.name) for gpu in gpus or ())
 
 
 def _kernels(packages: Packages, intent: Intent, matrix: Matrix) -> tuple[str, str | None]:

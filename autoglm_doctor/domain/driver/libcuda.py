@@ -20,6 +20,8 @@ SWITCH, FOLDER = "VLLM_ENABLE_CUDA_COMPATIBILITY", "VLLM_CUDA_COMPATIBILITY_PATH
 _PLACE = re.compile(r"(?:^|/)(?:cuda[^/]*/compat|cuda-compat[^/]*)/?$", re.IGNORECASE)
 _ANYWHERE = re.compile(r"cuda[^:/]*/compat\b|cuda-compat", re.IGNORECASE)
 _CUDA = re.compile(r"cuda-(?:compat-)?(\d+)[.-](\d+)")
+#: Cards on which no other libcuda than the driver's own starts, by their names.
+GEFORCE = re.compile(r"geforce|\bgtx\b|titan|\brtx ?(?:20|30|40|50)[5-9]0\b", re.IGNORECASE)
 #: Folders of the driver itself: libcuda is found there before anything behind them.
 _DRIVERS_OWN = ("/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64")
 
