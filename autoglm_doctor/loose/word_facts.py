@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from packaging.version import InvalidVersion, Version
 
 from autoglm_doctor.domain.signatures import TABLE, Symptom
-from autoglm_doctor.domain.wheels import capability
+from autoglm_doctor.domain.wheels import capability, number
 from autoglm_doctor.facts import Facts, Gpu
 from autoglm_doctor.intent import Intent
 from autoglm_doctor.loose.name_facts import by_release, release_of
@@ -103,7 +103,7 @@ def _with_slow_conv3d(facts: Facts) -> bool:
     """torch 2.9, and no cuDNN that is stated to be newer than its own."""
     torch = facts.torch.value
     said = [release_of(name, facts) for name in ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13")]
-    known = [Version(one) for one in said if re.fullmatch(r"[\d.]+", one)]
+    known = [found for one in said if (found := number(one)) is not None]
     is_slow = torch is not None and re.match(r"2\.9\.\d+(?:\+|$)", torch.version or "") is not None
     return is_slow and all(one < _CUDNN for one in known)
 

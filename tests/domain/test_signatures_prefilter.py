@@ -43,11 +43,17 @@ def test_no_known_wording_is_kept_from_a_row() -> None:
         assert [one for one in held if not may_match(text.lower(), words_needed(one))] == []
 
 
+#: Hypothesis makes few texts for looks ahead and behind, and for the ends of words.
+PLAIN = [one for one in PATTERNS if not re.search(r"\(\?[!=<-]|\(\?-i|\\b", one)]
+
+
+def test_enough_patterns_are_tried_with_texts_of_their_own() -> None:
+    assert len(PLAIN) > 100
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_no_text_that_a_pattern_matches_is_kept_from_it(data: st.DataObject) -> None:
-    pattern = data.draw(st.sampled_from(PATTERNS))
-    if any(mark in pattern for mark in ("(?!", "(?=", "(?<", "\\b", "(?-i")):
-        return  # hypothesis makes few texts for these
-    text = data.draw(st.from_regex(pattern))
+    pattern = data.draw(st.sampled_from(PLAIN))
+    text = data.draw(st.from_regex(re.compile(pattern, re.IGNORECASE)))
     assert may_match(text.lower(), words_needed(pattern))
